@@ -1,0 +1,27 @@
+# Everything a newcomer needs, in a fresh environment of its own. Plain pip lines are in the README.
+PYTHON ?= python3
+BIN := .venv/bin
+
+.PHONY: quickstart test quick check lab
+
+quickstart: .venv/lab        ## train on drawn scenes, paint, and judge: about five minutes, three of them training
+	$(BIN)/limner train quickstart --evaluate
+
+test: .venv/dev              ## all the tests, notebooks included: under half an hour on two cores
+	$(BIN)/pytest
+
+quick: .venv/dev             ## the tests without the notebooks: under three minutes
+	$(BIN)/pytest -m "not notebook"
+
+check: .venv/dev             ## formatting, lint and types, of code and notebooks
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/pyright
+
+lab: .venv/lab               ## JupyterLab on the tutorials
+	$(BIN)/jupyter lab tutorials
+
+.venv/%: pyproject.toml constraints.txt
+	test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	$(BIN)/pip install --quiet -c constraints.txt -e ".[$*]"
+	touch $@

@@ -1,0 +1,72 @@
+"""Limner: text-to-image generation built out of plugins, trained in minutes, and measured.
+
+    import limner
+    model = limner.train("quickstart")
+    model.paint("a red circle above a blue square", n=8, seed=3)
+
+Names are imported when first used, so that the command line answers without loading torch.
+"""
+
+from importlib import import_module
+from importlib.metadata import version
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from limner.errors import LimnerError
+    from limner.hooks import hookimpl
+    from limner.interfaces import (
+        Attention,
+        Dataset,
+        Discriminator,
+        Generator,
+        Loss,
+        Metric,
+        Slot,
+        Stage,
+        TextEncoder,
+    )
+    from limner.model import Model, load
+    from limner.pictures import Pictures
+    from limner.plugins import PluginHost, host
+    from limner.recipe import Recipe
+    from limner.report import Report
+    from limner.step import Step
+    from limner.tokenizer import Tokenizer
+    from limner.training import Run, train
+    from limner.types import Batch, CaptionedImages, Judgement, Scores, Sizes, TextFeatures, Tokens
+
+_HOMES = {
+    "errors": ["LimnerError"],
+    "hooks": ["hookimpl"],
+    "interfaces": [
+        *["Attention", "Dataset", "Discriminator", "Generator", "Loss", "Metric", "Slot", "Stage", "TextEncoder"]
+    ],
+    "model": ["Model", "load"],
+    "pictures": ["Pictures"],
+    "plugins": ["PluginHost", "host"],
+    "recipe": ["Recipe"],
+    "report": ["Report"],
+    "step": ["Step"],
+    "tokenizer": ["Tokenizer"],
+    "training": ["Run", "train"],
+    "types": ["Batch", "CaptionedImages", "Judgement", "Scores", "Sizes", "TextFeatures", "Tokens"],
+}
+_HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
+
+__all__ = [
+    *["Attention", "Batch", "CaptionedImages", "Dataset", "Discriminator", "Generator", "Judgement", "LimnerError"],
+    *["Loss", "Metric", "Model", "Pictures", "PluginHost", "Recipe", "Report", "Run", "Scores", "Sizes", "Slot"],
+    *["Stage", "Step", "TextEncoder", "TextFeatures", "Tokenizer", "Tokens", "hookimpl", "host", "load", "train"],
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name == "__version__":
+        return version("limner")
+    if name not in _HOME_OF:
+        raise AttributeError(f"module 'limner' has no attribute '{name}'")
+    return getattr(import_module(f"limner.{_HOME_OF[name]}"), name)
+
+
+def __dir__() -> list[str]:
+    return [*__all__, "__version__"]

@@ -1,0 +1,73 @@
+"""From a recipe to the networks that it names."""
+
+import torch
+from torch import nn
+
+from limner.errors import LimnerError
+from limner.interfaces import Dataset, Metric
+from limner.options import check_options
+from limner.plugins import PluginHost
+from limner.recipe import Part, Recipe
+from limner.step import Judging, Painting
+from limner.types import Sizes
+
+
+class Networks(nn.Module):
+    """All that has weights: the painting half, the judging half, and the losses, which may own modules."""
+
+    def __init__(self, painting: Painting, judging: Judging, losses: nn.ModuleDict, sizes: Sizes):
+        super().__init__()
+        self.painting, self.judging, self.losses, self.sizes = painting, judging, losses, sizes
+
+
+def build_networks(host: PluginHost, recipe: Recipe, vocabulary: int) -> Networks:
+    """The networks of a recipe with fresh weights; `vocabulary` is the number of token ids.
+
+    Each part is told what the earlier ones decided: encoder, generator, discriminator, losses.
+    """
+    sizes = Sizes(image=recipe.image_size, vocabulary=vocabulary, length=recipe.text.length)
+    encoder = build_part(host, "encoder", recipe.encoder, "encoder", sizes)
+    sizes = sizes.knowing(text=encoder.width)
+    generator = build_part(host, "generator", recipe.generator, "generator", sizes)
+    sizes = sizes.knowing(noise=generator.noise_width)
+    discriminator = build_part(host, "discriminator", recipe.discriminator, "discriminator", sizes)
+    sizes = sizes.knowing(features=discriminator.feature_channels, feature_size=discriminator.feature_size)
+    reader = build_part(host, "encoder", recipe.encoder, "encoder", sizes)
+    losses = nn.ModuleDict(
+        {
+            name: build_part(host, "loss", part, f"losses.{name}", sizes)
+            for name, part in recipe.losses.items()
+        }
+    )
+    return Networks(Painting(encoder, generator), Judging(reader, discriminator), losses, sizes)
+
+
+def build_part(host: PluginHost, kind: str, part: Part, place: str, known: object) -> nn.Module:
+    """One component with its options; what it refuses is told with its place in the recipe."""
+    options = check_options(host, kind, part.name, part.options, place)
+    try:
+        return host.load(kind, part.name, place)(known, **options)
+    except LimnerError as error:
+        raise LimnerError(f"{place}: {error}") from None
+
+
+def build_dataset(host: PluginHost, recipe: Recipe) -> Dataset:
+    """The data set that a recipe names; nothing is read yet."""
+    options = check_options(host, "dataset", recipe.data.name, recipe.data.options, "data")
+    return host.load("dataset", recipe.data.name, "data")(recipe.image_size, **options)
+
+
+def build_metrics(host: PluginHost, recipe: Recipe, dataset: Dataset) -> dict[str, Metric]:
+    """The metrics that a recipe names, or else those that its data set is measured by."""
+    parts = recipe.metrics if recipe.metrics is not None else {name: Part(name=name) for name in dataset.metrics}
+    metrics = {}
+    for name, part in parts.items():
+        options = check_options(host, "metric", part.name, part.options, f"metrics.{name}")
+        metrics[name] = host.load("metric", part.name, f"metrics.{name}")(dataset, **options)
+    return metrics
+
+
+def rehearse(host: PluginHost, recipe: Recipe) -> None:
+    """Build everything without memory or weights, so that sizes that do not fit fail before any work starts."""
+    with torch.device("meta"):
+        build_networks(host, recipe, recipe.text.vocabulary)

@@ -1,0 +1,55 @@
+"""Reading the MS-COCO captions layout: through pycocotools, with every defect named."""
+
+import contextlib
+import io
+from collections.abc import Mapping
+from typing import Any
+
+from pycocotools.coco import COCO
+
+from limner.errors import LimnerError
+
+
+def coco_index(table: Mapping[str, Any], source: str) -> COCO:
+    """A pycocotools index of a captions table {"images": [...], "annotations": [...]}.
+
+    Captions are stripped and their white space, line breaks included, made single blanks. `source` names the table in errors.
+
+    Raises:
+        LimnerError: where a key is missing, an id occurs twice, or an annotation names no image of the table.
+    """
+    for key in ("images", "annotations"):
+        if not isinstance(table.get(key), list):
+            raise LimnerError(
+                f"{source} is not in the COCO captions layout: it needs a list '{key}'; "
+                "COCO's files are called captions_*.json."
+            )
+    coco = COCO()
+    coco.dataset = {**table, "annotations": [_tidy(a, source) for a in table["annotations"]]}
+    ids: set[Any] = set()
+    for image in table["images"]:
+        if not isinstance(image, Mapping) or "id" not in image or "file_name" not in image:
+            raise LimnerError(f"{source}: every image needs 'id' and 'file_name', this one has not: {image!r:.120}.")
+        if image["id"] in ids:
+            raise LimnerError(f"{source}: two images have the id {image['id']}.")
+        ids.add(image["id"])
+    for annotation in coco.dataset["annotations"]:
+        if annotation["image_id"] not in ids:
+            raise LimnerError(
+                f"{source}: annotation {annotation.get('id')} belongs to image {annotation['image_id']}, "
+                "which the file does not list."
+            )
+    with contextlib.redirect_stdout(io.StringIO()):  # pycocotools prints its progress
+        coco.createIndex()
+    return coco
+
+
+def _tidy(annotation: Any, source: str) -> dict[str, Any]:
+    if not isinstance(annotation, Mapping) or not isinstance(annotation.get("caption"), str):
+        raise LimnerError(
+            f"{source}: every annotation needs a text 'caption', this one has none: {annotation!r:.120}; "
+            "a file of instances or keypoints is not a file of captions."
+        )
+    if "image_id" not in annotation:
+        raise LimnerError(f"{source}: annotation {annotation.get('id')} has no 'image_id'.")
+    return {**annotation, "caption": " ".join(annotation["caption"].split())}

@@ -1,0 +1,165 @@
+"""The command line. Only what a command needs is imported, and only when it runs."""
+
+import json
+import sys
+import tomllib
+import warnings
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from limner.errors import LimnerError
+from limner.plugins import COMPONENT_HOOKS, host
+
+app = typer.Typer(
+    name="limner",
+    help="Train text-to-image models from plugins, in minutes, and measure what each part does.",
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode="markdown",
+    pretty_exceptions_enable=False,
+)
+
+RunFolder = Annotated[Path, typer.Argument(metavar="RUN", help="The folder of a run that was trained.")]
+
+
+@app.command(epilog="Example: `limner plugins`")
+def plugins(as_json: Annotated[bool, typer.Option("--json", help="For machines.")] = False) -> None:
+    """What is installed, from where, healthy or broken and why, and which components it brings."""
+    found = host()
+    rows = []
+    for plugin in found.plugins.values():
+        brought = {
+            kind: names
+            for kind in COMPONENT_HOOKS
+            if (names := [name for name, c in found.components(kind).items() if c.plugin.name == plugin.name])
+        }
+        rows.append((plugin, brought))
+    clashes = [
+        f"two plugins bring the {kind} '{name}': {' and '.join(str(c.plugin) for c in components)}"
+        for (kind, name), components in found.clashes.items()
+    ]
+    if as_json:
+        report = [
+            {"name": p.name, "distribution": p.distribution, "version": p.version, "problem": p.problem, "brings": b}
+            for p, b in rows
+        ]
+        print(json.dumps({"plugins": report, "clashes": clashes}, indent=1))
+        return
+    table = Table("plugin", "from", "state", "brings")
+    for plugin, brought in rows:
+        state = f"[red]broken:[/red] {escape(plugin.problem)}" if plugin.problem else "[green]healthy[/green]"
+        brings = "\n".join(f"{kind}: {', '.join(names)}" for kind, names in brought.items())
+        table.add_row(plugin.name, f"{plugin.distribution} {plugin.version}", state, brings)
+    console = Console()
+    console.print(table)
+    for clash in clashes:
+        console.print(f"[red]clash:[/red] {escape(clash)}; neither is used, uninstall one of them.")
+
+
+@app.command(epilog="Example: `limner recipes`")
+def recipes() -> None:
+    """The recipes that come along, a line each."""
+    table = Table("recipe", "what it is", "from")
+    for name, component in host().components("recipe").items():
+        title = tomllib.loads(host().recipe_path(name).read_text(encoding="utf-8")).get("title", "")
+        table.add_row(name, title, component.plugin.name)
+    Console().print(table)
+
+
+@app.command(
+    epilog="Examples: `limner train quickstart --out runs/first`, "
+    "`limner train my.toml --set training.steps=500 --set encoder.name=transformer`"
+)
+def train(
+    recipe: Annotated[str, typer.Argument(help="A recipe's name (see `limner recipes`) or a TOML file.")],
+    out: Annotated[Path | None, typer.Option(help="The run folder to make; by default runs/RECIPE.")] = None,
+    settings: Annotated[
+        list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Change the recipe; may be given often.")
+    ] = None,
+    evaluate: Annotated[bool, typer.Option(help="Measure the model when it is trained.")] = False,
+    quiet: Annotated[bool, typer.Option(help="No progress bar.")] = False,
+) -> None:
+    """Train a model from nothing: progress, losses, and pictures of fixed prompts in the run folder."""
+    from limner.training import train as train_model
+
+    folder = out or _new_folder(Path("runs") / Path(recipe).stem)
+    model = train_model(recipe, folder, settings or [], quiet=quiet)
+    print(f"The model is in {folder}, its pictures in {folder / 'pictures'}.")
+    if evaluate:
+        _evaluate(model, folder, as_json=False)
+
+
+@app.command(epilog='Example: `limner paint runs/first "a red circle above a blue square" -n 8 --seed 3 --out red.png`')
+def paint(
+    run: RunFolder,
+    prompts: Annotated[list[str], typer.Argument(help="What to paint; several prompts give a row each.")],
+    n: Annotated[int, typer.Option("-n", min=1, max=1024, help="Pictures of each prompt.")] = 4,
+    seed: Annotated[int, typer.Option(min=0, help="The same seed gives the same pictures.")] = 0,
+    out: Annotated[Path, typer.Option(help="The picture to write (.png, .jpg, .webp).")] = Path("painted.png"),
+) -> None:
+    """Paint what a prompt says with a trained model."""
+    from limner.model import load
+
+    pictures = load(run).paint(prompts, n=n, seed=seed)
+    print(pictures.save(out))
+
+
+@app.command(epilog="Example: `limner evaluate runs/first --json`")
+def evaluate(
+    run: RunFolder,
+    as_json: Annotated[bool, typer.Option("--json", help="For machines.")] = False,
+) -> None:
+    """Measure a trained model by the metrics of its data, and keep the scores in the run folder."""
+    from limner.model import load
+
+    _evaluate(load(run), run, as_json)
+
+
+@app.command("export-data", epilog="Example: `limner export-data scenes-32 --out scenes`")
+def export_data(
+    recipe: Annotated[str, typer.Argument(help="The recipe whose data to write.")],
+    out: Annotated[Path, typer.Option(help="The folder to make.")],
+    settings: Annotated[
+        list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Change the recipe, e.g. data.count=100.")
+    ] = None,
+) -> None:
+    """Write a recipe's captioned images as a folder in the COCO layout: captions.json and images/."""
+    from limner.export import export
+
+    count = export(recipe, out, settings or [])
+    print(f"{count} images and their captions are in {out}.")
+
+
+def _evaluate(model, folder: Path, as_json: bool) -> None:  # noqa: ANN001 (naming the type would import torch)
+    report = model.evaluate()
+    (folder / "scores.json").write_text(report.to_json())
+    print(report.to_json()) if as_json else Console().print(report.table())
+
+
+def _new_folder(folder: Path) -> Path:
+    """The folder, or the first of folder-2, folder-3, ... that is not there yet."""
+    number = 1
+    free = folder
+    while free.exists():
+        number += 1
+        free = folder.with_name(f"{folder.name}-{number}")
+    return free
+
+
+def _show_warning(message: Warning | str, *_: object, **__: object) -> None:
+    print(f"Note: {message}", file=sys.stderr)
+
+
+def main() -> None:
+    """Run the command line; bad input ends in one sentence and status 1."""
+    warnings.showwarning = _show_warning
+    try:
+        app()
+    except LimnerError as error:
+        print(f"Error: {error}", file=sys.stderr)
+        sys.exit(1)

@@ -1,0 +1,279 @@
+"""The parts of a text-to-image model, as interfaces that plugins implement.
+
+Four parts make a model: a `TextEncoder` reads the caption, a `Generator` paints it, a `Discriminator` judges the
+picture, and `Loss`es say what each player wants. A generator has two slots that a recipe can fill, `Attention` and
+`Stage`; at the edges stand `Dataset` (captioned images) and `Metric` (how good is it?).
+
+Every component is built as `Component(<what core knows>, *, <options>)`. The options are the keyword-only arguments of
+the constructor, with types and defaults: exactly these can be set in a recipe. Where a keyword's type is
+`Slot[Attention]` or `Slot[Stage]`, the recipe names another component there.
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
+
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from limner.errors import LimnerError
+from limner.types import CaptionedImages, Judgement, Scores, Sizes, TextFeatures, Tokens
+
+if TYPE_CHECKING:
+    from limner.step import Step
+
+
+class TextEncoder(nn.Module, ABC):
+    """Reads captions into a vector per word and one per sentence. Padding must not influence either.
+
+    The smallest one, a bag of words::
+
+        class BagOfWords(TextEncoder):
+            def __init__(self, sizes: Sizes, *, width: int = 64):
+                super().__init__(sizes)
+                self.width = width
+                self.embedding = nn.Embedding(sizes.vocabulary, width)
+
+            def forward(self, tokens):
+                words = self.embedding(tokens.ids) * tokens.mask[..., None]
+                return TextFeatures(words, words.sum(1), tokens.mask)
+    """
+
+    width: int
+    """D, the width of the features: set by the constructor."""
+
+    def __init__(self, sizes: Sizes):
+        super().__init__()
+
+    @abstractmethod
+    def forward(self, tokens: Tokens) -> TextFeatures:
+        """`tokens` [B, T] -> words [B, T, D], sentence [B, D]; words at padding are zero."""
+
+
+class Generator(nn.Module, ABC):
+    """Paints images from noise and text.
+
+    The smallest one::
+
+        class Linear(Generator):
+            def __init__(self, sizes: Sizes, *, noise: int = 8):
+                super().__init__(sizes)
+                self.noise_width, self.size = noise, sizes.image
+                self.paint = nn.Linear(sizes.text + noise, 3 * sizes.image**2)
+
+            def forward(self, noise, text):
+                pixels = self.paint(torch.cat([noise, text.sentence], 1)).tanh()
+                return [rearrange(pixels, "b (c h w) -> b c h w", c=3, h=self.size)]
+    """
+
+    noise_width: int
+    """Z, the width of the noise: set by the constructor."""
+
+    def __init__(self, sizes: Sizes):
+        super().__init__()
+
+    @abstractmethod
+    def forward(self, noise: Float[Tensor, "B Z"], text: TextFeatures) -> list[Float[Tensor, "B 3 _ _"]]:
+        """Images in [-1, 1], lowest resolution first; the last one has the model's size."""
+
+
+class Discriminator(nn.Module, ABC):
+    """Judges images, in two movements: `look` at the image, then `judge` what was seen against a text.
+
+    Looking costs nearly everything and does not depend on the text, so that one look at an image serves its own
+    caption, a mismatched one, and every loss that reads the features.
+
+    The smallest one::
+
+        class Linear(Discriminator):
+            def __init__(self, sizes: Sizes):
+                super().__init__(sizes)
+                self.feature_channels, self.feature_size = 16, sizes.image // 4
+                self.eye = nn.Conv2d(3, 16, 4, 4)
+                self.word = nn.Linear(sizes.text, 16)
+
+            def look(self, images):
+                return self.eye(images[-1])
+
+            def judge(self, features, text):
+                match = (features.mean((2, 3)) * self.word(text.sentence)).sum(1, keepdim=True)
+                return Judgement(match, None, features)
+    """
+
+    feature_channels: int
+    """C, the channels of the feature map: set by the constructor."""
+    feature_size: int
+    """h and w, the height and width of the feature map: set by the constructor."""
+
+    def __init__(self, sizes: Sizes):
+        super().__init__()
+
+    @abstractmethod
+    def look(self, images: Sequence[Float[Tensor, "B 3 _ _"]]) -> Float[Tensor, "B C h w"]:
+        """The feature map of images given as a generator gives them, lowest resolution first."""
+
+    @abstractmethod
+    def judge(self, features: Float[Tensor, "B C h w"], text: TextFeatures) -> Judgement:
+        """The scores of images that were looked at, as pictures of `text`."""
+
+    def forward(self, images: Sequence[Float[Tensor, "B 3 _ _"]], text: TextFeatures) -> Judgement:
+        return self.judge(self.look(images), text)
+
+
+class Loss(nn.Module, ABC):
+    """What one or both players want. Each side returns a scalar to be minimised, or None where it has no wish.
+
+    A loss reads everything from the `Step`, where each judgement is computed once and shared by all losses. It may own
+    modules, trained along with the discriminator (a matching network, a captioner). The recipe's `weight` is applied by the
+    training loop, so that a loss is exactly its equation.
+
+    The smallest one, the least-squares GAN (Mao et al. 2017, equation 2)::
+
+        class LeastSquares(Loss):
+            def discriminator(self, step):
+                return ((step.real.match - 1) ** 2).mean() / 2 + (step.generated.match**2).mean() / 2
+
+            def generator(self, step):
+                return ((step.generated.match - 1) ** 2).mean() / 2
+    """
+
+    every: int = 1
+    """The loop asks for the discriminator's side at every so-manyth step only, and multiplies it by this number."""
+    differentiates_images: bool = False
+    """Whether it takes the gradient by the real images (`step.real_images` are then leaves of the graph)."""
+
+    def __init__(self, sizes: Sizes):
+        super().__init__()
+
+    def discriminator(self, step: "Step") -> Float[Tensor, ""] | None:
+        """What the discriminator (and the modules that this loss owns) should minimise."""
+        return None
+
+    def generator(self, step: "Step") -> Float[Tensor, ""] | None:
+        """What the generator should minimise."""
+        return None
+
+
+class Attention(nn.Module, ABC):
+    """Lets a feature map look at the words: a map in, a map of the same shape out. Starts as (nearly) the identity.
+
+    It is built by the generator, once for each resolution at which the recipe asks for it, as
+    `Attention(sizes, channels, **options)`.
+    """
+
+    weights: Tensor | None = None
+    """The last attention weights, for pictures; kept only while `keep_weights` is True."""
+    keep_weights: bool = False
+
+    def __init__(self, sizes: Sizes, channels: int):
+        super().__init__()
+
+    @abstractmethod
+    def forward(self, features: Float[Tensor, "B C H W"], text: TextFeatures) -> Float[Tensor, "B C H W"]: ...
+
+
+class Stage(nn.Module, ABC):
+    """One storey of a hierarchical generator: a hidden map in, a hidden map at a higher resolution and an image out.
+
+    It is built by the generator as `Stage(sizes, channels, size, **options)`: the channels and the resolution of the map it gets.
+    """
+
+    channels: int
+    """Channels of the hidden map that it returns: set by the constructor."""
+    size: int
+    """Resolution of the hidden map and the image that it returns: set by the constructor."""
+
+    def __init__(self, sizes: Sizes, channels: int, size: int):
+        super().__init__()
+
+    @abstractmethod
+    def forward(
+        self, hidden: Float[Tensor, "B C H W"], noise: Float[Tensor, "B Z"], text: TextFeatures
+    ) -> tuple[Float[Tensor, "B C2 H2 W2"], Float[Tensor, "B 3 H2 W2"]]: ...
+
+
+PartT = TypeVar("PartT", Attention, Stage)
+
+
+class Slot(Generic[PartT]):
+    """Components that a recipe puts into a slot of a generator: which, where, and with which options.
+
+    In a recipe: `attention = "multi-head"`, `attention = {name = "multi-head", at = [8, 16], heads = 4}`, or a list
+    of such; `"none"` leaves the slot empty. The generator asks `slot.build(size, ...)` at each of its resolutions.
+    """
+
+    def __init__(self, entries: Sequence[tuple[type[PartT], Sequence[int] | None, dict[str, Any]]] = ()):
+        """`entries`: component class, resolutions (None: every one), options."""
+        self.entries = tuple(entries)
+
+    def __bool__(self) -> bool:
+        return bool(self.entries)
+
+    def build(self, sizes: Sizes, channels: int, size: int) -> "nn.ModuleList":
+        """The modules that stand at resolution `size`, where the feature map has `channels` channels."""
+        return nn.ModuleList(
+            part(sizes, channels, **({"size": size} if issubclass(part, Stage) else {}), **options)
+            for part, at, options in self.entries
+            if at is None or size in at
+        )
+
+    def require(self, resolutions: Sequence[int]) -> None:
+        """Refuse a resolution that the generator does not have."""
+        for part, at, _ in self.entries:
+            for size in at or ():
+                if size not in resolutions:
+                    raise LimnerError(
+                        f"{part.__name__} is asked for at resolution {size}, which this generator does not have; "
+                        f"it has {', '.join(map(str, resolutions))}."
+                    )
+
+
+class Painter(Protocol):
+    """Whatever paints: a trained model, an ensemble, a model in the middle of its training."""
+
+    def paint_images(self, prompts: Sequence[str], seed: int = 0) -> Float[Tensor, "N 3 H W"]:
+        """One image in [-1, 1] per prompt, with noise drawn from the seed."""
+        ...
+
+
+class Dataset(ABC):
+    """Captioned images of one size, in the MS-COCO captions layout."""
+
+    metrics: tuple[str, ...] = ()
+    """Names of the metrics that a model trained on this data is measured by, unless the recipe names others."""
+
+    def __init__(self, image_size: int):
+        self.image_size = image_size
+
+    @abstractmethod
+    def load(self) -> CaptionedImages:
+        """All images, decoded, with their captions. Bad files raise a `LimnerError` that names them."""
+
+    def preview_prompts(self) -> list[str]:
+        """Eight prompts that are painted again and again during training; by default the first captions."""
+        captions = [a["caption"] for annotations in self.load().annotations for a in annotations[:1]]
+        return list(dict.fromkeys(captions))[:8]
+
+
+class Metric(ABC):
+    """A measurement of a trained model on a data set."""
+
+    def __init__(self, dataset: Dataset):
+        self.dataset = dataset
+
+    @abstractmethod
+    def measure(self, painter: Painter) -> Scores:
+        """Names and numbers; the docstring of the class says what they mean and on how many samples they stand."""
+
+
+KINDS: dict[str, type] = {
+    "encoder": TextEncoder,
+    "generator": Generator,
+    "discriminator": Discriminator,
+    "loss": Loss,
+    "attention": Attention,
+    "stage": Stage,
+    "dataset": Dataset,
+    "metric": Metric,
+}
+"""Every kind of component, by the name that hooks, recipes and error messages use."""

@@ -1,0 +1,174 @@
+"""A trained model: it paints what a prompt says, and lives in a run folder."""
+
+import json
+import os
+import warnings
+from collections.abc import Sequence
+from pathlib import Path
+
+import tomli_w
+import torch
+from jaxtyping import Float
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
+
+from limner.build import build_dataset, build_metrics, build_networks
+from limner.errors import LimnerError
+from limner.pictures import Pictures, film_strip
+from limner.plugins import PluginHost, host
+from limner.recipe import Recipe
+from limner.report import Report
+from limner.step import Judging, Painting
+from limner.tokenizer import WORDS_FILE, Tokenizer
+
+RECIPE_FILE, WEIGHTS_FILE, HISTORY_FILE, TOKENIZER_FOLDER = (
+    "recipe.toml",
+    "weights.safetensors",
+    "history.json",
+    "tokenizer",
+)
+
+
+class Model(nn.Module):
+    """A text-to-image model with everything that it needs to paint, to judge, and to be measured.
+
+    `limner.train` makes one and `limner.load` reads one back from its folder.
+    """
+
+    def __init__(
+        self,
+        plugins: PluginHost,
+        recipe: Recipe,
+        tokenizer: Tokenizer,
+        painting: Painting,
+        judging: Judging,
+        losses: nn.ModuleDict,
+    ):
+        super().__init__()
+        self.plugins, self.recipe, self.tokenizer = plugins, recipe, tokenizer
+        self.painting, self.judging, self.losses = painting, judging, losses
+        self.history: list[dict[str, float]] = []
+        self.film: list[tuple[str, Pictures]] = []
+
+    # --- painting --------------------------------------------------------------------------------------------------
+
+    def paint(self, prompt: str | Sequence[str], n: int = 1, seed: int = 0) -> Pictures:
+        """Paint a prompt, or several, `n` pictures of each; they show themselves in a notebook.
+
+        The same seed gives the same pictures. A word that training never showed is warned of.
+
+        Raises:
+            LimnerError: for an empty or too long prompt, or one without a single known word.
+        """
+        prompts = [prompt] if isinstance(prompt, str) else list(prompt)
+        if n < 1:
+            raise LimnerError(f"n: expected how many pictures to paint, at least 1, got {n}.")
+        for text in prompts:
+            if unknown := self.tokenizer.check(text):
+                words = ", ".join(f"'{word}'" for word in unknown)
+                warnings.warn(f"Training never showed the model: {words}. The rest it knows.", stacklevel=2)
+        repeated = [text for text in prompts for _ in range(n)]
+        return Pictures.of(self.paint_images(repeated, seed), repeated, columns=n if len(prompts) > 1 else None)
+
+    @torch.no_grad()
+    def paint_images(self, prompts: Sequence[str], seed: int = 0) -> Float[Tensor, "N 3 H W"]:
+        """One image in [-1, 1] per prompt, at the highest resolution. Image i depends on prompt i, the seed, and i."""
+        device = next(self.painting.parameters()).device
+        source = torch.Generator().manual_seed(seed)
+        noise = torch.randn(len(prompts), self.painting.generator.noise_width, generator=source).to(device)
+        training = self.painting.training
+        self.painting.eval()
+        painted = []
+        for rows in torch.arange(len(prompts)).split(64):
+            tokens = self.tokenizer([prompts[int(row)] for row in rows]).to(device)
+            painted.append(self.painting.generator(noise[rows], self.painting.encoder(tokens))[-1])
+        self.painting.train(training)
+        return torch.cat(painted).float().clamp(-1, 1).cpu()
+
+    def film_strip(self, frames: int = 8) -> Pictures:
+        """How the preview prompts came to be: a row per prompt, time from left to right."""
+        return film_strip(self.film, frames)
+
+    # --- measuring -------------------------------------------------------------------------------------------------
+
+    def evaluate(self) -> Report:
+        """What the data set's metrics, or those that the recipe names, say of the model."""
+        dataset = build_dataset(self.plugins, self.recipe)
+        metrics = build_metrics(self.plugins, self.recipe, dataset)
+        if not metrics:
+            raise LimnerError(
+                f"The data set '{self.recipe.data.name}' has no metric of its own; name one in [metrics] of the recipe."
+            )
+        return Report.collect({name: metric.measure(self) for name, metric in metrics.items()})
+
+    # --- living in a folder ----------------------------------------------------------------------------------------
+
+    def save(self, folder: str | Path) -> None:
+        """Write recipe, tokenizer, weights and history into `folder`; each file is whole or as it was before."""
+        folder = Path(folder)
+        (folder / TOKENIZER_FOLDER).mkdir(parents=True, exist_ok=True)
+        if not (folder / TOKENIZER_FOLDER / WORDS_FILE).exists():
+            self.tokenizer.save(folder / TOKENIZER_FOLDER)
+        _replace(folder / RECIPE_FILE, tomli_w.dumps(self.recipe.table()).encode())
+        _replace(folder / HISTORY_FILE, json.dumps(self.history).encode())
+        weights = {name: value.contiguous() for name, value in self.state_dict().items()}
+        partial = folder / f"{WEIGHTS_FILE}.partial"
+        save_file(weights, partial)
+        os.replace(partial, folder / WEIGHTS_FILE)
+
+    @classmethod
+    def load(cls, folder: str | Path, plugins: PluginHost | None = None) -> "Model":
+        """Read a model back from the folder of a run.
+
+        Raises:
+            LimnerError: when the folder is none of a run, is only half written, or a file of it is damaged.
+        """
+        folder, plugins = Path(folder), plugins or host()
+        if not folder.is_dir():
+            raise LimnerError(f"There is no run folder {folder}; 'limner train RECIPE --out {folder}' makes one.")
+        if not (folder / RECIPE_FILE).is_file():
+            raise LimnerError(f"{folder} is not a run folder: it has no {RECIPE_FILE}.")
+        for file in (WEIGHTS_FILE, f"{TOKENIZER_FOLDER}/{WORDS_FILE}"):
+            if not (folder / file).is_file():
+                raise LimnerError(
+                    f"{folder} is only half written: it has no {file}; its training ended before the first weights "
+                    "were saved, so train again into another folder."
+                )
+        recipe = Recipe.read(plugins, folder / RECIPE_FILE)
+        try:
+            tokenizer = Tokenizer.load(folder / TOKENIZER_FOLDER)
+        except Exception as error:  # transformers and tokenizers raise many kinds
+            raise LimnerError(f"The tokenizer in {folder / TOKENIZER_FOLDER} is damaged: {error}.") from None
+        networks = build_networks(plugins, recipe, tokenizer.vocabulary)
+        model = cls(plugins, recipe, tokenizer, networks.painting, networks.judging, networks.losses)
+        try:
+            model.load_state_dict(load_file(folder / WEIGHTS_FILE))
+        except (SafetensorError, OSError) as error:
+            raise LimnerError(f"{folder / WEIGHTS_FILE} is damaged: {error}.") from None
+        except RuntimeError as error:
+            raise LimnerError(
+                f"{folder / WEIGHTS_FILE} does not fit the recipe beside it: {' '.join(str(error).split())[:300]}."
+            ) from None
+        if (folder / HISTORY_FILE).is_file():
+            model.history = json.loads((folder / HISTORY_FILE).read_text())
+        return model.eval()
+
+    def _repr_html_(self) -> str:
+        rows = "".join(f"<li>{kind}: <b>{part.name}</b></li>" for kind, _, part in self.recipe.parts())
+        steps = int(self.history[-1]["step"]) if self.history else 0
+        return f"<b>Limner model</b>, {steps} steps, {self.recipe.image_size} px<ul>{rows}</ul>"
+
+
+def _replace(path: Path, content: bytes) -> None:
+    """Write a file so that it is never seen half written."""
+    partial = path.with_name(f"{path.name}.partial")
+    partial.write_bytes(content)
+    os.replace(partial, path)
+
+
+def load(folder: str | Path) -> Model:
+    """The model in a run folder, ready to paint."""
+    return Model.load(folder)
+
+

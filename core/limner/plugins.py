@@ -1,0 +1,245 @@
+"""The plugin host: finds plugins by their entry points, and keeps the broken ones from harming the rest."""
+
+import os
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cache
+from importlib import import_module
+from importlib.metadata import EntryPoint, entry_points
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+import pluggy
+
+from limner import hooks
+from limner.errors import LimnerError
+from limner.names import nearest
+
+COMPONENT_HOOKS = {
+    "encoder": "limner_encoders",
+    "generator": "limner_generators",
+    "discriminator": "limner_discriminators",
+    "loss": "limner_losses",
+    "attention": "limner_attentions",
+    "stage": "limner_stages",
+    "dataset": "limner_datasets",
+    "metric": "limner_metrics",
+    "recipe": "limner_recipes",
+}
+"""The kind of component that each hook hands over."""
+
+
+@dataclass(frozen=True)
+class Plugin:
+    """A plugin as it was found: healthy, or with the `problem` that keeps it out."""
+
+    name: str
+    distribution: str
+    version: str
+    problem: str | None = None
+
+    def __str__(self) -> str:
+        return f"plugin '{self.name}' ({self.distribution} {self.version})"
+
+
+@dataclass(frozen=True)
+class Component:
+    """A component by name: a class, or where to import it from, and the plugin that brought it."""
+
+    kind: str
+    name: str
+    value: type | str
+    plugin: Plugin
+
+
+class PluginHost:
+    """All installed plugins and what they bring.
+
+    `PluginHost()` discovers by entry points; `PluginHost(discover=False)` starts empty, for tests. A plugin that fails
+    to load is left out and stays in `plugins` with its problem. Two components of one kind with one name are
+    both left out: asking for the name tells who owns them.
+    """
+
+    def __init__(self, discover: bool = True):
+        self.manager = pluggy.PluginManager(hooks.GROUP)
+        self.manager.add_hookspecs(hooks)
+        self.plugins: dict[str, Plugin] = {}
+        self.clashes: dict[tuple[str, str], list[Component]] = {}
+        self._components: dict[tuple[str, str], Component] = {}
+        if discover:
+            self._discover()
+
+    # --- finding plugins ---------------------------------------------------------------------------------------
+
+    def _discover(self) -> None:
+        wanted = os.environ.get("LIMNER_PLUGINS")
+        names = None if wanted is None else {name.strip() for name in wanted.split(",") if name.strip()}
+        found: dict[str, list[EntryPoint]] = {}
+        for entry in sorted(entry_points(group=hooks.GROUP), key=lambda e: (e.name, _distribution(e))):
+            if entry not in found.setdefault(entry.name, []):
+                found[entry.name].append(entry)
+        for name, entries in found.items():
+            if names is not None and name not in names:
+                continue
+            plugin = Plugin(name, *_distribution(entries[0]))
+            if len({_distribution(entry) for entry in entries}) > 1:
+                owners = " and ".join(" ".join(_distribution(entry)) for entry in entries)
+                problem = f"two distributions call their plugin '{name}': {owners}; uninstall one of them"
+                self.plugins[name] = Plugin(name, plugin.distribution, plugin.version, problem)
+                continue
+            try:
+                module = entries[0].load()
+            except (Exception, SystemExit) as error:  # whatever a module may raise when imported
+                self._reject(plugin, f"it could not be imported: {_cause(error)}")
+            else:
+                self.register(module, plugin)
+        for name in sorted((names or set()) - set(found)):
+            self.plugins[name] = Plugin(name, "?", "", "LIMNER_PLUGINS names it, but it is not installed")
+
+    def register(self, module: object, plugin: Plugin | None = None) -> Plugin:
+        """Take in a plugin: a module, or any object whose methods are marked with `hookimpl`."""
+        if plugin is None:
+            name = getattr(module, "__name__", type(module).__name__)
+            plugin = Plugin(name, "registered by hand", "")
+        self.plugins[plugin.name] = plugin
+        try:
+            self.manager.register(module, plugin.name)
+            self.manager.check_pending()
+            components = list(self._collect(module, plugin))
+        except (pluggy.PluginValidationError, LimnerError) as error:
+            if self.manager.has_plugin(plugin.name):
+                self.manager.unregister(name=plugin.name)
+            return self._reject(plugin, self._explain(error))
+        for component in components:
+            self._add(component)
+        return plugin
+
+    def unregister(self, module: object) -> None:
+        """Let a plugin go that was registered by hand and brought hooks of training only."""
+        name = self.manager.get_name(module)
+        if name is not None:
+            self.manager.unregister(name=name)
+            self.plugins.pop(name, None)
+
+    def _reject(self, plugin: Plugin, problem: str) -> Plugin:
+        rejected = Plugin(plugin.name, plugin.distribution, plugin.version, problem)
+        self.plugins[plugin.name] = rejected
+        return rejected
+
+    def _explain(self, error: Exception) -> str:
+        text = str(error)
+        if isinstance(error, pluggy.PluginValidationError) and "unknown hook" in text:
+            hook = text.split("unknown hook ")[1].split("'")[1]
+            known = [name for name in vars(self.manager.hook) if name.startswith("limner_")]
+            return f"there is no hook '{hook}'{nearest(hook, known)}"
+        return " ".join(text.split())
+
+    def _collect(self, module: object, plugin: Plugin) -> list[Component]:
+        """What a plugin brings, checked; each hook is called for this plugin alone, so that a failure has an owner."""
+        collected = []
+        for kind, hook in COMPONENT_HOOKS.items():
+            for implementation in getattr(self.manager.hook, hook).get_hookimpls():
+                if implementation.plugin is not module:
+                    continue
+                try:
+                    named = implementation.function()
+                except Exception as error:
+                    raise LimnerError(f"its hook {hook} failed: {_cause(error)}") from error
+                if not isinstance(named, Mapping) or not all(
+                    isinstance(name, str) and isinstance(value, (str, type)) for name, value in named.items()
+                ):
+                    raise LimnerError(
+                        f"its hook {hook} must return a dict of names to classes or import strings, not {named!r}"
+                    )
+                collected += [Component(kind, name, value, plugin) for name, value in named.items()]
+        return collected
+
+    def _add(self, component: Component) -> None:
+        key = component.kind, component.name
+        if key in self.clashes:
+            self.clashes[key].append(component)
+        elif key in self._components:
+            self.clashes[key] = [self._components.pop(key), component]
+        else:
+            self._components[key] = component
+
+    # --- using what they bring -----------------------------------------------------------------------------------
+
+    def components(self, kind: str) -> dict[str, Component]:
+        """All components of a kind, by name, in alphabetical order."""
+        return {name: c for (k, name), c in sorted(self._components.items(), key=lambda item: item[0]) if k == kind}
+
+    def find(self, kind: str, name: str, place: str = "") -> Component:
+        """The component of that kind and name. `place` says where in a recipe it was asked for."""
+        where = f"{place}: " if place else ""
+        if (kind, name) in self.clashes:
+            owners = " and ".join(str(c.plugin) for c in self.clashes[kind, name])
+            raise LimnerError(f"{where}two plugins bring the {kind} '{name}': {owners}; uninstall one of them.")
+        if (kind, name) not in self._components:
+            known = list(self.components(kind))
+            raise LimnerError(
+                f"{where}there is no {kind} '{name}'{nearest(name, known)}"
+                f"{'; there is ' + ', '.join(known) if known else ''}.{self.problems()}"
+            )
+        return self._components[kind, name]
+
+    def load(self, kind: str, name: str, place: str = "") -> Any:
+        """The class of a component, imported now if its plugin gave an import string."""
+        from limner.interfaces import KINDS
+
+        component = self.find(kind, name, place)
+        value = component.value
+        if isinstance(value, str):
+            module, _, attribute = value.partition(":")
+            try:
+                value = getattr(import_module(module), attribute)
+            except Exception as error:
+                raise LimnerError(
+                    f"The {kind} '{name}' of {component.plugin} could not be imported "
+                    f"from '{component.value}': {_cause(error)}."
+                ) from error
+        if not (isinstance(value, type) and issubclass(value, KINDS[kind])):
+            raise LimnerError(
+                f"The {kind} '{name}' of {component.plugin} must be a subclass of "
+                f"limner.{KINDS[kind].__name__}, not {value!r}."
+            )
+        return value
+
+    def recipe_path(self, name: str) -> Path:
+        """The file of a recipe that a plugin brought."""
+        package, _, file = str(self.find("recipe", name).value).partition(":")
+        return Path(str(files(package).joinpath(file)))
+
+    def problems(self) -> str:
+        """A sentence on the plugins that are left out, or nothing: what is missing may have been theirs."""
+        broken = [f"{plugin}: {plugin.problem}" for plugin in self.plugins.values() if plugin.problem]
+        return f" Left out: {'; '.join(broken)}." if broken else ""
+
+    def call(self, hook: str, **arguments: Any) -> None:
+        """Tell every plugin of a moment in training. One that fails is reported once and not called again."""
+        for implementation in list(getattr(self.manager.hook, hook).get_hookimpls()):
+            try:
+                implementation.function(**{name: arguments[name] for name in implementation.argnames})
+            except LimnerError:
+                raise
+            except Exception as error:
+                plugin = self.plugins[implementation.plugin_name]
+                print(f"{plugin} failed in {hook} and is left out from now on: {_cause(error)}", file=sys.stderr)
+                self.manager.unregister(name=plugin.name)
+                self._reject(plugin, f"its hook {hook} failed: {_cause(error)}")
+
+
+def _distribution(entry: EntryPoint) -> tuple[str, str]:
+    return (entry.dist.name, entry.dist.version) if entry.dist else ("?", "")
+
+
+def _cause(error: Exception) -> str:
+    return " ".join(f"{type(error).__name__}: {error}".split())
+
+
+@cache
+def host() -> PluginHost:
+    """The host of this process, with everything that is installed."""
+    return PluginHost()

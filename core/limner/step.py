@@ -1,0 +1,99 @@
+"""One step of the game as the losses see it: everything in it is computed once, when first asked for, and shared."""
+
+from functools import cached_property
+
+from jaxtyping import Float
+from torch import Tensor, nn
+from torch.nn import functional
+
+from limner.interfaces import Discriminator, Generator, TextEncoder
+from limner.types import Batch, Judgement, TextFeatures
+
+
+class Painting(nn.Module):
+    """The half of a model that paints: an encoder that reads the prompt, and a generator. This is what is averaged."""
+
+    def __init__(self, encoder: TextEncoder, generator: Generator):
+        super().__init__()
+        self.encoder = encoder
+        self.generator = generator
+
+
+class Judging(nn.Module):
+    """The half of a model that judges: a discriminator, and an encoder of its own that reads the caption for it.
+
+    Were there one encoder for both, a player could win by changing what the other one reads.
+    """
+
+    def __init__(self, encoder: TextEncoder, discriminator: Discriminator):
+        super().__init__()
+        self.encoder = encoder
+        self.discriminator = discriminator
+
+
+class Step:
+    """One step: a batch of real images, the images painted for the same captions, and how both are judged.
+
+    The painted images are looked at once, for both players: the discriminator's gradient is taken with respect to its
+    own weights, the generator's with respect to its own, through the same graph.
+    """
+
+    def __init__(
+        self,
+        painting: Painting,
+        judging: Judging,
+        batch: Batch,
+        noise: Float[Tensor, "B Z"],
+        differentiate_images: bool = False,
+    ):
+        """`differentiate_images`: real images are leaves whose gradient a penalty may ask for."""
+        self.painting, self.judging = painting, judging
+        self.batch, self.noise = batch, noise
+        self.differentiate_images = differentiate_images
+
+    @cached_property
+    def painted_images(self) -> list[Float[Tensor, "B 3 _ _"]]:
+        """What the generator paints for the batch's captions, lowest resolution first."""
+        text = self.painting.encoder(self.batch.tokens)
+        return self.painting.generator(self.noise, text)
+
+    @cached_property
+    def real_images(self) -> list[Float[Tensor, "B 3 _ _"]]:
+        """The batch's images at the resolutions that the generator paints."""
+        sizes = [image.shape[-1] for image in self.painted_images]
+        images = [resize(self.batch.images, size) for size in sizes]
+        return [image.detach().requires_grad_() for image in images] if self.differentiate_images else images
+
+    @cached_property
+    def text(self) -> TextFeatures:
+        """The batch's captions as the discriminator reads them."""
+        return self.judging.encoder(self.batch.tokens)
+
+    @cached_property
+    def distractors(self) -> TextFeatures | None:
+        """Wrong captions that look much like the right ones, K per image [B*K], where the data has some."""
+        return None if self.batch.distractors is None else self.judging.encoder(self.batch.distractors)
+
+    @cached_property
+    def real(self) -> Judgement:
+        """Real images with their own captions."""
+        return self.judging.discriminator(self.real_images, self.text)
+
+    @cached_property
+    def generated(self) -> Judgement:
+        """Painted images with the captions they were painted for."""
+        return self.judging.discriminator(self.painted_images, self.text)
+
+    @cached_property
+    def mismatched(self) -> Judgement | None:
+        """Real images with captions that are not true of them; None where the batch has no such pair."""
+        rows = self.batch.has_mismatch
+        if not rows.any():
+            return None
+        text = self.text[self.batch.mismatched[rows]]
+        return self.judging.discriminator.judge(self.real.features[rows], text)
+
+
+def resize(images: Float[Tensor, "B 3 H W"], size: int) -> Float[Tensor, "B 3 {size} {size}"]:
+    """Images at a lower resolution, each new pixel the mean of those it covers; the same ones where nothing changes."""
+    return images if images.shape[-1] == size else functional.adaptive_avg_pool2d(images, size)

@@ -1,0 +1,247 @@
+"""The training loop: at each step both players are judged, each moves, and an average of the painter is kept."""
+
+import math
+import time
+from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from accelerate import PartialState
+from accelerate.utils import broadcast, reduce
+from torch import Tensor, nn
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
+
+from limner.batches import Batches
+from limner.build import Networks, build_dataset, build_networks, rehearse
+from limner.errors import LimnerError
+from limner.model import Model
+from limner.plugins import PluginHost, host
+from limner.recipe import Recipe
+from limner.step import Step
+from limner.tokenizer import Tokenizer
+from limner.types import Batch
+from limner.watchers import History, default_watchers
+
+
+@dataclass
+class Run:
+    """A training under way: its parts, and how far it has come. Hooks of training are handed this."""
+
+    recipe: Recipe
+    model: Model
+    networks: Networks
+    average: AveragedModel
+    batches: Batches
+    folder: Path | None
+    prompts: list[str]
+    step: int = 0  # steps made
+    seconds: float = 0.0  # since the first step began
+    images: int = 0  # real images seen, by all processes together
+    interrupted: bool = False
+    good: dict[str, Tensor] = field(default_factory=dict)  # the last weights known to be finite
+
+    @property
+    def progress(self) -> float:
+        """The part of the budget that is used up, from 0 to 1."""
+        training = self.recipe.training
+        used = self.step / training.steps if training.steps else self.seconds / (training.seconds or math.inf)
+        return min(1.0, used)
+
+
+def train(
+    recipe: str | Path | Mapping[str, Any] | Recipe,
+    out: str | Path | None = None,
+    overrides: Sequence[str] = (),
+    *,
+    quiet: bool = False,
+    watchers: Sequence[object] | None = None,
+    plugins: PluginHost | None = None,
+) -> Model:
+    """Train a model from nothing by a recipe.
+
+    Args:
+        recipe: a recipe's name, a TOML file, a dict, or a `Recipe`.
+        out: an empty or new folder: recipe, weights, tokenizer, history and pictures are written there on the way.
+        overrides: changes to the recipe, such as `["training.steps=500"]`.
+        quiet: show neither a progress bar nor pictures.
+        watchers: objects with hooks of training (`limner_step_finished`, ...) in place of the usual bar and pictures.
+        plugins: the plugin host; by default all that is installed.
+
+    Returns:
+        The trained model, with the averaged weights and its `history`. Interrupted (Ctrl-C), it returns what
+        it has learned so far.
+
+    Raises:
+        LimnerError: where the recipe or the data are wrong, before any work; or when a loss stops being finite.
+    """
+    plugins = plugins or host()
+    checked = recipe if isinstance(recipe, Recipe) else Recipe.read(plugins, recipe, overrides)
+    rehearse(plugins, checked)
+    folder = None if out is None else _empty_folder(Path(out))
+    run = set_up(plugins, checked, folder)
+    shown = watchers if watchers is not None else () if quiet else default_watchers(folder)
+    with ExitStack() as stack:
+        if PartialState().is_main_process:
+            for watcher in (History(run), *shown):
+                plugins.register(watcher)
+                stack.callback(plugins.unregister, watcher)
+        play(plugins, run)
+    return run.model
+
+
+def set_up(plugins: PluginHost, recipe: Recipe, folder: Path | None = None) -> Run:
+    """Read the data, learn the tokenizer, and build the networks from the recipe's seed."""
+    dataset = build_dataset(plugins, recipe)
+    data = dataset.load()
+    captions = [a["caption"] for annotations in data.annotations for a in annotations]
+    tokenizer = Tokenizer.learn(captions, recipe.text)
+    state, settings = PartialState(), recipe.training
+    batches = Batches(
+        data, tokenizer, settings.batch_size, settings.seed, state.device, state.process_index, state.num_processes
+    )
+    torch.manual_seed(settings.seed)
+    networks = build_networks(plugins, recipe, tokenizer.vocabulary).to(state.device)
+    average = AveragedModel(networks.painting, multi_avg_fn=get_ema_multi_avg_fn(settings.average)).eval()
+    model = Model(plugins, recipe, tokenizer, average.module, networks.judging, networks.losses)
+    prompts = recipe.prompts if recipe.prompts is not None else dataset.preview_prompts()
+    return Run(recipe, model, networks, average, batches, folder, prompts)
+
+
+def play(plugins: PluginHost, run: Run) -> None:
+    """The loop. It ends when the budget is used up, or after Ctrl-C; either way the weights are saved."""
+    settings, networks, state = run.recipe.training, run.networks, PartialState()
+    bfloat16 = settings.precision == "bfloat16" or (settings.precision == "auto" and fast_bfloat16(state.device))
+    judge_weights = [*networks.judging.parameters(), *networks.losses.parameters()]
+    painter_weights = list(networks.painting.parameters())
+    judge_optimizer = adam(judge_weights, settings.betas)
+    painter_optimizer = adam(painter_weights, settings.betas)
+    noise_source = torch.Generator().manual_seed(settings.seed)
+    plugins.call("limner_training_started", run=run)
+    previewed = draw_samples(plugins, run)
+    start = time.perf_counter()
+    try:
+        for batch in run.batches:
+            noise = draw_noise(run, len(batch), noise_source)
+            with torch.autocast(state.device.type, torch.bfloat16, enabled=bfloat16):
+                judge_loss, painter_loss, parts = losses_of_step(run, batch, noise)
+            losses = dict(zip(parts, torch.stack([part.detach().float() for part in parts.values()]).tolist()))
+            stop_unless_finite(run, losses)
+
+            # One graph holds both players: each takes the gradient of its own loss by its own weights only.
+            judge_gradients = torch.autograd.grad(judge_loss, judge_weights, retain_graph=True, allow_unused=True)
+            painter_gradients = torch.autograd.grad(painter_loss, painter_weights, allow_unused=True)
+            slower = min(1.0, (1 - run.progress) / settings.decay) if settings.decay else 1.0
+            move(judge_optimizer, judge_weights, judge_gradients, settings.discriminator_rate * slower)
+            move(painter_optimizer, painter_weights, painter_gradients, settings.generator_rate * slower)
+            run.average.update_parameters(networks.painting)
+
+            run.step += 1
+            run.images += len(batch) * state.num_processes
+            run.seconds = _same_everywhere(time.perf_counter() - start)
+            plugins.call("limner_step_finished", run=run, losses=losses)
+            if run.progress >= 1:
+                break
+            if run.progress >= previewed + settings.preview_every:
+                previewed = draw_samples(plugins, run)
+    except KeyboardInterrupt:
+        run.interrupted = True
+    draw_samples(plugins, run)
+    plugins.call("limner_training_finished", run=run)
+
+
+def losses_of_step(run: Run, batch: Batch, noise: Tensor) -> tuple[Tensor, Tensor, dict[str, Tensor]]:
+    """What the discriminator and what the generator minimise at this step, and every part of it by name."""
+    networks = run.networks
+    due = {name: loss for name, loss in networks.losses.items() if run.step % loss.every == 0}
+    differentiate = any(loss.differentiates_images for loss in due.values())
+    step = Step(networks.painting, networks.judging, batch, noise, differentiate)
+    parts: dict[str, Tensor] = {}
+    sums = {"discriminator": noise.new_zeros(()), "generator": noise.new_zeros(())}
+    for player in sums:
+        for name, loss in (due if player == "discriminator" else networks.losses).items():
+            value = getattr(loss, player)(step)
+            if value is not None:
+                parts[f"{name}/{player}"] = value
+                times = loss.every if player == "discriminator" else 1  # a lazy loss counts for the steps it skipped
+                sums[player] = sums[player] + run.recipe.losses[name].weight * times * value
+    return sums["discriminator"], sums["generator"], parts | sums
+
+
+def adam(weights: list[nn.Parameter], betas: Sequence[float]) -> torch.optim.Optimizer:
+    """Adam (Kingma and Ba 2015), all its arithmetic in one fused pass; the rate is set at each move."""
+    return torch.optim.Adam(weights, betas=(betas[0], betas[1]), fused=True)
+
+
+def move(
+    optimizer: torch.optim.Optimizer, weights: list[nn.Parameter], gradients: Sequence[Tensor | None], rate: float
+) -> None:
+    """One step of a player along its gradients, averaged over all processes."""
+    present = [(weight, gradient) for weight, gradient in zip(weights, gradients) if gradient is not None]
+    if PartialState().num_processes > 1:
+        flat = reduce(torch.cat([gradient.flatten() for _, gradient in present]), "mean")
+        pieces = flat.split([weight.numel() for weight, _ in present])
+        present = [(weight, piece.view_as(weight)) for (weight, _), piece in zip(present, pieces)]
+    optimizer.zero_grad()
+    for weight, gradient in present:
+        weight.grad = gradient
+    for group in optimizer.param_groups:
+        group["lr"] = rate
+    optimizer.step()
+
+
+def draw_noise(run: Run, rows: int, source: torch.Generator) -> Tensor:
+    """z ~ N(0, I) for this process's rows: every process draws the whole batch's noise and keeps its own."""
+    state = PartialState()
+    whole = torch.randn(rows * state.num_processes, run.networks.sizes.noise, generator=source)
+    return whole[state.process_index :: state.num_processes].to(state.device)
+
+
+def draw_samples(plugins: PluginHost, run: Run) -> float:
+    """Paint the preview prompts, save the weights, remember them as good; returns the progress made so far."""
+    if PartialState().is_main_process:
+        run.good = {name: value.clone() for name, value in run.model.state_dict().items()}
+        if run.prompts:
+            plugins.call(
+                "limner_samples_drawn", run=run, images=run.model.paint_images(run.prompts), prompts=run.prompts
+            )
+        if run.folder is not None:
+            run.model.save(run.folder)
+            plugins.call("limner_checkpoint_saved", run=run, folder=run.folder)
+    return run.progress
+
+
+def stop_unless_finite(run: Run, losses: Mapping[str, float]) -> None:
+    """Stop with a plain sentence when a loss is not finite; the model goes back to the last good weights."""
+    bad = [name for name, value in losses.items() if not math.isfinite(value)]
+    if bad:
+        run.model.load_state_dict(run.good)
+        kept = f"; the weights in {run.folder} are those before it went wrong" if run.folder else ""
+        raise LimnerError(
+            f"At step {run.step} the loss '{bad[0]}' was {losses[bad[0]]}, and training stopped{kept}. "
+            "A smaller training.generator_rate and training.discriminator_rate, or a heavier gradient penalty, may help."
+        )
+
+
+def fast_bfloat16(device: torch.device) -> bool:
+    """Whether bfloat16 is faster than float32 there: on GPUs that have it, and on CPUs with AMX."""
+    if device.type == "cuda":
+        return torch.cuda.is_bf16_supported(including_emulation=False)
+    return device.type == "cpu" and bool(torch.cpu.get_capabilities().get("amx_bf16"))
+
+
+def _empty_folder(folder: Path) -> Path:
+    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        raise LimnerError(f"{folder} is there already and is not an empty folder; name another one.")
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder
+
+
+def _same_everywhere(seconds: float) -> float:
+    """The main process's clock, so that all processes stop at the same step."""
+    state = PartialState()
+    if state.num_processes == 1:
+        return seconds
+    return float(broadcast(torch.tensor(seconds, device=state.device)))

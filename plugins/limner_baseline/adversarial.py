@@ -1,0 +1,114 @@
+"""The adversarial losses: what two players of one game want. D is the discriminator's score, a logit."""
+
+from abc import abstractmethod
+from typing import Literal
+
+from jaxtyping import Float
+from limner import Judgement, Loss, Sizes, Step
+from torch import Tensor
+from torch.nn.functional import logsigmoid, relu, softplus
+
+Scored = Float[Tensor, "B S"]
+
+
+class Adversarial(Loss):
+    """What the adversarial losses share: which pairs are scored, and how their terms are joined.
+
+    `condition` says what is judged: "text", the image as a picture of its caption, D(x, c); "none", the image alone, D(x);
+    "both", the sum of the two. With `mismatched` the discriminator is also shown real images with captions that are
+    not true of them, and takes them for false, half and half with the painted ones (Reed et al. 2016): without
+    these it may judge the image and never read the text.
+    """
+
+    def __init__(
+        self, sizes: Sizes, *, condition: Literal["text", "none", "both"] = "text", mismatched: bool = True
+    ):
+        super().__init__(sizes)
+        self.condition, self.mismatched = condition, mismatched
+
+    @abstractmethod
+    def discriminate(self, real: Scored, false: Scored) -> Float[Tensor, ""]:
+        """The discriminator's loss from its scores of real and of false images."""
+
+    @abstractmethod
+    def generate(self, real: Scored, generated: Scored) -> Float[Tensor, ""]:
+        """The generator's loss from the scores of real and of its own images."""
+
+    def discriminator(self, step: Step) -> Float[Tensor, ""]:
+        losses = []
+        if self.condition in ("text", "both"):
+            loss = self.discriminate(step.real.match, step.generated.match)
+            if self.mismatched and step.mismatched is not None:
+                real = step.real.match[step.batch.has_mismatch]
+                loss = (loss + self.discriminate(real, step.mismatched.match)) / 2
+            losses.append(loss)
+        if self.condition in ("none", "both"):
+            losses.append(self.discriminate(realism(step.real), realism(step.generated)))
+        return sum(losses[1:], losses[0])
+
+    def generator(self, step: Step) -> Float[Tensor, ""]:
+        losses = []
+        if self.condition in ("text", "both"):
+            losses.append(self.generate(step.real.match, step.generated.match))
+        if self.condition in ("none", "both"):
+            losses.append(self.generate(realism(step.real), realism(step.generated)))
+        return sum(losses[1:], losses[0])
+
+
+class Minimax(Adversarial):
+    """The game as first written (Goodfellow et al. 2014, equation 1), with D(x) = sigmoid of the score:
+
+        min_G max_D  E_x[log D(x)] + E_z[log(1 - D(G(z)))]
+
+    Both players have the same value, so when the discriminator is sure, log(1 - D) is flat and the generator learns nothing.
+    """
+
+    def discriminate(self, real: Scored, false: Scored) -> Float[Tensor, ""]:
+        return -logsigmoid(real).mean() - logsigmoid(-false).mean()
+
+    def generate(self, real: Scored, generated: Scored) -> Float[Tensor, ""]:
+        return logsigmoid(-generated).mean()
+
+
+class NonSaturating(Minimax):
+    """The same discriminator; the generator raises log D instead (Goodfellow et al. 2014, section 3). Conditional:
+
+        L_D = -E_{x,c}[log D(x, c)] - E_{z,c}[log(1 - D(G(z, c), c))]
+        L_G = -E_{z,c}[log D(G(z, c), c)]
+    """
+
+    def generate(self, real: Scored, generated: Scored) -> Float[Tensor, ""]:
+        return -logsigmoid(generated).mean()
+
+
+class Hinge(Adversarial):
+    """The hinge (Lim and Ye 2017): scores beyond the margin 1 are good enough and give no gradient.
+
+        L_D = E[max(0, 1 - D(x, c))] + E[max(0, 1 + D(G(z, c), c))],    L_G = -E[D(G(z, c), c)]
+    """
+
+    def discriminate(self, real: Scored, false: Scored) -> Float[Tensor, ""]:
+        return relu(1 - real).mean() + relu(1 + false).mean()
+
+    def generate(self, real: Scored, generated: Scored) -> Float[Tensor, ""]:
+        return -generated.mean()
+
+
+class Relativistic(Adversarial):
+    """Is this real image more real than that painted one? (Jolicoeur-Martineau 2018; Huang et al. 2024, R3GAN)
+
+        L_D = E[softplus(-(D(x, c) - D(G(z, c), c)))],    L_G = E[softplus(-(D(G(z, c), c) - D(x, c)))]
+    """
+
+    def discriminate(self, real: Scored, false: Scored) -> Float[Tensor, ""]:
+        return softplus(false - real).mean()
+
+    def generate(self, real: Scored, generated: Scored) -> Float[Tensor, ""]:
+        return softplus(real - generated).mean()
+
+
+def realism(judgement: Judgement) -> Scored:
+    """The score of the image alone."""
+    if judgement.realism is None:
+        raise TypeError("This discriminator does not score images without their text; use condition = 'text'.")
+    return judgement.realism

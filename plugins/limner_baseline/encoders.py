@@ -1,0 +1,96 @@
+"""Three text encoders, from the fastest to the one that big models use. Padding never influences what they say."""
+
+from typing import Annotated
+
+from einops import rearrange, reduce
+from jaxtyping import Bool, Float
+from limner import LimnerError, Sizes, TextEncoder, TextFeatures, Tokens
+from pydantic import Field
+from torch import Tensor, nn
+from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
+
+Width = Annotated[int, Field(ge=4)]
+
+
+class MLPEncoder(TextEncoder):
+    """What stands where: each token's embedding plus one for its place, added up and passed through an MLP.
+
+        sentence = MLP(sum_t (E[token_t] * P[t] + P'[t]))
+
+    Fast, and enough for captions of a fixed form, where a word's place tells what it belongs to.
+    """
+
+    def __init__(self, sizes: Sizes, *, width: Width = 128, hidden: Width = 256):
+        super().__init__(sizes)
+        self.width = width
+        self.token = nn.Embedding(sizes.vocabulary, width)
+        self.place = nn.Embedding(sizes.length, width)
+        self.word = nn.Sequential(nn.Linear(width, width), nn.LeakyReLU(0.2), nn.Linear(width, width))
+        self.sentence = nn.Sequential(nn.Linear(width, hidden), nn.LeakyReLU(0.2), nn.Linear(hidden, width))
+
+    def forward(self, tokens: Tokens) -> TextFeatures:
+        places = self.place.weight[: tokens.ids.shape[1]]  # [T, D]
+        words = zero_padding(self.word(self.token(tokens.ids) + places), tokens.mask)
+        return TextFeatures(words, self.sentence(words.sum(1)), tokens.mask)
+
+
+class LSTMEncoder(TextEncoder):
+    """Reads the caption in both directions with an LSTM (Hochreiter and Schmidhuber 1997).
+
+    A word's feature is the hidden states at it, [forward; backward]; the sentence's is the last state of each
+    direction. Packing keeps padding out of both.
+    """
+
+    def __init__(self, sizes: Sizes, *, width: Width = 128, layers: Annotated[int, Field(ge=1)] = 1):
+        super().__init__(sizes)
+        if width % 2:
+            raise LimnerError(f"width: expected an even number, half of it for each direction, got {width}.")
+        self.width = width
+        self.token = nn.Embedding(sizes.vocabulary, width)
+        self.lstm = nn.LSTM(width, width // 2, layers, batch_first=True, bidirectional=True)
+
+    def forward(self, tokens: Tokens) -> TextFeatures:
+        lengths = tokens.mask.sum(1).cpu()
+        packed = pack_padded_sequence(self.token(tokens.ids), lengths, batch_first=True, enforce_sorted=False)
+        states, (last, _) = self.lstm(packed)
+        words, _ = pad_packed_sequence(states, batch_first=True, total_length=tokens.ids.shape[1])
+        sentence = rearrange(last[-2:], "direction b d -> b (direction d)")
+        return TextFeatures(words, sentence, tokens.mask)
+
+
+class TransformerEncoder(TextEncoder):
+    """A small transformer encoder (Vaswani et al. 2017): every word looks at every real word.
+
+    Learned places, normalisation before each block; the sentence is the mean of the words.
+    """
+
+    def __init__(
+        self,
+        sizes: Sizes,
+        *,
+        width: Width = 128,
+        layers: Annotated[int, Field(ge=1)] = 2,
+        heads: Annotated[int, Field(ge=1)] = 4,
+    ):
+        super().__init__(sizes)
+        if width % heads:
+            raise LimnerError(f"heads: {heads} heads do not divide the width {width}; choose one that does.")
+        self.width = width
+        self.token = nn.Embedding(sizes.vocabulary, width)
+        self.place = nn.Embedding(sizes.length, width)
+        layer = nn.TransformerEncoderLayer(
+            width, heads, 2 * width, dropout=0.0, activation="gelu", batch_first=True, norm_first=True
+        )
+        self.layers = nn.TransformerEncoder(layer, layers, nn.LayerNorm(width), enable_nested_tensor=False)
+
+    def forward(self, tokens: Tokens) -> TextFeatures:
+        places = self.place.weight[: tokens.ids.shape[1]]  # [T, D]
+        words = self.layers(self.token(tokens.ids) + places, src_key_padding_mask=~tokens.mask)
+        words = zero_padding(words, tokens.mask)
+        count = reduce(tokens.mask.to(words.dtype), "b t -> b 1", "sum")
+        return TextFeatures(words, words.sum(1) / count, tokens.mask)
+
+
+def zero_padding(words: Float[Tensor, "B T D"], mask: Bool[Tensor, "B T"]) -> Float[Tensor, "B T D"]:
+    """The words' features with zeros at padding."""
+    return words * mask[..., None]

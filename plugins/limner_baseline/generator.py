@@ -1,0 +1,112 @@
+"""The convolutional generator: from noise and a sentence, doubling the resolution level by level."""
+
+from typing import Annotated
+
+import torch
+from einops import rearrange
+from jaxtyping import Float
+from limner import Attention, Generator, LimnerError, Sizes, Slot, TextFeatures
+from pydantic import Field
+from torch import Tensor, nn
+from torch.nn.functional import leaky_relu, pixel_shuffle
+
+Channels = Annotated[int, Field(ge=1)]
+
+
+class ConvolutionalGenerator(Generator):
+    """A dense layer makes a 4 x 4 map; each level doubles it; the last one folds channels into pixels.
+
+        h_0 = W [k z; s] + p,    h_{i+1} = Up_i(h_i; z, s),    image = tanh(PixelShuffle(Conv(Modulate(h_n))))
+
+    z is the noise, scaled by k (`noise_scale`) so that it weighs against the sentence s; p is a learned map of places.
+    """
+
+    def __init__(
+        self,
+        sizes: Sizes,
+        *,
+        channels: Annotated[list[Channels], Field(min_length=1)] = [128, 96, 48],  # noqa: B006
+        noise: Annotated[int, Field(ge=1)] = 32,
+        noise_scale: Annotated[float, Field(gt=0)] = 2.0,
+        attention: Slot[Attention] = Slot(),  # noqa: B008
+        residual: bool = False,
+    ):
+        """
+        Args:
+            sizes: what the parts of the model agree on.
+            channels: of the maps at 4, 8, 16, ... pixels; what is left up to the image size is one pixel shuffle.
+            noise: Z, the width of the noise.
+            noise_scale: what the noise is multiplied by where it joins the sentence.
+            attention: attention modules, at the resolutions that the recipe names.
+            residual: whether each level adds a shortcut around its convolution.
+        """
+        super().__init__(sizes)
+        self.noise_width, self.noise_scale = noise, noise_scale
+        resolutions = [4 * 2**level for level in range(len(channels))]
+        self.shuffle = sizes.image // resolutions[-1]
+        if self.shuffle * resolutions[-1] != sizes.image or self.shuffle < 1:
+            raise LimnerError(
+                f"channels: {len(channels)} levels make a map of {resolutions[-1]} pixels, of which the image size "
+                f"{sizes.image} is no multiple; use fewer levels or another image size."
+            )
+        attention.require(resolutions)
+        condition = noise + sizes.text
+        self.dense = nn.Linear(condition, channels[0] * 16)
+        self.places = nn.Parameter(torch.randn(channels[0], 4, 4) / 2)
+        self.attentions = nn.ModuleList(attention.build(sizes, c, size) for c, size in zip(channels, resolutions))
+        self.levels = nn.ModuleList(
+            UpLevel(condition, c, following, residual) for c, following in zip(channels, channels[1:])
+        )
+        self.modulate = Modulate(condition, channels[-1])
+        self.to_pixels = nn.Conv2d(channels[-1], 3 * self.shuffle**2, 3, padding=1)
+
+    def forward(self, noise: Float[Tensor, "B Z"], text: TextFeatures) -> list[Float[Tensor, "B 3 _ _"]]:
+        condition = torch.cat([self.noise_scale * noise, text.sentence], 1)
+        hidden = rearrange(self.dense(condition), "b (c h w) -> b c h w", h=4, w=4) + self.places  # [B, C, 4, 4]
+        for level, attentions in zip([*self.levels, None], self.attentions):
+            for attend in attentions:
+                hidden = attend(hidden, text)
+            if level is not None:
+                hidden = level(hidden, condition)  # [B, C', 2H, 2W]
+        pixels = self.to_pixels(leaky_relu(self.modulate(hidden, condition), 0.2))
+        return [pixel_shuffle(pixels.float(), self.shuffle).tanh()]
+
+
+class UpLevel(nn.Module):
+    """Twice the resolution: modulate by noise and sentence, then a transposed convolution.
+
+        y = ConvT(leaky(Modulate(x)))  [+ Up(Conv1x1(x)) with a residual]
+    """
+
+    def __init__(self, condition: int, channels: int, following: int, residual: bool):
+        super().__init__()
+        self.modulate = Modulate(condition, channels)
+        self.convolution = nn.ConvTranspose2d(channels, following, 4, stride=2, padding=1)
+        self.shortcut = nn.Conv2d(channels, following, 1) if residual else None
+
+    def forward(self, hidden: Float[Tensor, "B C H W"], condition: Float[Tensor, "B K"]) -> Tensor:
+        doubled = self.convolution(leaky_relu(self.modulate(hidden, condition), 0.2))
+        if self.shortcut is not None:
+            doubled = doubled + nn.functional.interpolate(self.shortcut(hidden), scale_factor=2)
+        return doubled
+
+
+class Modulate(nn.Module):
+    """Normalise each position over its channels, then scale and shift each channel by what the condition says.
+
+        y = (1 + a(c)) x / rms(x) + b(c)
+
+    Root-mean-square normalisation (Zhang and Sennrich 2019); a and b are linear, as in conditional normalisation (Dumoulin et al. 2017).
+    """
+
+    def __init__(self, condition: int, channels: int):
+        super().__init__()
+        self.affine = nn.Linear(condition, 2 * channels)
+        with torch.no_grad():
+            self.affine.weight.mul_(0.5)
+            self.affine.bias.zero_()
+
+    def forward(self, hidden: Float[Tensor, "B C H W"], condition: Float[Tensor, "B K"]) -> Float[Tensor, "B C H W"]:
+        scale, shift = rearrange(self.affine(condition), "b (two c) -> two b c 1 1", two=2)
+        normal = hidden * torch.rsqrt(hidden.square().mean(1, keepdim=True) + 1e-6)
+        return normal * (1 + scale) + shift

@@ -1,0 +1,57 @@
+"""The sentence-image contrast: which caption belongs to this image, which image to this caption?"""
+
+from typing import Annotated
+
+import torch
+from einops import einsum, rearrange
+from jaxtyping import Float
+from limner import Loss, Sizes, Step
+from limner.types import Judgement
+from pydantic import Field
+from torch import Tensor, nn
+from torch.nn.functional import cross_entropy, normalize
+
+
+class SentenceContrast(Loss):
+    """InfoNCE between images and sentences, both ways (van den Oord et al. 2018; as in CLIP, Radford et al. 2021).
+
+        s_ij = k cos(u_i, v_j),    u = U f(x),  v = V s(c)
+        L = -1/2 E_i[log softmax_j(s_ij)_i] - 1/2 E_j[log softmax_i(s_ij)_j]
+
+    The images' candidates include the caption's distractors: captions that are wrong in a word or two. Captions of the batch that happen
+    to be true of another image are left out of its candidates. The discriminator's side learns the match on real
+    images; the generator's side holds the painted images to their captions by it.
+    """
+
+    def __init__(
+        self,
+        sizes: Sizes,
+        *,
+        width: Annotated[int, Field(ge=1)] = 128,
+        scale: Annotated[float, Field(gt=0)] = 10.0,
+    ):
+        """`width`: of the space where images and sentences meet; `scale`: k, the inverse temperature."""
+        super().__init__(sizes)
+        self.scale = scale
+        self.image = nn.Linear(sizes.features * sizes.feature_size**2, width)
+        self.sentence = nn.Linear(sizes.text, width)
+
+    def discriminator(self, step: Step) -> Float[Tensor, ""]:
+        return self.contrast(step, step.real)
+
+    def generator(self, step: Step) -> Float[Tensor, ""]:
+        return self.contrast(step, step.generated)
+
+    def contrast(self, step: Step, judgement: Judgement) -> Float[Tensor, ""]:
+        """The loss of images that were judged with the batch's captions."""
+        images = normalize(self.image(rearrange(judgement.features, "b c h w -> b (c h w)")).float(), dim=1)
+        sentences = normalize(self.sentence(step.text.sentence).float(), dim=1)
+        scores = self.scale * einsum(images, sentences, "i d, j d -> i j")
+        scores = scores.masked_fill(step.batch.confusable, -torch.inf)
+        captions = scores
+        if step.distractors is not None:
+            wrong = normalize(self.sentence(step.distractors.sentence).float(), dim=1)
+            wrong = rearrange(wrong, "(b k) d -> b k d", b=len(images))
+            captions = torch.cat([scores, self.scale * einsum(images, wrong, "i d, i k d -> i k")], 1)
+        target = torch.arange(len(images), device=images.device)
+        return (cross_entropy(captions, target) + cross_entropy(scores.T, target)) / 2

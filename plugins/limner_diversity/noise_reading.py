@@ -1,0 +1,38 @@
+"""Noise reading: if the noise can be read back from the image, the generator cannot have ignored it."""
+
+from typing import Annotated
+
+from einops import rearrange
+from jaxtyping import Float
+from limner import LimnerError, Loss, Sizes, Step
+from pydantic import Field
+from torch import Tensor, nn
+
+
+class NoiseReading(Loss):
+    """The first K numbers of the noise, predicted from the painted image (as in InfoGAN, Chen et al. 2016).
+
+        L = E_{z,c}[ mean_{k <= K} (r_k(f(G(z, c))) - z_k)^2 ]
+
+    Both players minimise it: the reader r, linear in the discriminator's features f, learns to read, the generator to be legible.
+    A squared error bounds the mutual information between noise and image from below, for Gaussian noise.
+    """
+
+    def __init__(self, sizes: Sizes, *, numbers: Annotated[int, Field(ge=1)] = 4):
+        """`numbers`: K, how many of the noise's numbers are to be read."""
+        super().__init__(sizes)
+        if numbers > sizes.noise:
+            raise LimnerError(f"numbers: the noise has only {sizes.noise}, so {numbers} of them cannot be read.")
+        self.numbers = numbers
+        self.reader = nn.Linear(sizes.features * sizes.feature_size**2, numbers)
+
+    def discriminator(self, step: Step) -> Float[Tensor, ""]:
+        return self.error(step)
+
+    def generator(self, step: Step) -> Float[Tensor, ""]:
+        return self.error(step)
+
+    def error(self, step: Step) -> Float[Tensor, ""]:
+        """The squared error of the reading."""
+        features = rearrange(step.generated.features, "b c h w -> b (c h w)")
+        return (self.reader(features).float() - step.noise[:, : self.numbers]).square().mean()
