@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: quickstart test quick check lab
+.PHONY: quickstart test quick check notebooks lab
 
 quickstart: .venv/lab        ## train on drawn scenes, paint, and judge: about five minutes, three of them training
 	$(BIN)/limner train quickstart --evaluate
@@ -17,6 +17,9 @@ check: .venv/dev             ## formatting, lint and types, of code and notebook
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/pyright
+
+notebooks: .venv/dev         ## make the notebooks from their sources in tutorials/ and run them
+	$(BIN)/python tutorials/build.py
 
 lab: .venv/lab               ## JupyterLab on the tutorials
 	$(BIN)/jupyter lab tutorials

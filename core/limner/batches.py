@@ -43,7 +43,9 @@ class Batches:
         full = self.tokens.mask.all(1).tolist() if self.tokens.ids.shape[1] == tokenizer.length else []
         self.truncated = sum(tokenizer.count(a["caption"]) > tokenizer.length for a, f in zip(flat, full) if f)
         self.device = device or torch.device("cpu")
-        self.random = torch.Generator().manual_seed(seed)
+        self.random = torch.Generator().manual_seed(seed)  # in step in all processes: it draws the order of the whole
+        own = int(torch.randint(2**62, (), generator=self.random)) + rank
+        self.own_random = torch.Generator().manual_seed(own)  # this process's: how much it draws depends on its share
         self.batch_size, self.rank, self.processes = min(batch_size, len(captioned)), rank, processes
 
     def __iter__(self) -> Iterator[Batch]:
@@ -63,7 +65,7 @@ class Batches:
         same_text = (self.tokens.ids[captions][:, None] == self.tokens.ids[captions][None]).all(-1)
         confusable = true_of(self.asked[captions], self.facts[images]) | same_text
         confusable.fill_diagonal_(True)
-        mismatched, has_mismatch = draw_mismatched(confusable, self.random)
+        mismatched, has_mismatch = draw_mismatched(confusable, self.own_random)
         confusable.fill_diagonal_(False)
         distractors = None
         if self.distractors is not None:

@@ -4,7 +4,7 @@ import torch
 from torch import nn
 
 from limner.errors import LimnerError
-from limner.interfaces import Dataset, Metric
+from limner.interfaces import Dataset, Loss, Metric
 from limner.options import check_options
 from limner.plugins import PluginHost
 from limner.recipe import Part, Recipe
@@ -13,7 +13,7 @@ from limner.types import Sizes
 
 
 class Networks(nn.Module):
-    """All that has weights: the painting half, the judging half, and the losses, which may own modules."""
+    """All that has weights: the painting and the judging half, which share the encoder, and the losses' own modules."""
 
     def __init__(self, painting: Painting, judging: Judging, losses: nn.ModuleDict, sizes: Sizes):
         super().__init__()
@@ -32,14 +32,13 @@ def build_networks(host: PluginHost, recipe: Recipe, vocabulary: int) -> Network
     sizes = sizes.knowing(noise=generator.noise_width)
     discriminator = build_part(host, "discriminator", recipe.discriminator, "discriminator", sizes)
     sizes = sizes.knowing(features=discriminator.feature_channels, feature_size=discriminator.feature_size)
-    reader = build_part(host, "encoder", recipe.encoder, "encoder", sizes)
     losses = nn.ModuleDict(
         {
             name: build_part(host, "loss", part, f"losses.{name}", sizes)
             for name, part in recipe.losses.items()
         }
     )
-    return Networks(Painting(encoder, generator), Judging(reader, discriminator), losses, sizes)
+    return Networks(Painting(encoder, generator), Judging(encoder, discriminator), losses, sizes)
 
 
 def build_part(host: PluginHost, kind: str, part: Part, place: str, known: object) -> nn.Module:
@@ -70,4 +69,6 @@ def build_metrics(host: PluginHost, recipe: Recipe, dataset: Dataset) -> dict[st
 def rehearse(host: PluginHost, recipe: Recipe) -> None:
     """Build everything without memory or weights, so that sizes that do not fit fail before any work starts."""
     with torch.device("meta"):
-        build_networks(host, recipe, recipe.text.vocabulary)
+        networks = build_networks(host, recipe, recipe.text.vocabulary)
+    if all(type(loss).generator is Loss.generator for loss in networks.losses.values()):
+        raise LimnerError("losses: none of them says what the generator should want; add one that does, such as 'hinge'.")

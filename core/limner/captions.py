@@ -28,7 +28,8 @@ def coco_index(table: Mapping[str, Any], source: str) -> COCO:
     coco.dataset = {**table, "annotations": [_tidy(a, source) for a in table["annotations"]]}
     ids: set[Any] = set()
     for image in table["images"]:
-        if not isinstance(image, Mapping) or "id" not in image or "file_name" not in image:
+        named = isinstance(image, Mapping) and isinstance(image.get("file_name"), str)
+        if not named or not isinstance(image.get("id"), (int, str)):
             raise LimnerError(f"{source}: every image needs 'id' and 'file_name', this one has not: {image!r:.120}.")
         if image["id"] in ids:
             raise LimnerError(f"{source}: two images have the id {image['id']}.")
@@ -50,6 +51,6 @@ def _tidy(annotation: Any, source: str) -> dict[str, Any]:
             f"{source}: every annotation needs a text 'caption', this one has none: {annotation!r:.120}; "
             "a file of instances or keypoints is not a file of captions."
         )
-    if "image_id" not in annotation:
+    if not isinstance(annotation.get("image_id"), (int, str)):
         raise LimnerError(f"{source}: annotation {annotation.get('id')} has no 'image_id'.")
     return {**annotation, "caption": " ".join(annotation["caption"].split())}

@@ -15,13 +15,20 @@ from limner.recipe import Recipe
 
 
 def export(recipe: str | Path, out: Path, overrides: Sequence[str] = ()) -> int:
-    """Write the data of a recipe to `out`: captions.json and images/. Returns the number of images."""
+    """Write the data of a recipe to `out`: captions.json and images/ as PNG files. Returns the number of images."""
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise LimnerError(f"{out} is there already and is not an empty folder; name another one.")
     data = build_dataset(host(), Recipe.read(host(), recipe, overrides)).load()
-    for number, pixels in zip(data.image_ids, tqdm(data.pixels, desc="writing", unit=" images")):
-        path = out / "images" / data.coco.imgs[number]["file_name"]
+    entries = [data.coco.imgs[number] for number in data.image_ids]
+    names = [name if name.endswith(".png") else f"{name}.png" for name in (entry["file_name"] for entry in entries)]
+    if strays := [name for name in names if Path(name).is_absolute() or ".." in Path(name).parts]:
+        raise LimnerError(f"The image {strays[0]} would be written outside of {out}; give it a plain file_name.")
+    for name, pixels in zip(names, tqdm(data.pixels, desc="writing", unit=" images")):
+        path = out / "images" / name
         path.parent.mkdir(parents=True, exist_ok=True)
         Image.fromarray(rearrange(pixels, "c h w -> h w c").numpy()).save(path)
-    (out / "captions.json").write_text(json.dumps(data.coco.dataset, ensure_ascii=False), encoding="utf-8")
+    images = [{**entry, "file_name": name} for entry, name in zip(entries, names)]
+    annotations = [annotation for of_image in data.annotations for annotation in of_image]
+    table = {**data.coco.dataset, "images": images, "annotations": annotations}
+    (out / "captions.json").write_text(json.dumps(table, ensure_ascii=False), encoding="utf-8")
     return len(data)

@@ -11,7 +11,7 @@ the constructor, with types and defaults: exactly these can be set in a recipe. 
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar, runtime_checkable
 
 from jaxtyping import Float
 from torch import Tensor, nn
@@ -58,23 +58,25 @@ class Generator(nn.Module, ABC):
         class Linear(Generator):
             def __init__(self, sizes: Sizes, *, noise: int = 8):
                 super().__init__(sizes)
-                self.noise_width, self.size = noise, sizes.image
+                self.noise_width, self.resolutions = noise, (sizes.image,)
                 self.paint = nn.Linear(sizes.text + noise, 3 * sizes.image**2)
 
             def forward(self, noise, text):
                 pixels = self.paint(torch.cat([noise, text.sentence], 1)).tanh()
-                return [rearrange(pixels, "b (c h w) -> b c h w", c=3, h=self.size)]
+                return [rearrange(pixels, "b (c h w) -> b c h w", c=3, h=self.resolutions[0])]
     """
 
     noise_width: int
     """Z, the width of the noise: set by the constructor."""
+    resolutions: tuple[int, ...]
+    """Height and width of the images that it paints, lowest first; the last is the model's: set by the constructor."""
 
     def __init__(self, sizes: Sizes):
         super().__init__()
 
     @abstractmethod
     def forward(self, noise: Float[Tensor, "B Z"], text: TextFeatures) -> list[Float[Tensor, "B 3 _ _"]]:
-        """Images in [-1, 1], lowest resolution first; the last one has the model's size."""
+        """Images in [-1, 1], one at each of `resolutions`."""
 
 
 class Discriminator(nn.Module, ABC):
@@ -228,6 +230,7 @@ class Slot(Generic[PartT]):
                     )
 
 
+@runtime_checkable
 class Painter(Protocol):
     """Whatever paints: a trained model, an ensemble, a model in the middle of its training."""
 

@@ -4,6 +4,7 @@ import json
 import os
 import warnings
 from collections.abc import Sequence
+from copy import deepcopy
 from pathlib import Path
 
 import tomli_w
@@ -62,8 +63,12 @@ class Model(nn.Module):
             LimnerError: for an empty or too long prompt, or one without a single known word.
         """
         prompts = [prompt] if isinstance(prompt, str) else list(prompt)
+        if not prompts:
+            raise LimnerError("There is no prompt; say what to paint.")
         if n < 1:
             raise LimnerError(f"n: expected how many pictures to paint, at least 1, got {n}.")
+        if not 0 <= seed < 2**63:
+            raise LimnerError(f"seed: expected a number from 0 to 2^63 - 1, got {seed}.")
         for text in prompts:
             if unknown := self.tokenizer.check(text):
                 words = ", ".join(f"'{word}'" for word in unknown)
@@ -76,7 +81,8 @@ class Model(nn.Module):
         """One image in [-1, 1] per prompt, at the highest resolution. Image i depends on prompt i, the seed, and i."""
         device = next(self.painting.parameters()).device
         source = torch.Generator().manual_seed(seed)
-        noise = torch.randn(len(prompts), self.painting.generator.noise_width, generator=source).to(device)
+        width = self.painting.generator.noise_width
+        noise = torch.stack([torch.randn(width, generator=source) for _ in prompts]).to(device)
         training = self.painting.training
         self.painting.eval()
         painted = []
@@ -139,9 +145,11 @@ class Model(nn.Module):
         try:
             tokenizer = Tokenizer.load(folder / TOKENIZER_FOLDER)
         except Exception as error:  # transformers and tokenizers raise many kinds
-            raise LimnerError(f"The tokenizer in {folder / TOKENIZER_FOLDER} is damaged: {error}.") from None
+            cause = " ".join(str(error).split())[:300]
+            raise LimnerError(f"The tokenizer in {folder / TOKENIZER_FOLDER} is damaged: {cause}.") from None
         networks = build_networks(plugins, recipe, tokenizer.vocabulary)
-        model = cls(plugins, recipe, tokenizer, networks.painting, networks.judging, networks.losses)
+        painting = deepcopy(networks.painting)  # its encoder is the averaged one, the judging half has its own
+        model = cls(plugins, recipe, tokenizer, painting, networks.judging, networks.losses)
         try:
             model.load_state_dict(load_file(folder / WEIGHTS_FILE))
         except (SafetensorError, OSError) as error:
@@ -151,7 +159,10 @@ class Model(nn.Module):
                 f"{folder / WEIGHTS_FILE} does not fit the recipe beside it: {' '.join(str(error).split())[:300]}."
             ) from None
         if (folder / HISTORY_FILE).is_file():
-            model.history = json.loads((folder / HISTORY_FILE).read_text())
+            try:
+                model.history = json.loads((folder / HISTORY_FILE).read_text())
+            except ValueError as error:
+                raise LimnerError(f"{folder / HISTORY_FILE} is damaged: {error}.") from None
         return model.eval()
 
     def _repr_html_(self) -> str:

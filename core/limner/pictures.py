@@ -76,9 +76,11 @@ class Pictures:
     def save(self, path: str | Path) -> Path:
         """Write the grid as an image file; the kind follows from the ending, PNG being the usual one."""
         path = Path(path)
-        path.parent.mkdir(parents=True, exist_ok=True)
         try:
+            path.parent.mkdir(parents=True, exist_ok=True)
             self.grid().save(path)
+        except OSError as error:
+            raise LimnerError(f"{path} cannot be written: {error.strerror or error}.") from None
         except ValueError:
             raise LimnerError(f"{path}: pictures are written as .png, .jpg or .webp; give one of these endings.") from None
         return path

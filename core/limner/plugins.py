@@ -8,6 +8,7 @@ from functools import cache
 from importlib import import_module
 from importlib.metadata import EntryPoint, entry_points
 from importlib.resources import files
+from itertools import chain, count
 from pathlib import Path
 from typing import Any
 
@@ -41,7 +42,7 @@ class Plugin:
     problem: str | None = None
 
     def __str__(self) -> str:
-        return f"plugin '{self.name}' ({self.distribution} {self.version})"
+        return f"plugin '{self.name}' ({f'{self.distribution} {self.version}'.strip()})"
 
 
 @dataclass(frozen=True)
@@ -102,7 +103,10 @@ class PluginHost:
         """Take in a plugin: a module, or any object whose methods are marked with `hookimpl`."""
         if plugin is None:
             name = getattr(module, "__name__", type(module).__name__)
-            plugin = Plugin(name, "registered by hand", "")
+            names = chain([name], (f"{name} {number}" for number in count(2)))
+            plugin = Plugin(next(free for free in names if free not in self.plugins), "registered by hand", "")
+        if (other := self.manager.get_name(module)) is not None:
+            return self._reject(plugin, f"its module is that of the plugin '{other}', which is in already")
         self.plugins[plugin.name] = plugin
         try:
             self.manager.register(module, plugin.name)
@@ -132,7 +136,7 @@ class PluginHost:
         text = str(error)
         if isinstance(error, pluggy.PluginValidationError) and "unknown hook" in text:
             hook = text.split("unknown hook ")[1].split("'")[1]
-            known = [name for name in vars(self.manager.hook) if name.startswith("limner_")]
+            known = [name for name in vars(hooks) if name.startswith("limner_")]
             return f"there is no hook '{hook}'{nearest(hook, known)}"
         return " ".join(text.split())
 
@@ -145,7 +149,7 @@ class PluginHost:
                     continue
                 try:
                     named = implementation.function()
-                except Exception as error:
+                except (Exception, SystemExit) as error:
                     raise LimnerError(f"its hook {hook} failed: {_cause(error)}") from error
                 if not isinstance(named, Mapping) or not all(
                     isinstance(name, str) and isinstance(value, (str, type)) for name, value in named.items()
@@ -195,7 +199,7 @@ class PluginHost:
             module, _, attribute = value.partition(":")
             try:
                 value = getattr(import_module(module), attribute)
-            except Exception as error:
+            except (Exception, SystemExit) as error:
                 raise LimnerError(
                     f"The {kind} '{name}' of {component.plugin} could not be imported "
                     f"from '{component.value}': {_cause(error)}."
@@ -232,10 +236,11 @@ class PluginHost:
 
 
 def _distribution(entry: EntryPoint) -> tuple[str, str]:
-    return (entry.dist.name, entry.dist.version) if entry.dist else ("?", "")
+    metadata: Mapping[str, str] = entry.dist.metadata if entry.dist else {}  # pyright: ignore[reportAssignmentType]
+    return metadata.get("Name", "?"), metadata.get("Version", "")  # both are missing where half of it was removed
 
 
-def _cause(error: Exception) -> str:
+def _cause(error: BaseException) -> str:
     return " ".join(f"{type(error).__name__}: {error}".split())
 
 

@@ -55,7 +55,7 @@ class Training(BaseModel):
     betas: list[Annotated[float, Field(ge=0, lt=1)]] = Field([0.0, 0.99], min_length=2, max_length=2)
     decay: Annotated[float, Field(ge=0, le=1)] = 0.3  # over this last part of the budget the rates fall to 0
     average: Annotated[float, Field(ge=0, lt=1)] = 0.99  # of the painting weights, per step
-    seed: Annotated[int, Field(ge=0)] = 0
+    seed: Annotated[int, Field(ge=0, lt=2**63)] = 0
     precision: Literal["auto", "float32", "bfloat16"] = "auto"
     preview_every: Annotated[float, Field(gt=0)] = 0.05  # of the budget: pictures, and weights saved
 
@@ -110,7 +110,7 @@ class Recipe(BaseModel):
         try:
             recipe = cls(**table)
         except ValidationError as error:
-            raise LimnerError(explain(error, place, "a recipe", _known_keys(error))) from None
+            raise LimnerError(f"{place}: {explain(error, '', 'a recipe', _known_keys(error))}") from None
         for kind, where, part in recipe.parts():
             check_options(host, kind, part.name, part.options, f"{place}: {where}")
         return recipe
@@ -162,7 +162,7 @@ def _resolve(host: PluginHost, source: str | Path | Mapping[str, Any], seen: tup
     if isinstance(source, Mapping):
         table, folder = dict(source), Path()
     else:
-        path = _locate(host, str(source))
+        path = _locate(host, str(source), seen)
         if str(path) in seen:
             raise LimnerError(f"{path}: recipes extend each other in a circle: {' -> '.join((*seen, str(path)))}.")
         table, folder, seen = _read_toml(path), path.parent, (*seen, str(path))
@@ -176,16 +176,17 @@ def _resolve(host: PluginHost, source: str | Path | Mapping[str, Any], seen: tup
     return merge(_resolve(host, parent, seen), table)
 
 
-def _locate(host: PluginHost, source: str) -> Path:
-    path = Path(source)
+def _locate(host: PluginHost, source: str, seen: tuple[str, ...] = ()) -> Path:
+    """The file of a recipe; `seen` are the recipes that led to it."""
+    path, where = Path(source), f"{seen[-1]}: extends: there" if seen else "There"
     if path.suffix == ".toml" or "/" in source:
         if not path.is_file():
-            raise LimnerError(f"There is no recipe file {path}.")
+            raise LimnerError(f"{where} is no recipe file {path}.")
         return path
     known = host.components("recipe")
     if source not in known and ("recipe", source) not in host.clashes:
         raise LimnerError(
-            f"There is no recipe '{source}'{nearest(source, known)}; there is {', '.join(known) or 'none'}; "
+            f"{where} is no recipe '{source}'{nearest(source, known)}; there is {', '.join(known) or 'none'}; "
             f"a file of your own must end in .toml.{host.problems()}"
         )
     return host.recipe_path(source)

@@ -20,10 +20,7 @@ class Painting(nn.Module):
 
 
 class Judging(nn.Module):
-    """The half of a model that judges: a discriminator, and an encoder of its own that reads the caption for it.
-
-    Were there one encoder for both, a player could win by changing what the other one reads.
-    """
+    """The half of a model that judges: the encoder that reads the caption, and a discriminator."""
 
     def __init__(self, encoder: TextEncoder, discriminator: Discriminator):
         super().__init__()
@@ -52,22 +49,23 @@ class Step:
         self.differentiate_images = differentiate_images
 
     @cached_property
+    def text(self) -> TextFeatures:
+        """The batch's captions, read. Both players read with one encoder, and it learns from the discriminator's losses.
+
+        It learns where reading can be checked, on real pairs; the generator takes the features as they are (detached).
+        """
+        return self.judging.encoder(self.batch.tokens)
+
+    @cached_property
     def painted_images(self) -> list[Float[Tensor, "B 3 _ _"]]:
         """What the generator paints for the batch's captions, lowest resolution first."""
-        text = self.painting.encoder(self.batch.tokens)
-        return self.painting.generator(self.noise, text)
+        return self.painting.generator(self.noise, self.text.detach())
 
     @cached_property
     def real_images(self) -> list[Float[Tensor, "B 3 _ _"]]:
         """The batch's images at the resolutions that the generator paints."""
-        sizes = [image.shape[-1] for image in self.painted_images]
-        images = [resize(self.batch.images, size) for size in sizes]
+        images = [resize(self.batch.images, size) for size in self.painting.generator.resolutions]
         return [image.detach().requires_grad_() for image in images] if self.differentiate_images else images
-
-    @cached_property
-    def text(self) -> TextFeatures:
-        """The batch's captions as the discriminator reads them."""
-        return self.judging.encoder(self.batch.tokens)
 
     @cached_property
     def distractors(self) -> TextFeatures | None:
@@ -75,9 +73,14 @@ class Step:
         return None if self.batch.distractors is None else self.judging.encoder(self.batch.distractors)
 
     @cached_property
+    def real_features(self) -> Float[Tensor, "B C h w"]:
+        """What the discriminator sees in the real images."""
+        return self.judging.discriminator.look(self.real_images)
+
+    @cached_property
     def real(self) -> Judgement:
         """Real images with their own captions."""
-        return self.judging.discriminator(self.real_images, self.text)
+        return self.judging.discriminator.judge(self.real_features, self.text)
 
     @cached_property
     def generated(self) -> Judgement:
@@ -91,7 +94,7 @@ class Step:
         if not rows.any():
             return None
         text = self.text[self.batch.mismatched[rows]]
-        return self.judging.discriminator.judge(self.real.features[rows], text)
+        return self.judging.discriminator.judge(self.real_features[rows], text)
 
 
 def resize(images: Float[Tensor, "B 3 H W"], size: int) -> Float[Tensor, "B 3 {size} {size}"]:

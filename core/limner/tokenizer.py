@@ -95,17 +95,29 @@ def split_words(text: str) -> list[str]:
 def _word_piece(captions: Sequence[str], vocabulary: int) -> PreTrainedTokenizerFast:
     """WordPiece (Schuster and Nakajima 2012) as BERT uses it, learned from the captions; padding has id 0."""
     special = ["[PAD]", "[UNK]", "[CLS]", "[SEP]"]
-    fast = FastTokenizer(models.WordPiece(unk_token="[UNK]"))
-    fast.normalizer = normalizers.BertNormalizer(lowercase=True)
-    fast.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
-    trainer = trainers.WordPieceTrainer(vocab_size=vocabulary, special_tokens=special, show_progress=False)
-    fast.train_from_iterator(captions, trainer)
+    learning = _splitting_as_bert(models.WordPiece(unk_token="[UNK]"))
+    # The trainer numbers the letters inside of words in another order in every run, and with them all that is made of
+    # them, so that one seed would give many models. Letters that are numbered beforehand keep their numbers.
+    words = set(learning.normalizer.normalize_str(" ".join(captions)).split())
+    pieces = (piece for word in words for piece, _ in learning.pre_tokenizer.pre_tokenize_str(word))
+    inside = [f"##{letter}" for letter in sorted({letter for piece in pieces for letter in piece[1:]})]
+    trainer = trainers.WordPieceTrainer(vocab_size=vocabulary, special_tokens=special + inside, show_progress=False)
+    learning.train_from_iterator(captions, trainer)
+    fast = _splitting_as_bert(models.WordPiece(learning.get_vocab(), unk_token="[UNK]"))
     fast.post_processor = processors.TemplateProcessing(
         single="[CLS] $A [SEP]",
         special_tokens=[(token, fast.token_to_id(token)) for token in ("[CLS]", "[SEP]")],
     )
     names = dict(pad_token="[PAD]", unk_token="[UNK]", cls_token="[CLS]", sep_token="[SEP]")
     return PreTrainedTokenizerFast(tokenizer_object=fast, **names)
+
+
+def _splitting_as_bert(model: models.Model) -> FastTokenizer:
+    """A tokenizer with this model that puts captions in lower case and splits them at blanks and punctuation."""
+    fast = FastTokenizer(model)
+    fast.normalizer = normalizers.BertNormalizer(lowercase=True)
+    fast.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
+    return fast
 
 
 def _pretrained(name: str) -> PreTrainedTokenizerBase:

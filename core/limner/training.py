@@ -2,11 +2,13 @@
 
 import math
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import torch
 from accelerate import PartialState
@@ -78,9 +80,10 @@ def train(
         LimnerError: where the recipe or the data are wrong, before any work; or when a loss stops being finite.
     """
     plugins = plugins or host()
-    checked = recipe if isinstance(recipe, Recipe) else Recipe.read(plugins, recipe, overrides)
+    source = recipe.table() if isinstance(recipe, Recipe) else recipe
+    checked = Recipe.read(plugins, source, overrides)
     rehearse(plugins, checked)
-    folder = None if out is None else _empty_folder(Path(out))
+    folder = None if out is None else _free_folder(Path(out))
     run = set_up(plugins, checked, folder)
     shown = watchers if watchers is not None else () if quiet else default_watchers(folder)
     with ExitStack() as stack:
@@ -114,82 +117,130 @@ def play(plugins: PluginHost, run: Run) -> None:
     """The loop. It ends when the budget is used up, or after Ctrl-C; either way the weights are saved."""
     settings, networks, state = run.recipe.training, run.networks, PartialState()
     bfloat16 = settings.precision == "bfloat16" or (settings.precision == "auto" and fast_bfloat16(state.device))
-    judge_weights = [*networks.judging.parameters(), *networks.losses.parameters()]
-    painter_weights = list(networks.painting.parameters())
-    judge_optimizer = adam(judge_weights, settings.betas)
-    painter_optimizer = adam(painter_weights, settings.betas)
+    autocast = partial(torch.autocast, state.device.type, torch.bfloat16, enabled=bfloat16, cache_enabled=False)
+    judge = Player([*networks.judging.parameters(), *networks.losses.parameters()], settings.betas)
+    painter = Player(list(networks.painting.generator.parameters()), settings.betas)
     noise_source = torch.Generator().manual_seed(settings.seed)
     plugins.call("limner_training_started", run=run)
     previewed = draw_samples(plugins, run)
     start = time.perf_counter()
-    try:
-        for batch in run.batches:
-            noise = draw_noise(run, len(batch), noise_source)
-            with torch.autocast(state.device.type, torch.bfloat16, enabled=bfloat16):
-                judge_loss, painter_loss, parts = losses_of_step(run, batch, noise)
-            losses = dict(zip(parts, torch.stack([part.detach().float() for part in parts.values()]).tolist()))
-            stop_unless_finite(run, losses)
+    with Hands(state.device) as hands:
+        try:
+            for batch in run.batches:
+                noise = draw_noise(run, len(batch), noise_source)
+                step = new_step(run, batch, noise)
+                with autocast():
+                    _ = step.text  # both hands need it
+                    hands.together(lambda: step.painted_images, autocast()(lambda: step.real_features))
+                    judge_loss, painter_loss, parts = losses_of_step(run, step)
+                losses = dict(zip(parts, torch.stack([part.detach().float() for part in parts.values()]).tolist()))
+                stop_unless_finite(run, losses)
 
-            # One graph holds both players: each takes the gradient of its own loss by its own weights only.
-            judge_gradients = torch.autograd.grad(judge_loss, judge_weights, retain_graph=True, allow_unused=True)
-            painter_gradients = torch.autograd.grad(painter_loss, painter_weights, allow_unused=True)
-            slower = min(1.0, (1 - run.progress) / settings.decay) if settings.decay else 1.0
-            move(judge_optimizer, judge_weights, judge_gradients, settings.discriminator_rate * slower)
-            move(painter_optimizer, painter_weights, painter_gradients, settings.generator_rate * slower)
-            run.average.update_parameters(networks.painting)
+                # One graph holds both players; each goes along the gradient of its own loss by its own weights.
+                slower = min(1.0, (1 - run.progress) / settings.decay) if settings.decay else 1.0
+                hands.together(
+                    partial(painter.gradients, painter_loss), partial(judge.gradients, judge_loss)
+                )
+                painter.move(settings.generator_rate * slower)
+                judge.move(settings.discriminator_rate * slower)
+                run.average.update_parameters(networks.painting)
 
-            run.step += 1
-            run.images += len(batch) * state.num_processes
-            run.seconds = _same_everywhere(time.perf_counter() - start)
-            plugins.call("limner_step_finished", run=run, losses=losses)
-            if run.progress >= 1:
-                break
-            if run.progress >= previewed + settings.preview_every:
-                previewed = draw_samples(plugins, run)
-    except KeyboardInterrupt:
-        run.interrupted = True
+                run.step += 1
+                run.images += len(batch) * state.num_processes
+                run.seconds = _same_everywhere(time.perf_counter() - start)
+                plugins.call("limner_step_finished", run=run, losses=losses)
+                if run.progress >= 1:
+                    break
+                if run.progress >= previewed + settings.preview_every:
+                    previewed = draw_samples(plugins, run)
+        except KeyboardInterrupt:
+            run.interrupted = True
     draw_samples(plugins, run)
     plugins.call("limner_training_finished", run=run)
 
 
-def losses_of_step(run: Run, batch: Batch, noise: Tensor) -> tuple[Tensor, Tensor, dict[str, Tensor]]:
-    """What the discriminator and what the generator minimise at this step, and every part of it by name."""
+def new_step(run: Run, batch: Batch, noise: Tensor) -> Step:
+    """The step that the losses read; real images are differentiable where a loss that is due asks for it."""
     networks = run.networks
-    due = {name: loss for name, loss in networks.losses.items() if run.step % loss.every == 0}
-    differentiate = any(loss.differentiates_images for loss in due.values())
-    step = Step(networks.painting, networks.judging, batch, noise, differentiate)
+    differentiate = any(loss.differentiates_images for loss in networks.losses.values() if run.step % loss.every == 0)
+    return Step(networks.painting, networks.judging, batch, noise, differentiate)
+
+
+def losses_of_step(run: Run, step: Step) -> tuple[Tensor, Tensor, dict[str, Tensor]]:
+    """What the discriminator and what the generator minimise at this step, and every part of it by name."""
     parts: dict[str, Tensor] = {}
-    sums = {"discriminator": noise.new_zeros(()), "generator": noise.new_zeros(())}
+    sums = {"discriminator": step.noise.new_zeros(()), "generator": step.noise.new_zeros(())}
     for player in sums:
-        for name, loss in (due if player == "discriminator" else networks.losses).items():
-            value = getattr(loss, player)(step)
+        for name, loss in run.networks.losses.items():
+            lazy = loss.every if player == "discriminator" else 1  # a lazy loss counts for the steps it skipped
+            value = getattr(loss, player)(step) if run.step % lazy == 0 else None
             if value is not None:
                 parts[f"{name}/{player}"] = value
-                times = loss.every if player == "discriminator" else 1  # a lazy loss counts for the steps it skipped
-                sums[player] = sums[player] + run.recipe.losses[name].weight * times * value
+                sums[player] = sums[player] + run.recipe.losses[name].weight * lazy * value
     return sums["discriminator"], sums["generator"], parts | sums
 
 
-def adam(weights: list[nn.Parameter], betas: Sequence[float]) -> torch.optim.Optimizer:
-    """Adam (Kingma and Ba 2015), all its arithmetic in one fused pass; the rate is set at each move."""
-    return torch.optim.Adam(weights, betas=(betas[0], betas[1]), fused=True)
+class Player:
+    """One side of the game: its weights, their gradients, and Adam (Kingma and Ba 2015) to move them."""
+
+    def __init__(self, weights: list[nn.Parameter], betas: Sequence[float]):
+        self.weights = weights
+        self.optimizer = torch.optim.Adam(weights, betas=(betas[0], betas[1]), fused=True)
+
+    def gradients(self, loss: Tensor) -> None:
+        """Take the gradient of the player's loss by its own weights, and by nothing else."""
+        if loss.requires_grad:
+            gradients = torch.autograd.grad(loss, self.weights, retain_graph=True, allow_unused=True)
+        else:  # no loss of this player is due
+            gradients = [None] * len(self.weights)
+        for weight, gradient in zip(self.weights, gradients):
+            weight.grad = gradient
+
+    def move(self, rate: float) -> None:
+        """Go one step along the gradients, averaged over all processes."""
+        gradients = [weight.grad for weight in self.weights if weight.grad is not None]
+        if gradients and PartialState().num_processes > 1:
+            mean = reduce(torch.cat([gradient.flatten() for gradient in gradients]), "mean")
+            for gradient, piece in zip(gradients, mean.split([gradient.numel() for gradient in gradients])):
+                gradient.copy_(piece.view_as(gradient))
+        for group in self.optimizer.param_groups:
+            group["lr"] = rate
+        self.optimizer.step()
 
 
-def move(
-    optimizer: torch.optim.Optimizer, weights: list[nn.Parameter], gradients: Sequence[Tensor | None], rate: float
-) -> None:
-    """One step of a player along its gradients, averaged over all processes."""
-    present = [(weight, gradient) for weight, gradient in zip(weights, gradients) if gradient is not None]
-    if PartialState().num_processes > 1:
-        flat = reduce(torch.cat([gradient.flatten() for _, gradient in present]), "mean")
-        pieces = flat.split([weight.numel() for weight, _ in present])
-        present = [(weight, piece.view_as(weight)) for (weight, _), piece in zip(present, pieces)]
-    optimizer.zero_grad()
-    for weight, gradient in present:
-        weight.grad = gradient
-    for group in optimizer.param_groups:
-        group["lr"] = rate
-    optimizer.step()
+class Hands:
+    """Two threads for the two players: on a CPU they share the cores evenly and work side by side.
+
+    Small convolutions gain little from a second core each; two players at once gain much. The numbers are the
+    same as one after the other.
+    """
+
+    def __init__(self, device: torch.device):
+        self.threads = torch.get_num_threads()
+        self.second: ThreadPoolExecutor | None = None
+        if device.type == "cpu" and self.threads > 1:
+            half = self.threads // 2
+            self.second = ThreadPoolExecutor(1, "second-hand", torch.set_num_threads, (half,))
+
+    def __enter__(self) -> "Hands":
+        if self.second:
+            torch.set_num_threads(self.threads // 2)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self.second:
+            self.second.shutdown()
+            torch.set_num_threads(self.threads)
+
+    def together(self, first: Callable[[], object], second: Callable[[], object]) -> None:
+        """Do both, at the same time where there are two hands."""
+        if self.second is None:
+            first()
+            second()
+        else:
+            other = self.second.submit(second)
+            first()
+            other.result()
 
 
 def draw_noise(run: Run, rows: int, source: torch.Generator) -> Tensor:
@@ -201,8 +252,11 @@ def draw_noise(run: Run, rows: int, source: torch.Generator) -> Tensor:
 
 def draw_samples(plugins: PluginHost, run: Run) -> float:
     """Paint the preview prompts, save the weights, remember them as good; returns the progress made so far."""
+    weights = run.model.state_dict()
+    if bad := [name for name, value in weights.items() if not value.isfinite().all()]:
+        stop(run, f"the weights '{bad[0]}' were no longer finite")
+    run.good = {name: value.clone() for name, value in weights.items()}
     if PartialState().is_main_process:
-        run.good = {name: value.clone() for name, value in run.model.state_dict().items()}
         if run.prompts:
             plugins.call(
                 "limner_samples_drawn", run=run, images=run.model.paint_images(run.prompts), prompts=run.prompts
@@ -214,28 +268,37 @@ def draw_samples(plugins: PluginHost, run: Run) -> float:
 
 
 def stop_unless_finite(run: Run, losses: Mapping[str, float]) -> None:
-    """Stop with a plain sentence when a loss is not finite; the model goes back to the last good weights."""
-    bad = [name for name, value in losses.items() if not math.isfinite(value)]
-    if bad:
-        run.model.load_state_dict(run.good)
-        kept = f"; the weights in {run.folder} are those before it went wrong" if run.folder else ""
-        raise LimnerError(
-            f"At step {run.step} the loss '{bad[0]}' was {losses[bad[0]]}, and training stopped{kept}. "
-            "A smaller training.generator_rate and training.discriminator_rate, or a heavier gradient penalty, may help."
-        )
+    """Stop when a loss is not finite."""
+    if bad := [name for name, value in losses.items() if not math.isfinite(value)]:
+        stop(run, f"the loss '{bad[0]}' was {losses[bad[0]]}")
+
+
+def stop(run: Run, cause: str) -> NoReturn:
+    """Stop with a plain sentence; the model goes back to the last good weights."""
+    run.model.load_state_dict(run.good)
+    kept = f"; the weights in {run.folder} are those before it went wrong" if run.folder else ""
+    raise LimnerError(
+        f"At step {run.step} {cause}, and training stopped{kept}. "
+        "A smaller training.generator_rate and training.discriminator_rate, or a heavier gradient penalty, may help."
+    )
 
 
 def fast_bfloat16(device: torch.device) -> bool:
-    """Whether bfloat16 is faster than float32 there: on GPUs that have it, and on CPUs with AMX."""
+    """Whether bfloat16 is faster than float32 there: on GPUs and CPUs that compute in it."""
     if device.type == "cuda":
         return torch.cuda.is_bf16_supported(including_emulation=False)
-    return device.type == "cpu" and bool(torch.cpu.get_capabilities().get("amx_bf16"))
+    return device.type == "cpu" and any(
+        torch.cpu.get_capabilities().get(unit) for unit in ("amx_bf16", "avx512_bf16")
+    )
 
 
-def _empty_folder(folder: Path) -> Path:
+def _free_folder(folder: Path) -> Path:
+    """A folder that may be made, or is there and empty."""
+    parent = next(parent for parent in folder.absolute().parents if parent.exists())
+    if not parent.is_dir():
+        raise LimnerError(f"{folder} cannot be made, because {parent} is no folder; name another one.")
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise LimnerError(f"{folder} is there already and is not an empty folder; name another one.")
-    folder.mkdir(parents=True, exist_ok=True)
     return folder
 
 

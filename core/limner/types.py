@@ -49,6 +49,7 @@ class Tokens:
         return Tokens(self.ids[rows], self.mask[rows])
 
     def to(self, device: torch.device) -> "Tokens":
+        """The same tokens on another device."""
         return Tokens(self.ids.to(device), self.mask.to(device))
 
 

@@ -4,7 +4,7 @@ from abc import abstractmethod
 from typing import Literal
 
 from jaxtyping import Float
-from limner import Judgement, Loss, Sizes, Step
+from limner import Judgement, LimnerError, Loss, Sizes, Step
 from torch import Tensor
 from torch.nn.functional import logsigmoid, relu, softplus
 
@@ -110,5 +110,8 @@ class Relativistic(Adversarial):
 def realism(judgement: Judgement) -> Scored:
     """The score of the image alone."""
     if judgement.realism is None:
-        raise TypeError("This discriminator does not score images without their text; use condition = 'text'.")
+        raise LimnerError(
+            "condition: this discriminator does not score images without their text; "
+            "give it realism = true, or use condition = 'text'."
+        )
     return judgement.realism

@@ -2,36 +2,39 @@
 
 from typing import Annotated
 
-from einops import rearrange, reduce
+import torch
+from einops import einsum, rearrange, reduce
 from jaxtyping import Bool, Float
 from limner import LimnerError, Sizes, TextEncoder, TextFeatures, Tokens
 from pydantic import Field
 from torch import Tensor, nn
+from torch.nn.functional import rms_norm
 from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
 Width = Annotated[int, Field(ge=4)]
 
 
 class MLPEncoder(TextEncoder):
-    """What stands where: each token's embedding plus one for its place, added up and passed through an MLP.
+    """What stands where: every place in the caption has its own way of reading the token that stands there.
 
-        sentence = MLP(sum_t (E[token_t] * P[t] + P'[t]))
+        word_t = W_t E[token_t],    sentence = MLP(sum_t word_t)
 
     Fast, and enough for captions of a fixed form, where a word's place tells what it belongs to.
     """
 
-    def __init__(self, sizes: Sizes, *, width: Width = 128, hidden: Width = 256):
+    def __init__(self, sizes: Sizes, *, width: Width = 128, hidden: Width = 192, embedding: Width = 48):
         super().__init__(sizes)
         self.width = width
-        self.token = nn.Embedding(sizes.vocabulary, width)
-        self.place = nn.Embedding(sizes.length, width)
-        self.word = nn.Sequential(nn.Linear(width, width), nn.LeakyReLU(0.2), nn.Linear(width, width))
-        self.sentence = nn.Sequential(nn.Linear(width, hidden), nn.LeakyReLU(0.2), nn.Linear(hidden, width))
+        self.token = nn.Embedding(sizes.vocabulary, embedding)
+        self.places = nn.Parameter(torch.randn(sizes.length, embedding, hidden) / embedding**0.5 / 3)
+        self.word = nn.Linear(hidden, width)
+        self.sentence = nn.Sequential(nn.LeakyReLU(0.2), nn.Linear(hidden, width))
 
     def forward(self, tokens: Tokens) -> TextFeatures:
-        places = self.place.weight[: tokens.ids.shape[1]]  # [T, D]
-        words = zero_padding(self.word(self.token(tokens.ids) + places), tokens.mask)
-        return TextFeatures(words, self.sentence(words.sum(1)), tokens.mask)
+        embedded = zero_padding(self.token(tokens.ids), tokens.mask)
+        read = einsum(embedded, self.places[: tokens.ids.shape[1]], "b t e, t e h -> b t h")
+        words = zero_padding(self.word(read), tokens.mask)
+        return TextFeatures(words, unit(self.sentence(read.sum(1))), tokens.mask)
 
 
 class LSTMEncoder(TextEncoder):
@@ -55,7 +58,7 @@ class LSTMEncoder(TextEncoder):
         states, (last, _) = self.lstm(packed)
         words, _ = pad_packed_sequence(states, batch_first=True, total_length=tokens.ids.shape[1])
         sentence = rearrange(last[-2:], "direction b d -> b (direction d)")
-        return TextFeatures(words, sentence, tokens.mask)
+        return TextFeatures(words, unit(sentence), tokens.mask)
 
 
 class TransformerEncoder(TextEncoder):
@@ -88,9 +91,14 @@ class TransformerEncoder(TextEncoder):
         words = self.layers(self.token(tokens.ids) + places, src_key_padding_mask=~tokens.mask)
         words = zero_padding(words, tokens.mask)
         count = reduce(tokens.mask.to(words.dtype), "b t -> b 1", "sum")
-        return TextFeatures(words, words.sum(1) / count, tokens.mask)
+        return TextFeatures(words, unit(words.sum(1) / count), tokens.mask)
 
 
 def zero_padding(words: Float[Tensor, "B T D"], mask: Bool[Tensor, "B T"]) -> Float[Tensor, "B T D"]:
     """The words' features with zeros at padding."""
     return words * mask[..., None]
+
+
+def unit(sentence: Float[Tensor, "B D"]) -> Float[Tensor, "B D"]:
+    """Sentences of root-mean-square 1, so that they weigh as much as the noise from the first step on."""
+    return rms_norm(sentence.float(), sentence.shape[-1:])

@@ -41,7 +41,7 @@ class ConvolutionalGenerator(Generator):
             residual: whether each level adds a shortcut around its convolution.
         """
         super().__init__(sizes)
-        self.noise_width, self.noise_scale = noise, noise_scale
+        self.noise_width, self.noise_scale, self.resolutions = noise, noise_scale, (sizes.image,)
         resolutions = [4 * 2**level for level in range(len(channels))]
         self.shuffle = sizes.image // resolutions[-1]
         if self.shuffle * resolutions[-1] != sizes.image or self.shuffle < 1:

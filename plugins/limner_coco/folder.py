@@ -17,6 +17,8 @@ from tqdm import tqdm
 from limner import CaptionedImages, Dataset, LimnerError
 from limner.captions import coco_index
 
+BOMBS = (Image.DecompressionBombError, Image.DecompressionBombWarning)  # images too large to be meant well
+
 
 class CocoFolder(Dataset):
     """Images and captions of a folder, either its own (`captions.json` beside `images/`) or laid out as MS-COCO is.
@@ -63,6 +65,8 @@ class CocoFolder(Dataset):
                 raise LimnerError(
                     f"{count}. More than data.bad_images = {self.bad_images:.0%} is too many; mend them, or allow more."
                 )
+            if len(broken) == len(files):
+                raise LimnerError(f"{count}.")
             warnings.warn(f"{count}. Training goes on without them.", stacklevel=2)
         kept = [row for row, image in enumerate(pixels) if image is not None]
         stacked = np.stack([image for image in pixels if image is not None])
@@ -107,11 +111,13 @@ def decode_all(files: Sequence[Path], size: int) -> tuple[list[np.ndarray | None
     def decoded(path: Path) -> np.ndarray | str:
         try:
             return decode(path, size)
-        except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
+        except (OSError, SyntaxError, ValueError, *BOMBS) as error:
             return f"{path} ({'missing' if isinstance(error, FileNotFoundError) else error})"
 
     pixels: list[np.ndarray | None] = []
-    with ThreadPoolExecutor() as pool:
+    with warnings.catch_warnings(), ThreadPoolExecutor() as pool:  # of all threads: filters belong to the process
+        warnings.simplefilter("error", Image.DecompressionBombWarning)
+        warnings.simplefilter("ignore", UserWarning)
         bar = tqdm(pool.map(decoded, files), total=len(files), desc="reading", unit=" images", disable=len(files) < 500)
         for image in bar:
             pixels.append(None if isinstance(image, str) else image)
@@ -122,14 +128,13 @@ def decode_all(files: Sequence[Path], size: int) -> tuple[list[np.ndarray | None
 
 def decode(path: Path, size: int) -> np.ndarray:
     """One image file as bytes [3, size, size]."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("error", Image.DecompressionBombWarning)
-        warnings.simplefilter("ignore", UserWarning)
-        with Image.open(path) as opened:
-            opened.draft("RGB", (2 * size, 2 * size))
-            image = ImageOps.exif_transpose(opened)
-            if image.mode in ("LA", "PA", "RGBA") or "transparency" in image.info:
-                image = image.convert("RGBA")
-                image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image)
-            square = ImageOps.fit(image.convert("RGB"), (size, size), Image.Resampling.LANCZOS)
+    with Image.open(path) as opened:
+        opened.draft("RGB", (2 * size, 2 * size))
+        image = ImageOps.exif_transpose(opened)
+        if image.mode.startswith("I;16"):  # Pillow would cut these values off at 255
+            image = Image.fromarray((np.asarray(image) >> 8).astype(np.uint8))
+        if image.mode in ("LA", "PA", "RGBA") or "transparency" in image.info:
+            image = image.convert("RGBA")
+            image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image)
+        square = ImageOps.fit(image.convert("RGB"), (size, size), Image.Resampling.LANCZOS)
     return np.ascontiguousarray(rearrange(np.asarray(square), "h w c -> c h w"))

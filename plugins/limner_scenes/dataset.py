@@ -1,0 +1,159 @@
+"""Captioned scenes as a data set, in the MS-COCO captions layout."""
+
+import contextlib
+import io
+from dataclasses import dataclass
+from random import Random
+from typing import Any, cast
+
+import torch
+from jaxtyping import Int, UInt8
+from limner.errors import LimnerError
+from limner.interfaces import Dataset
+from limner.types import CaptionedImages
+from pycocotools.coco import COCO
+from torch import Tensor
+
+from .drawing import render
+from .grammar import WORDINGS, caption, distractors, draw_wording, parse
+from .scenes import ANY, BACKGROUNDS, COLUMNS, SceneBatch, compose, draw_facts, draw_scenes
+
+CAPTIONS_PER_IMAGE = 3  # where there are several wordings
+
+
+@dataclass(frozen=True)
+class Prompts:
+    """Prompts and what they ask: `asked[i]` is the row of facts that `texts[i]` asks for."""
+
+    texts: list[str]
+    asked: Int[Tensor, "N F"]
+
+    def __len__(self) -> int:
+        return len(self.texts)
+
+
+class Scenes(Dataset):
+    """Colored shapes on colored backgrounds with captions, drawn on the spot and free of downloads.
+
+    An image's entry has `facts`, a caption's has `asked` and four `distractors`; see `scenes` and `grammar`.
+    No training scene shows one of the held-out pairs of color and shape (`scenes.HELD_OUT`), nor does a
+    caption or a distractor name one.
+    """
+
+    metrics = ("scene-judge", "scene-diversity")
+
+    def __init__(
+        self,
+        image_size: int,
+        *,
+        objects: int = 2,
+        count: int = 20_000,
+        wordings: int = 1,
+        background_mentioned: float = 0.5,
+        seed: int = 0,
+    ):
+        """
+        Args:
+            image_size: width and height of the images in pixels.
+            objects: how many objects a scene shows, 1 (with a size) or 2 (with a relation).
+            count: how many training scenes `load` draws.
+            wordings: how many sentence forms the captions use, from 1 (the plain one, one caption per
+                image) to 8 (with synonyms, and up to three captions per image).
+            background_mentioned: the probability, 0..1, that a caption names the background's color.
+            seed: what the training scenes and their captions are drawn from.
+
+        Raises:
+            LimnerError: if an option is out of range.
+        """
+        super().__init__(image_size)
+        _require(objects in COLUMNS, "objects", "1 or 2", objects)
+        _require(count >= 1, "count", "at least 1", count)
+        _require(1 <= wordings <= WORDINGS, "wordings", f"from 1 to {WORDINGS}", wordings)
+        _require(0 <= background_mentioned <= 1, "background_mentioned", "from 0 to 1", background_mentioned)
+        self.objects = objects
+        self.count = count
+        self.wordings = wordings
+        self.background_mentioned = background_mentioned
+        self.seed = seed
+
+    def scenes(self) -> SceneBatch:
+        """The training scenes."""
+        return draw_scenes(self.count, _generator("scenes", self.seed), objects=self.objects)
+
+    def load(self) -> CaptionedImages:
+        """The training images with their captions; the same ones on every call."""
+        scenes = self.scenes()
+        layout = self.captions(scenes)
+        coco = COCO()
+        coco.dataset = cast(Any, layout)
+        with contextlib.redirect_stdout(io.StringIO()):  # pycocotools prints its progress
+            coco.createIndex()
+        return CaptionedImages(render(scenes, self.image_size), coco, [entry["id"] for entry in layout["images"]])
+
+    def captions(self, scenes: SceneBatch) -> dict[str, Any]:
+        """The COCO captions layout of `scenes`: the dictionary that a captions file would hold."""
+        random = Random(f"captions {self.seed}")
+        images, annotations = [], []
+        for image_id, facts in enumerate(scenes.facts.tolist(), start=1):
+            size = {"width": self.image_size, "height": self.image_size}
+            images.append({"id": image_id, "file_name": f"scene-{image_id:06}.png", **size, "facts": facts})
+            for text, entry in self._captions_of(facts, random).items():
+                annotations.append({"id": len(annotations) + 1, "image_id": image_id, "caption": text, **entry})
+        info = {"description": "Captioned scenes, drawn by limner_scenes", "version": "1"}
+        return {"info": info, "images": images, "annotations": annotations}
+
+    def _captions_of(self, facts: list[int], random: Random) -> dict[str, dict[str, Any]]:
+        """Distinct captions of one image, each with what it asks and its distractors."""
+        captions = {}
+        for _ in range(1 if self.wordings == 1 else CAPTIONS_PER_IMAGE):
+            asked = self._asked(facts, random)
+            wording = draw_wording(random, self.wordings)
+            text = caption(asked, wording)
+            captions[text] = {"asked": asked, "distractors": distractors(asked, wording, random)}
+        return captions
+
+    def _asked(self, facts: list[int], random: Random) -> list[int]:
+        mentioned = random.random() < self.background_mentioned
+        return [*facts[:-1], facts[-1] if mentioned else ANY]
+
+    def prompts(self, count: int, seed: int, *, held_out: bool = False) -> Prompts:
+        """Fresh prompts with what they ask, from other random numbers than the training scenes.
+
+        Args:
+            count: how many.
+            seed: equal seeds give equal prompts.
+            held_out: True for prompts that each name a held-out pair, False for prompts that name none.
+        """
+        facts = draw_facts(count, _generator("prompts", seed), objects=self.objects, held_out=held_out).tolist()
+        random = Random(f"prompts {seed}")
+        asked = [self._asked(row, random) for row in facts]
+        return Prompts([caption(row, draw_wording(random, self.wordings)) for row in asked], torch.tensor(asked))
+
+    def preview_prompts(self) -> list[str]:
+        """Eight fresh prompts of trained pairs."""
+        return self.prompts(8, seed=self.seed).texts
+
+    def real_images(self, prompt: str, count: int, seed: int) -> UInt8[Tensor, "{count} 3 H W"]:
+        """Draws scenes that one prompt is true of, as a perfect model would.
+
+        Raises:
+            LimnerError: if the prompt is not a sentence of the grammar.
+        """
+        asked = parse(prompt)
+        if asked is None:
+            raise LimnerError(f"{prompt!r} is not a caption of a scene, such as {self.prompts(1, 0).texts[0]!r}.")
+        generator = _generator("real images", seed)
+        facts = torch.tensor(asked).repeat(count, 1)
+        backgrounds = torch.randint(len(BACKGROUNDS), (count,), generator=generator)
+        facts[:, -1] = torch.where(facts[:, -1] == ANY, backgrounds, facts[:, -1])
+        return render(compose(facts, generator), self.image_size)
+
+
+def _generator(purpose: str, seed: int) -> torch.Generator:
+    """A source of random numbers of its own for each purpose and seed."""
+    return torch.Generator().manual_seed(Random(f"{purpose} {seed}").getrandbits(60))
+
+
+def _require(holds: bool, option: str, expected: str, value: object) -> None:
+    if not holds:
+        raise LimnerError(f"the option `{option}` of the scenes data set should be {expected}, not {value}.")

@@ -1,0 +1,135 @@
+"""The adversarial losses against their formulas, written out by hand."""
+
+import numpy as np
+import pytest
+import torch
+from limner import Batch, Judgement, LimnerError, Tokens
+from limner_baseline.adversarial import Hinge, Minimax, NonSaturating, Relativistic
+
+
+def sigmoid(score):
+    return 1 / (1 + np.exp(-score))
+
+
+def mean(values):
+    return sum(values) / len(values)
+
+
+FORMULAS = {  # the discriminator's loss of real and false scores, the generator's of real and painted ones
+    Minimax: (
+        lambda real, false: -mean(np.log(sigmoid(real))) - mean(np.log(1 - sigmoid(false))),
+        lambda real, painted: mean(np.log(1 - sigmoid(painted))),
+    ),
+    NonSaturating: (
+        lambda real, false: -mean(np.log(sigmoid(real))) - mean(np.log(1 - sigmoid(false))),
+        lambda real, painted: -mean(np.log(sigmoid(painted))),
+    ),
+    Hinge: (
+        lambda real, false: mean([max(0, 1 - score) for score in real]) + mean([max(0, 1 + score) for score in false]),
+        lambda real, painted: -mean(painted),
+    ),
+    Relativistic: (
+        lambda real, false: mean([np.log(1 + np.exp(-(r - f))) for r, f in zip(real, false)]),
+        lambda real, painted: mean([np.log(1 + np.exp(-(p - r))) for r, p in zip(real, painted)]),
+    ),
+}
+
+MATCH = {"real": [1.7, -0.4, 0.9, 2.2], "generated": [0.3, -1.8, 1.1, -0.6]}
+REALISM = {"real": [0.2, 1.4, -0.7, 3.1], "generated": [-1.2, 0.8, -0.1, -2.5]}
+MISMATCHED = [-0.5, 1.6, 0.4]  # of the first, second and fourth image: the third has no caption that is wrong for it
+HAS_MISMATCH = [True, True, False, True]
+
+
+def column(scores):
+    return torch.tensor(scores, dtype=torch.float64)[:, None]
+
+
+def judgement(match, realism):
+    features = torch.zeros(len(match), 2, 1, 1)
+    return Judgement(column(match), None if realism is None else column(realism), features)
+
+
+@pytest.fixture
+def step(make_step):
+    """Four pairs with the scores above."""
+    batch = Batch(
+        images=torch.zeros(4, 3, 8, 8),
+        tokens=Tokens(torch.ones(4, 2, dtype=torch.long), torch.ones(4, 2, dtype=torch.bool)),
+        mismatched=torch.tensor([1, 0, 2, 0]),
+        has_mismatch=torch.tensor(HAS_MISMATCH),
+        confusable=torch.zeros(4, 4, dtype=torch.bool),
+    )
+    return make_step(
+        batch=batch,
+        real=judgement(MATCH["real"], REALISM["real"]),
+        generated=judgement(MATCH["generated"], REALISM["generated"]),
+        mismatched=judgement(MISMATCHED, None),
+    )
+
+
+@pytest.mark.parametrize("mismatched", [True, False])
+@pytest.mark.parametrize("condition", ["text", "none", "both"])
+@pytest.mark.parametrize("loss", FORMULAS)
+def test_a_loss_is_its_formula(sizes, step, loss, condition, mismatched):
+    discriminate, generate = FORMULAS[loss]
+    match = {player: np.array(scores) for player, scores in MATCH.items()}
+    realism = {player: np.array(scores) for player, scores in REALISM.items()}
+    judge = painter = 0.0
+    if condition in ("text", "both"):
+        judge += discriminate(match["real"], match["generated"])
+        if mismatched:
+            judge = (judge + discriminate(match["real"][HAS_MISMATCH], np.array(MISMATCHED))) / 2
+        painter += generate(match["real"], match["generated"])
+    if condition in ("none", "both"):
+        judge += discriminate(realism["real"], realism["generated"])
+        painter += generate(realism["real"], realism["generated"])
+
+    built = loss(sizes, condition=condition, mismatched=mismatched)
+    assert built.discriminator(step).item() == pytest.approx(judge, rel=1e-12)
+    assert built.generator(step).item() == pytest.approx(painter, rel=1e-12)
+
+
+@pytest.mark.parametrize("loss", FORMULAS)
+def test_a_batch_without_a_mismatched_pair_has_the_plain_loss(sizes, make_step, step, loss):
+    without = make_step(**vars(step) | {"mismatched": None})
+    assert loss(sizes).discriminator(without) == loss(sizes, mismatched=False).discriminator(step)
+
+
+@pytest.mark.parametrize("loss", FORMULAS)
+def test_even_extreme_scores_give_finite_losses_and_gradients(sizes, make_step, step, loss):
+    scores = torch.tensor([[1e4], [-1e4], [0.0], [1e4]], requires_grad=True)
+    extreme = Judgement(scores, None, torch.zeros(4, 2, 1, 1))
+    opposite = Judgement(-scores, None, torch.zeros(4, 2, 1, 1))
+    built, extreme_step = (
+        loss(sizes),
+        make_step(**vars(step) | {"real": extreme, "generated": opposite, "mismatched": None}),
+    )
+    for value in (built.discriminator(extreme_step), built.generator(extreme_step)):
+        assert value.isfinite()
+        assert torch.autograd.grad(value, scores)[0].isfinite().all()
+
+
+def test_where_minimax_is_flat_the_non_saturating_loss_is_steep(sizes, make_step, step):
+    sure = torch.full((4, 1), -10.0, dtype=torch.float64, requires_grad=True)  # the painted images are found out
+    found_out = make_step(**vars(step) | {"generated": Judgement(sure, None, torch.zeros(4, 2, 1, 1))})
+    flat, steep = (
+        torch.autograd.grad(loss(sizes).generator(found_out), sure)[0].abs().sum() for loss in (Minimax, NonSaturating)
+    )
+    assert flat < 1e-4
+    assert steep > 0.99
+
+
+def test_several_scores_of_an_image_are_averaged(sizes, make_step, step):
+    twice = {
+        name: Judgement(torch.cat([judged.match, judged.match + 1], 1), None, judged.features)
+        for name, judged in (("real", step.real), ("generated", step.generated))
+    }
+    loss = NonSaturating(sizes, mismatched=False)
+    shifted = -np.log(sigmoid(np.array([*MATCH["generated"], *(score + 1 for score in MATCH["generated"])])))
+    assert loss.generator(make_step(**vars(step) | twice)).item() == pytest.approx(shifted.mean())
+
+
+def test_a_score_that_the_discriminator_does_not_give_is_told(sizes, make_step, step):
+    silent = make_step(**vars(step) | {"real": judgement(MATCH["real"], None)})
+    with pytest.raises(LimnerError, match=r"condition: .*realism = true"):
+        Hinge(sizes, condition="both").discriminator(silent)

@@ -1,0 +1,177 @@
+"""The convolutional generator and discriminator: shapes, what they depend on, and the slot for attention."""
+
+import pytest
+import torch
+from limner import Attention, LimnerError, Sizes, Slot, TextFeatures
+from limner.options import check_options, fill_slot
+from limner.plugins import PluginHost
+from limner_baseline.discriminator import ConvolutionalDiscriminator
+from limner_baseline.generator import ConvolutionalGenerator
+
+
+class Tint(Attention):
+    """Adds to each map what a word says; notes the resolutions at which it stands and is used."""
+
+    def __init__(self, sizes, channels, *, strength: float = 1.0):
+        super().__init__(sizes, channels)
+        self.word = torch.nn.Linear(sizes.text, channels)
+        self.strength, self.seen = strength, []
+
+    def forward(self, features, text):
+        self.seen.append(features.shape[-1])
+        return features + self.strength * self.word(text.words[:, 0])[..., None, None]
+
+
+def sizes_of(image):
+    return Sizes(image=image, vocabulary=50, length=12, text=16, noise=8)
+
+
+def text_of(rows, seed=0):
+    random = torch.Generator().manual_seed(seed)
+    words = torch.randn(rows, 5, 16, generator=random)
+    return TextFeatures(words, words.mean(1), torch.ones(rows, 5, dtype=torch.bool))
+
+
+@pytest.fixture(autouse=True)
+def seeded():
+    """The same weights in each test."""
+    torch.manual_seed(0)
+
+
+# --- shapes ---------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("residual", [False, True])
+@pytest.mark.parametrize("channels", [[8], [8, 4], [8, 6, 4]], ids=len)
+@pytest.mark.parametrize("image", [16, 32, 64])
+def test_the_generator_paints_at_every_size(image, channels, residual):
+    generator = ConvolutionalGenerator(sizes_of(image), channels=channels, noise=8, residual=residual)
+    images = generator(torch.randn(2, 8), text_of(2))
+    assert [painted.shape for painted in images] == [(2, 3, image, image)]
+    assert generator.resolutions == (image,)
+    assert images[0].abs().max() <= 1
+
+
+@pytest.mark.parametrize("stem_stride", [1, 2, 4])
+@pytest.mark.parametrize("image", [16, 32, 64])
+def test_the_discriminator_looks_at_every_size(image, stem_stride):
+    discriminator = ConvolutionalDiscriminator(sizes_of(image), channels=[4, 6, 8], stem_stride=stem_stride, head=5)
+    features = discriminator.look([torch.randn(2, 3, image, image)])
+    size = image // stem_stride // 2
+    assert features.shape == (2, 8, size, size)
+    assert (discriminator.feature_channels, discriminator.feature_size) == (8, size)
+    judgement = discriminator.judge(features, text_of(2))
+    assert judgement.match.shape == (2, 1)
+    assert judgement.realism is None
+
+
+@pytest.mark.parametrize(
+    ("part", "options", "message"),
+    [
+        (ConvolutionalGenerator, {"channels": [8, 8, 8]}, "3 levels make a map of 16 pixels, .* 24 is no multiple"),
+        (ConvolutionalDiscriminator, {"channels": [8, 8], "stem_stride": 5}, "shrink 24 pixels too far"),
+    ],
+)
+def test_sizes_that_do_not_fit_are_told(part, options, message):
+    with pytest.raises(LimnerError, match=f"channels: .*{message}"):
+        part(sizes_of(24), **options)
+
+
+# --- what they depend on --------------------------------------------------------------------------------------------
+
+
+@torch.no_grad()
+def test_caption_and_noise_both_change_the_image_and_each_row_has_its_own():
+    generator = ConvolutionalGenerator(sizes_of(16), channels=[16, 8], noise=8)
+    noise, text = torch.randn(2, 8), text_of(2)
+    (images,) = generator(noise, text)
+    (reread,) = generator(noise, text_of(2, seed=1))
+    (repainted,) = generator(torch.randn(2, 8), text)
+    assert (images - reread).abs().mean() > 0.02
+    assert (images - repainted).abs().mean() > 0.02
+    (alone,) = generator(noise[1:], text[1:])
+    torch.testing.assert_close(alone[0], images[1], rtol=0, atol=1e-5)
+
+
+@torch.no_grad()
+def test_a_caption_changes_the_match_and_not_the_realism():
+    discriminator = ConvolutionalDiscriminator(sizes_of(16), channels=[8, 8], head=8, realism=True)
+    features = discriminator.look([torch.randn(2, 3, 16, 16)])
+    true, mismatched = discriminator.judge(features, text_of(2)), discriminator.judge(features, text_of(2, seed=1))
+    assert (true.match - mismatched.match).abs().min() > 1e-3
+    assert torch.equal(true.realism, mismatched.realism)
+    other = discriminator.judge(discriminator.look([torch.randn(2, 3, 16, 16)]), text_of(2))
+    assert (true.match - other.match).abs().min() > 1e-3
+    assert (true.realism - other.realism).abs().min() > 1e-3
+
+
+# --- the slot for attention -----------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def plugins(plugins: PluginHost):
+    """A host with the attention above."""
+    from limner import hookimpl
+
+    class Bringing:
+        @hookimpl
+        def limner_attentions(self):
+            return {"tint": Tint}
+
+    plugins.register(Bringing())
+    return plugins
+
+
+SLOTS = {
+    "everywhere": ("tint", [4, 8, 16]),
+    "at one": ({"name": "tint", "at": [8]}, [8]),
+    "at two": ({"name": "tint", "at": [4, 16], "strength": 2.0}, [4, 16]),
+    "twice": (["tint", {"name": "tint", "at": [16]}], [4, 8, 16, 16]),
+    "nowhere": ("none", []),
+    "nothing": ([], []),
+}
+
+
+@pytest.mark.parametrize(("value", "resolutions"), SLOTS.values(), ids=SLOTS)
+def test_attention_stands_where_the_recipe_puts_it_and_is_used_there(plugins, value, resolutions):
+    options = check_options(
+        plugins, "generator", "convolutional", {"attention": value, "channels": [8, 6, 4]}, "generator"
+    )
+    generator = ConvolutionalGenerator(sizes_of(32), **options)
+    generator(torch.randn(2, 32), text_of(2))
+    assert [size for part in generator.modules() if isinstance(part, Tint) for size in part.seen] == resolutions
+    assert bool(options["attention"]) == bool(resolutions)
+
+
+def test_options_reach_the_attention(plugins):
+    slot = fill_slot(plugins, "attention", {"name": "tint", "at": [4], "strength": 2.0}, "generator.attention")
+    assert [part.strength for part in slot.build(sizes_of(32), 8, 4)] == [2.0]
+
+
+def test_attention_changes_the_image():
+    noise, text = torch.randn(2, 8), text_of(2)
+    plain, tinted = (
+        (torch.manual_seed(0), ConvolutionalGenerator(sizes_of(16), channels=[8, 8], noise=8, attention=slot))[1]
+        for slot in (Slot(), Slot([(Tint, [8], {"strength": 5.0})]))
+    )
+    tinted.load_state_dict(plain.state_dict(), strict=False)
+    assert (plain(noise, text)[0] - tinted(noise, text)[0]).abs().mean() > 1e-3
+
+
+@pytest.mark.parametrize(
+    ("value", "message"),
+    [
+        ({"name": "tint", "at": [32]}, "Tint is asked for at resolution 32, .* it has 4, 8, 16"),
+        ({"name": "tint", "at": [8, 12]}, "Tint is asked for at resolution 12"),
+        ({"name": "tint", "at": 8}, r"generator.attention.at: expected a list of resolutions such as \[8, 16\], got 8"),
+        ({"name": "tint", "at": ["8"]}, r"generator.attention.at: expected a list of resolutions"),
+        ({"name": "tint", "strenth": 2.0}, "no option 'strenth', did you mean 'strength'"),
+        ({"name": "tent"}, "there is no attention 'tent', did you mean 'tint'"),
+        ({"at": [8]}, r'expected "name" or'),
+    ],
+)
+def test_attention_that_does_not_fit_is_told(plugins, value, message):
+    with pytest.raises(LimnerError, match=message):
+        ConvolutionalGenerator(
+            sizes_of(32), **check_options(plugins, "generator", "convolutional", {"attention": value}, "generator")
+        )

@@ -1,0 +1,165 @@
+"""What every test may use: one thread, no network, tiny recipes, small folders of images, one trained model."""
+
+import json
+import os
+import sys
+import warnings
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+os.environ["OMP_NUM_THREADS"] = "1"  # before torch is imported: threads that compete cost a factor of 3 to 10
+os.environ["HF_HUB_OFFLINE"] = "1"
+os.environ.pop("LIMNER_PLUGINS", None)
+
+import limner
+import numpy as np
+import pytest
+import torch
+from limner import PluginHost, Sizes, Step
+from limner.cli import main
+from limner.plugins import host
+from PIL import Image
+
+torch.set_num_threads(1)
+
+ROOT = Path(__file__).parents[1]
+COLORS = {"red": (255, 0, 0), "green": (0, 160, 0), "blue": (0, 0, 255), "white": (255, 255, 255)}
+
+
+@pytest.fixture(scope="session")
+def root() -> Path:
+    """The root of the repository."""
+    return ROOT
+
+
+@pytest.fixture(scope="session")
+def shared_data(root: Path) -> Path:
+    """Real captioned photographs that lie beside the repository on some machines."""
+    folder = root.parent / "shared" / "data"
+    if not (folder / "coco_mini" / "captions.json").is_file():
+        pytest.skip(f"there are no real photographs in {folder}")
+    return folder
+
+
+def tiny() -> dict[str, Any]:
+    """A recipe that trains in a fraction of a second: 64 scenes of 16 pixels, three steps, losses of all sorts."""
+    return {
+        "image_size": 16,
+        "data": {"name": "scenes", "count": 64},
+        "encoder": {"name": "mlp", "width": 16, "hidden": 16},
+        "generator": {"name": "convolutional", "channels": [8, 8], "noise": 8},
+        "discriminator": {"name": "convolutional", "channels": [8, 8, 8], "head": 8},
+        "losses": {"hinge": {}, "r1": {"weight": 0.1}, "sentence-contrast": {"width": 8}, "noise-reading": {}},
+        "prompts": ["a red circle above a blue square", "a green square above a red circle"],
+        "training": {"steps": 3, "batch_size": 8, "precision": "float32"},
+    }
+
+
+@pytest.fixture
+def recipe() -> dict[str, Any]:
+    """The tiny recipe, to be changed at will."""
+    return tiny()
+
+
+@pytest.fixture
+def plugins() -> PluginHost:
+    """A plugin host of one's own, with everything that is installed."""
+    return PluginHost()
+
+
+@pytest.fixture(scope="session")
+def sizes() -> Sizes:
+    """Sizes on which every part of a small model can be built."""
+    return Sizes(image=16, vocabulary=50, length=12, text=16, noise=8, features=8, feature_size=4)
+
+
+@pytest.fixture(scope="session")
+def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The run folder of a tiny trained model; tests read it and never write to it."""
+    folder = tmp_path_factory.mktemp("trained") / "run"
+    limner.train(tiny(), folder, quiet=True)
+    return folder
+
+
+@pytest.fixture
+def make_step() -> Callable[..., Step]:
+    """Makes a `Step` whose judgements, batch and so on are simply given, with no network behind them."""
+
+    def make(**values: Any) -> Step:
+        step = object.__new__(Step)
+        vars(step).update(values)
+        return step
+
+    return make
+
+
+@pytest.fixture
+def make_folder(tmp_path: Path) -> Callable[..., Path]:
+    """Makes a folder in the COCO layout with `count` small pictures of one color each, and captions that name it."""
+
+    def make(name: str = "photos", count: int = 8, captions: Mapping[int, list[str]] | None = None) -> Path:
+        folder = tmp_path / name
+        (folder / "images").mkdir(parents=True)
+        images, annotations = [], []
+        for number in range(count):
+            color = list(COLORS)[number % len(COLORS)]
+            file = f"{number:03d}.png"
+            Image.fromarray(np.full((20, 24, 3), COLORS[color], np.uint8)).save(folder / "images" / file)
+            images.append({"id": number, "file_name": file})
+            for text in (captions or {}).get(number, [f"a plain {color} wall", f"nothing but {color} number {number}"]):
+                annotations.append({"id": len(annotations), "image_id": number, "caption": text})
+        (folder / "captions.json").write_text(json.dumps({"images": images, "annotations": annotations}))
+        return folder
+
+    return make
+
+
+@pytest.fixture
+def install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """Installs a distribution for the time of one test: a module, and the metadata that pip would write beside it.
+
+    `install("limner-glow", "1.2", {"glow": "limner_glow"}, limner_glow="the module's source")`.
+    """
+    site = tmp_path / "site-packages"
+    site.mkdir()
+    monkeypatch.syspath_prepend(str(site))
+    modules: list[str] = []
+
+    def make(name: str, version: str, entry_points: Mapping[str, str], **sources: str) -> Path:
+        for module, source in sources.items():
+            (site / f"{module}.py").write_text(source)
+            modules.append(module)
+        metadata = site / f"{name.replace('-', '_')}-{version}.dist-info"
+        metadata.mkdir()
+        (metadata / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n")
+        lines = [f"{entry} = {value}" for entry, value in entry_points.items()]
+        (metadata / "entry_points.txt").write_text("\n".join(["[limner]", *lines]))
+        return site
+
+    yield make
+    for module in modules:
+        sys.modules.pop(module, None)
+
+
+@pytest.fixture
+def command(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]):
+    """Runs the command line in this process and returns (status, standard output, standard error)."""
+    monkeypatch.setenv("COLUMNS", "200")  # no table is cut
+
+    def run(*arguments: object) -> tuple[int, str, str]:
+        monkeypatch.setattr(sys, "argv", ["limner", *map(str, arguments)])
+        host.cache_clear()
+        capsys.readouterr()
+        with warnings.catch_warnings():
+            warnings.simplefilter("default")  # the command line prints warnings, it does not raise them
+            try:
+                main()
+                status = 0
+            except SystemExit as end:
+                status = int(end.code or 0)
+        out, err = capsys.readouterr()
+        return status, out, err
+
+    yield run
+    host.cache_clear()

@@ -1,0 +1,92 @@
+"""Every bundled component, built into a small model: gradients reach all of its parameters."""
+
+import pytest
+import torch
+from limner import PluginHost, Recipe, Tokens, training
+from limner.training import set_up
+
+BUNDLED = PluginHost()
+TOKENS = Tokens(torch.tensor([[2, 9, 8, 7, 3], [2, 5, 6, 3, 0]]), torch.tensor([[True] * 5, [True] * 4 + [False]]))
+
+VARIATIONS = {
+    **{f"encoder {name}": [f"encoder={{name='{name}', width=16}}"] for name in BUNDLED.components("encoder")},
+    **{f"generator {name}": [f"generator.name={name}"] for name in BUNDLED.components("generator")},
+    **{f"discriminator {name}": [f"discriminator.name={name}"] for name in BUNDLED.components("discriminator")},
+    **{f"attention {name}": [f"generator.attention={name}"] for name in BUNDLED.components("attention")},
+    "residual generator": ["generator.residual=true"],
+    "realism": ["discriminator.realism=true", "losses.non-saturating.condition=both"],
+}
+
+
+def starved(part: torch.nn.Module, loss: torch.Tensor) -> list[str]:
+    """Names of the parameters that get no gradient from a loss, or nothing but zeros."""
+    names, weights = zip(*part.named_parameters())
+    gradients = torch.autograd.grad(loss, weights, retain_graph=True, allow_unused=True)
+    return [name for name, gradient in zip(names, gradients) if gradient is None or not gradient.abs().sum() > 0]
+
+
+def of_words_only(encoder: torch.nn.Module) -> list[str]:
+    """Names of the parameters that speak of the words and not of the sentence: without attention nobody listens."""
+    names, weights = zip(*encoder.named_parameters())
+    gradients = torch.autograd.grad(encoder(TOKENS).sentence.sum(), weights, allow_unused=True)
+    return [name for name, gradient in zip(names, gradients) if gradient is None]
+
+
+def first_step(recipe, overrides=()):
+    """The networks of a recipe, and what both players minimize at the first step."""
+    plugins = PluginHost()
+    run = set_up(plugins, Recipe.read(plugins, recipe, overrides))
+    batch = next(iter(run.batches))
+    step = training.new_step(run, batch, torch.randn(len(batch), run.networks.sizes.noise))
+    judge_loss, painter_loss, _ = training.losses_of_step(run, step)
+    return run.networks, judge_loss, painter_loss
+
+
+@pytest.mark.parametrize("overrides", VARIATIONS.values(), ids=VARIATIONS)
+def test_gradients_reach_every_parameter(recipe, overrides):
+    del recipe["losses"]["hinge"]  # flat enough for the gradients of two pairs to cancel exactly in a bias
+    recipe["losses"]["non-saturating"] = {}
+    networks, judge_loss, painter_loss = first_step(recipe, overrides)
+    for player, loss in ((networks.painting, painter_loss), (networks.judging, judge_loss)):
+        unread = () if "attention" in str(overrides) else of_words_only(player.encoder)
+        assert set(starved(player, loss)) == {f"encoder.{name}" for name in unread}
+    assert starved(networks.losses, judge_loss) == []
+
+
+@pytest.mark.parametrize("name", BUNDLED.components("encoder"))
+def test_words_and_sentence_together_reach_every_parameter_of_an_encoder(sizes, name):
+    encoder = BUNDLED.load("encoder", name)(sizes, width=16)
+    text = encoder(TOKENS)
+    torch.manual_seed(0)
+    assert (
+        starved(encoder, (text.words * torch.randn(2, 5, 16)).sum() + (text.sentence * torch.randn(2, 16)).sum()) == []
+    )
+
+
+@pytest.mark.parametrize("name", BUNDLED.components("loss"))
+def test_each_loss_moves_those_whom_it_concerns(recipe, name):
+    networks, judge_loss, painter_loss = first_step(recipe | {"losses": {name: {}}})
+    loss = networks.losses[name]
+    assert judge_loss.requires_grad or painter_loss.requires_grad
+    if judge_loss.requires_grad:
+        pixels = next(networks.judging.discriminator.parameters())  # the weights that see the image first
+        assert torch.autograd.grad(judge_loss, pixels, retain_graph=True)[0].abs().sum() > 0
+    if painter_loss.requires_grad:
+        assert starved(networks.painting.generator, painter_loss) == []
+    if list(loss.parameters()):
+        assert starved(loss, judge_loss) == []
+
+
+def test_the_two_players_read_with_encoders_of_their_own(recipe):
+    networks, *_ = first_step(recipe)
+    assert networks.painting.encoder is not networks.judging.encoder
+    mine = {weight.data_ptr() for weight in networks.painting.parameters()}
+    assert mine.isdisjoint({weight.data_ptr() for weight in networks.judging.parameters()})
+
+
+def test_each_part_is_told_what_the_earlier_ones_decided(recipe):
+    networks, *_ = first_step(recipe)
+    sizes = networks.sizes
+    assert (sizes.image, sizes.text, sizes.noise, sizes.features, sizes.feature_size) == (16, 16, 8, 8, 4)
+    assert sizes.length == 24
+    assert sizes.vocabulary > 100

@@ -1,0 +1,81 @@
+"""The data set: the COCO layout with facts that agree with captions and pixels, and options that are checked."""
+
+from typing import Any
+
+import pytest
+import torch
+from limner.errors import LimnerError
+from limner_scenes.dataset import Scenes
+from limner_scenes.grammar import parse
+from limner_scenes.scenes import ANY, HELD_OUT
+
+HELD_OUT_NAMES = [f"{color} {shape}" for color, shape in HELD_OUT]
+
+
+@pytest.mark.parametrize(("objects", "wordings"), [(1, 1), (2, 1), (1, 8), (2, 8)])
+def test_captions_ask_what_their_image_shows(objects, wordings):
+    data = Scenes(32, objects=objects, wordings=wordings, count=60).load()
+    assert data.pixels.shape == (60, 3, 32, 32)
+    assert len(data.annotations) == len(data) == 60
+    for image_id, annotations in zip(data.image_ids, data.annotations, strict=True):
+        image: dict[str, Any] = dict(data.coco.imgs[image_id])
+        assert (image["width"], image["height"]) == (32, 32)
+        assert 1 <= len(annotations) <= (1 if wordings == 1 else 3)
+        for annotation in annotations:
+            asked = annotation["asked"]
+            assert parse(annotation["caption"]) == asked
+            assert all(a in (ANY, fact) for a, fact in zip(asked, image["facts"], strict=True))
+            assert len(annotation["distractors"]) == 4
+            assert not any(name in annotation["caption"] for name in HELD_OUT_NAMES)
+
+
+def test_loading_twice_gives_the_same_and_another_seed_does_not():
+    first, again = Scenes(32, count=50).load(), Scenes(32, count=50).load()
+    other = Scenes(32, count=50, seed=1).load()
+    assert torch.equal(first.pixels, again.pixels)
+    assert first.coco.anns == again.coco.anns
+    assert not torch.equal(first.pixels, other.pixels)
+
+
+@pytest.mark.parametrize(("probability", "least", "most"), [(0.0, 0, 0), (0.5, 60, 140), (1.0, 200, 200)])
+def test_background_is_mentioned_as_often_as_asked(probability, least, most):
+    data = Scenes(8, count=200, background_mentioned=probability).load()
+    mentioned = sum("background" in annotation["caption"] for [annotation] in data.annotations)
+    assert least <= mentioned <= most
+
+
+def test_prompts_are_fresh_and_seeded():
+    scenes = Scenes(32, wordings=8)
+    prompts = scenes.prompts(100, seed=1)
+    assert prompts.texts == scenes.prompts(100, seed=1).texts != scenes.prompts(100, seed=2).texts
+    assert [parse(text) for text in prompts.texts] == prompts.asked.tolist()
+    assert len(scenes.preview_prompts()) == 8
+
+
+def test_held_out_prompts_name_a_held_out_pair():
+    scenes = Scenes(32)
+    assert all(any(name in text for name in HELD_OUT_NAMES) for text in scenes.prompts(100, 0, held_out=True).texts)
+    assert not any(name in text for text in scenes.prompts(100, 0).texts for name in HELD_OUT_NAMES)
+
+
+def test_real_images_of_one_prompt_vary():
+    scenes = Scenes(32)
+    images = scenes.real_images("a red circle above a blue square", 16, seed=0)
+    assert images.shape == (16, 3, 32, 32)
+    assert images.float().std(dim=0).mean() > 5
+    with pytest.raises(LimnerError, match="'a red dog' is not a caption of a scene"):
+        scenes.real_images("a red dog", 1, seed=0)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"objects": 3}, "`objects` of the scenes data set should be 1 or 2, not 3"),
+        ({"count": 0}, "`count` .* at least 1"),
+        ({"wordings": 9}, "`wordings` .* from 1 to 8"),
+        ({"background_mentioned": 1.5}, "`background_mentioned` .* from 0 to 1"),
+    ],
+)
+def test_options_out_of_range_are_refused(options, message):
+    with pytest.raises(LimnerError, match=message):
+        Scenes(32, **options)

@@ -1,0 +1,84 @@
+"""Captions: every wording says what it asks, reads back, and has four distractors that are wrong."""
+
+from dataclasses import replace
+from random import Random
+
+import pytest
+import torch
+from limner_scenes.grammar import WORDINGS, Wording, caption, distractors, draw_wording, parse
+from limner_scenes.scenes import ANY, COLORS, HELD_OUT, SHAPES, draw_facts
+
+ABOVE = [1, COLORS.index("red"), SHAPES.index("circle"), COLORS.index("blue"), SHAPES.index("square"), ANY]
+
+
+def rows(objects: int, held_out: bool = False) -> list[list[int]]:
+    facts = draw_facts(100, torch.Generator().manual_seed(5), objects=objects, held_out=held_out).tolist()
+    return [[*row[:-1], ANY] if i % 2 else row for i, row in enumerate(facts)]
+
+
+def true(asked: list[int], facts: list[int]) -> bool:
+    return all(a in (ANY, fact) for a, fact in zip(asked, facts, strict=True))
+
+
+def test_plain_wordings():
+    assert caption(ABOVE, Wording()) == "a red circle above a blue square"
+    assert caption(ABOVE, Wording(flipped=True)) == "a blue square below a red circle"
+    assert (
+        caption([0, 1, 0, 7, 4, 2], Wording()) == "an orange circle to the left of a pink heart on a black background"
+    )
+    assert caption([1, 5, 3, 0], Wording()) == "a large blue star on a white background"
+
+
+def test_both_directions_ask_the_same():
+    assert parse("a red circle above a blue square") == parse("A blue square below a red circle.") == ABOVE
+
+
+def test_other_wordings():
+    form = Wording(form=5, relation=2, shape=1)
+    assert caption(ABOVE, form) == "a blue square with a red disk on top of it"
+    assert parse("on a gray background, an orange plus sign right of a red disk") == [0, 0, 0, 1, 5, 1]
+
+
+@pytest.mark.parametrize("prompt", ["", "a red dog", "a red circle", "a mauve star above a red star"])
+def test_other_sentences_are_not_read(prompt):
+    assert parse(prompt) is None
+
+
+@pytest.mark.parametrize("objects", [1, 2])
+def test_every_wording_reads_back(objects):
+    for form in range(WORDINGS):
+        for synonym in range(3):
+            wording = Wording(form, bool(synonym % 2), synonym, synonym, synonym, synonym)
+            for asked in rows(objects)[:10]:
+                assert parse(caption(asked, wording)) == asked
+    texts = {caption(rows(objects)[0], Wording(form)) for form in range(WORDINGS)}
+    assert len(texts) == WORDINGS >= 8
+
+
+@pytest.mark.parametrize("objects", [1, 2])
+@pytest.mark.parametrize("held_out", [False, True])
+def test_distractors_are_wrong_and_in_the_same_wording(objects, held_out):
+    random = Random(0)
+    for facts in rows(objects, held_out):
+        image = [*facts[:-1], facts[-1] if facts[-1] != ANY else 2]
+        wording = draw_wording(random, WORDINGS)
+        wrong = distractors(facts, wording, random)
+        assert len(set(wrong)) == 4
+        for text in wrong:
+            asked = parse(text)
+            assert asked is not None
+            assert not true(asked, image)
+            assert text in (caption(asked, wording), caption(asked, replace(wording, flipped=not wording.flipped)))
+
+
+def test_distractors_of_two_objects_exchange_colors_and_shapes():
+    wrong = distractors(ABOVE, Wording(), Random(0))
+    assert wrong[:2] == ["a blue circle above a red square", "a red square above a blue circle"]
+
+
+@pytest.mark.parametrize("objects", [1, 2])
+def test_distractors_of_trained_scenes_name_no_held_out_pair(objects):
+    random = Random(1)
+    names = {f"{color} {shape}" for color, shape in HELD_OUT}
+    for facts in rows(objects):
+        assert not any(name in text for text in distractors(facts, Wording(), random) for name in names)

@@ -1,0 +1,70 @@
+"""The metrics: a perfect painter scores 1, one that repeats itself has no diversity, and names are as promised."""
+
+from importlib import import_module
+
+import limner_scenes
+import pytest
+import torch
+from limner.errors import LimnerError
+from limner.interfaces import Dataset, Metric
+from limner_scenes.dataset import Scenes
+from limner_scenes.metrics import SceneDiversity, SceneJudge
+
+
+class Perfect:
+    """Paints real scenes of every prompt."""
+
+    def __init__(self, scenes: Scenes, *, always_the_same: bool = False):
+        self.scenes = scenes
+        self.always_the_same = always_the_same
+
+    def paint_images(self, prompts, seed=0):
+        seeds = [0 if self.always_the_same else seed * 1000 + i for i in range(len(prompts))]
+        images = [self.scenes.real_images(text, 1, s) for text, s in zip(prompts, seeds, strict=True)]
+        return torch.cat(images).float() / 127.5 - 1
+
+
+class Blank:
+    def paint_images(self, prompts, seed=0):
+        return torch.zeros(len(prompts), 3, 32, 32)
+
+
+@pytest.mark.parametrize(("objects", "placing"), [(1, "size"), (2, "relation")])
+def test_a_perfect_painter_is_judged_perfect(objects, placing):
+    scenes = Scenes(32, objects=objects, wordings=8)
+    scores = SceneJudge(scenes, prompts=40).measure(Perfect(scenes))
+    names = ("exact", "shape", "color", placing, "background")
+    assert set(scores) == {f"{group}/{name}" for group in ("trained", "held out") for name in names}
+    assert min(scores.values()) >= 0.98
+
+
+def test_a_blank_painter_shows_nothing_that_was_asked():
+    scores = SceneJudge(Scenes(32), prompts=40).measure(Blank())
+    assert scores["trained/exact"] == scores["held out/exact"] == scores["trained/shape"] == 0
+
+
+def test_diversity_is_one_for_real_scenes_and_zero_for_one_image():
+    scenes = Scenes(32)
+    assert SceneDiversity(scenes, prompts=6).measure(Perfect(scenes))["diversity"] == pytest.approx(1, abs=0.15)
+    same = Perfect(scenes, always_the_same=True)
+    assert SceneDiversity(scenes, prompts=2).measure(same)["diversity"] == pytest.approx(0, abs=1e-6)
+
+
+def test_metrics_of_scenes_need_scenes():
+    class Other(Dataset):
+        def load(self):
+            raise NotImplementedError
+
+    with pytest.raises(LimnerError, match="the data set is Other"):
+        SceneJudge(Other(32))
+    with pytest.raises(LimnerError, match="`images` of this metric should be at least 2, not 1"):
+        SceneDiversity(Scenes(32), images=1)
+
+
+def test_the_plugin_names_what_it_offers():
+    kinds = {Dataset: limner_scenes.limner_datasets(), Metric: limner_scenes.limner_metrics()}
+    for kind, offered in kinds.items():
+        for place in offered.values():
+            module, name = place.split(":")
+            assert issubclass(getattr(import_module(module), name), kind)
+    assert set(Scenes.metrics) <= set(limner_scenes.limner_metrics())

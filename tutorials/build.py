@@ -1,0 +1,45 @@
+"""Makes the notebooks from their text sources and runs them: `python tutorials/build.py [NAME ...]`.
+
+A notebook `NN_name.ipynb` is made from `NN_name.py` (jupytext's percent format). Cell ids follow from the position, so
+that building twice gives the same file.
+"""
+
+import sys
+import time
+from pathlib import Path
+
+import jupytext
+import nbformat
+from nbclient import NotebookClient
+
+FOLDER = Path(__file__).parent
+
+
+def from_source(source: Path) -> nbformat.NotebookNode:
+    """The notebook that a source describes, not yet run."""
+    notebook = jupytext.read(source)
+    notebook.metadata = {"kernelspec": {"display_name": "Python 3", "language": "python", "name": "python3"}}
+    for position, cell in enumerate(notebook.cells):
+        cell["id"] = f"cell-{position:03d}"
+    return notebook
+
+
+def sources() -> list[Path]:
+    """The text sources of all notebooks, in reading order."""
+    return sorted(FOLDER.glob("[0-9][0-9]_*.py"))
+
+
+def build(source: Path) -> None:
+    """Make a notebook, run it where it lies, and write it with its outputs."""
+    notebook, start = from_source(source), time.perf_counter()
+    NotebookClient(notebook, timeout=1200, resources={"metadata": {"path": str(FOLDER)}}).execute()
+    for cell in notebook.cells:
+        cell.metadata.pop("execution", None)  # times of day differ from run to run
+    nbformat.write(notebook, source.with_suffix(".ipynb"))
+    print(f"{source.stem}: {time.perf_counter() - start:.0f} s", flush=True)
+
+
+if __name__ == "__main__":
+    for path in sources():
+        if not sys.argv[1:] or any(name in path.stem for name in sys.argv[1:]):
+            build(path)
