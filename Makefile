@@ -16,7 +16,7 @@ quick: .venv/dev             ## the tests without the notebooks: under three min
 check: .venv/dev             ## formatting, lint and types, of code and notebooks
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
-	$(BIN)/pyright
+	$(BIN)/pyright --pythonpath $(BIN)/python
 
 notebooks: .venv/dev         ## make the notebooks from their sources in tutorials/ and run them
 	$(BIN)/python tutorials/build.py

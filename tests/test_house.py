@@ -28,7 +28,7 @@ def imported(path: Path) -> set[str]:
     for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
         if isinstance(node, ast.Import):
             names |= {alias.name.split(".")[0] for alias in node.names}
-        elif isinstance(node, ast.ImportFrom) and node.level == 0:
+        elif isinstance(node, ast.ImportFrom) and node.module and node.level == 0:
             names.add(node.module.split(".")[0])
     return names
 
@@ -65,7 +65,7 @@ def test_third_party_imports_are_declared():
         re.split("[<>=]", line)[0].lower().replace("-", "_").replace("pillow", "PIL")
         for line in project["dependencies"]
     }
-    declared |= {"numpy", "IPython"}  # pycocotools requires numpy; IPython is imported in a notebook only, where it is
+    declared |= {"IPython"}  # imported in a notebook only, where it is
     used = {name for path in SOURCES for name in imported(path) if not name.startswith("limner")}
     assert used - sys.stdlib_module_names - declared == set()
 

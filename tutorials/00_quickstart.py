@@ -30,7 +30,6 @@ limner.host().plugins  # everything Limner can do comes from plugins; here are t
 
 # %%
 import torch
-
 from limner.batches import to_float
 from limner.build import build_dataset
 
@@ -48,7 +47,7 @@ tokenizer = limner.Tokenizer.learn([a["caption"] for group in data.annotations f
 tokens = tokenizer(captions[:2])
 print(tokens.ids)
 print(tokens.mask.int())
-print(tokenizer.inner.convert_ids_to_tokens(tokens.ids[0]))
+print(tokenizer.inner.convert_ids_to_tokens(tokens.ids[0].tolist()))
 assert tokens.mask.any(1).all()
 
 # %% [markdown]
@@ -94,7 +93,9 @@ model.film_strip(frames=8)
 model.paint("a red circle above a blue square", n=8, seed=3)
 
 # %%
-model.paint(["a green heart to the left of a pink circle", "a yellow cross below a cyan square on a black background"], n=6)
+model.paint(
+    ["a green heart to the left of a pink circle", "a yellow cross below a cyan square on a black background"], n=6
+)
 
 # %% [markdown]
 # ## Judging

@@ -120,8 +120,10 @@ def _tokenize(annotations: list[dict[str, Any]], tokenizer: Tokenizer) -> tuple[
 def _meanings(
     data: CaptionedImages, images: list[int], annotations: list[list[dict[str, Any]]]
 ) -> tuple[Int[Tensor, "I A"], Int[Tensor, "C A"]]:
-    """Each image's facts and what each caption asks; where the data does not know, an image's number stands for both."""
-    entries = [data.coco.imgs[data.image_ids[i]] for i in images]
+    """Each image's facts and what each caption asks; where the data does not know, an image's number stands for
+    both.
+    """
+    entries: list[Any] = [data.coco.imgs[data.image_ids[i]] for i in images]
     if all("facts" in entry for entry in entries) and all("asked" in a for group in annotations for a in group):
         facts = torch.tensor([entry["facts"] for entry in entries])
         return facts, torch.tensor([a["asked"] for group in annotations for a in group])

@@ -1,15 +1,19 @@
 """From a recipe to the networks that it names."""
 
+from typing import TypeVar, cast
+
 import torch
 from torch import nn
 
 from limner.errors import LimnerError
-from limner.interfaces import Dataset, Loss, Metric
+from limner.interfaces import Dataset, Discriminator, Generator, Loss, Metric, TextEncoder, kind_of
 from limner.options import check_options
 from limner.plugins import PluginHost
 from limner.recipe import Part, Recipe
 from limner.step import Judging, Painting
 from limner.types import Sizes
+
+PartT = TypeVar("PartT", bound=nn.Module)
 
 
 class Networks(nn.Module):
@@ -19,6 +23,10 @@ class Networks(nn.Module):
         super().__init__()
         self.painting, self.judging, self.losses, self.sizes = painting, judging, losses, sizes
 
+    def named_losses(self) -> dict[str, Loss]:
+        """The losses by name; all that a `ModuleDict` says of them is that they are modules."""
+        return cast(dict[str, Loss], dict(self.losses.items()))
+
 
 def build_networks(host: PluginHost, recipe: Recipe, vocabulary: int) -> Networks:
     """The networks of a recipe with fresh weights; `vocabulary` is the number of token ids.
@@ -26,23 +34,21 @@ def build_networks(host: PluginHost, recipe: Recipe, vocabulary: int) -> Network
     Each part is told what the earlier ones decided: encoder, generator, discriminator, losses.
     """
     sizes = Sizes(image=recipe.image_size, vocabulary=vocabulary, length=recipe.text.length)
-    encoder = build_part(host, "encoder", recipe.encoder, "encoder", sizes)
+    encoder = build_part(host, TextEncoder, recipe.encoder, "encoder", sizes)
     sizes = sizes.knowing(text=encoder.width)
-    generator = build_part(host, "generator", recipe.generator, "generator", sizes)
+    generator = build_part(host, Generator, recipe.generator, "generator", sizes)
     sizes = sizes.knowing(noise=generator.noise_width)
-    discriminator = build_part(host, "discriminator", recipe.discriminator, "discriminator", sizes)
+    discriminator = build_part(host, Discriminator, recipe.discriminator, "discriminator", sizes)
     sizes = sizes.knowing(features=discriminator.feature_channels, feature_size=discriminator.feature_size)
     losses = nn.ModuleDict(
-        {
-            name: build_part(host, "loss", part, f"losses.{name}", sizes)
-            for name, part in recipe.losses.items()
-        }
+        {name: build_part(host, Loss, part, f"losses.{name}", sizes) for name, part in recipe.losses.items()}
     )
     return Networks(Painting(encoder, generator), Judging(encoder, discriminator), losses, sizes)
 
 
-def build_part(host: PluginHost, kind: str, part: Part, place: str, known: object) -> nn.Module:
+def build_part(host: PluginHost, interface: type[PartT], part: Part, place: str, known: object) -> PartT:
     """One component with its options; what it refuses is told with its place in the recipe."""
+    kind = kind_of(interface)
     options = check_options(host, kind, part.name, part.options, place)
     try:
         return host.load(kind, part.name, place)(known, **options)
@@ -70,5 +76,7 @@ def rehearse(host: PluginHost, recipe: Recipe) -> None:
     """Build everything without memory or weights, so that sizes that do not fit fail before any work starts."""
     with torch.device("meta"):
         networks = build_networks(host, recipe, recipe.text.vocabulary)
-    if all(type(loss).generator is Loss.generator for loss in networks.losses.values()):
-        raise LimnerError("losses: none of them says what the generator should want; add one that does, such as 'hinge'.")
+    if all(type(loss).generator is Loss.generator for loss in networks.named_losses().values()):
+        raise LimnerError(
+            "losses: none of them says what the generator should want; add one that does, such as 'hinge'."
+        )

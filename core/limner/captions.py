@@ -3,7 +3,7 @@
 import contextlib
 import io
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, cast
 
 from pycocotools.coco import COCO
 
@@ -13,7 +13,8 @@ from limner.errors import LimnerError
 def coco_index(table: Mapping[str, Any], source: str) -> COCO:
     """A pycocotools index of a captions table {"images": [...], "annotations": [...]}.
 
-    Captions are stripped and their white space, line breaks included, made single blanks. `source` names the table in errors.
+    Captions are stripped and their white space, line breaks included, made single blanks. `source` names the
+    table in errors.
 
     Raises:
         LimnerError: where a key is missing, an id occurs twice, or an annotation names no image of the table.
@@ -25,7 +26,8 @@ def coco_index(table: Mapping[str, Any], source: str) -> COCO:
                 "COCO's files are called captions_*.json."
             )
     coco = COCO()
-    coco.dataset = {**table, "annotations": [_tidy(a, source) for a in table["annotations"]]}
+    # Its stubs know annotations of boxes and masks, but none of captions.
+    coco.dataset = cast(Any, {**table, "annotations": [_tidy(a, source) for a in table["annotations"]]})
     ids: set[Any] = set()
     for image in table["images"]:
         named = isinstance(image, Mapping) and isinstance(image.get("file_name"), str)

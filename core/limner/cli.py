@@ -135,7 +135,7 @@ def export_data(
     print(f"{count} images and their captions are in {out}.")
 
 
-def _evaluate(model, folder: Path, as_json: bool) -> None:  # noqa: ANN001 (naming the type would import torch)
+def _evaluate(model, folder: Path, as_json: bool) -> None:
     report = model.evaluate()
     (folder / "scores.json").write_text(report.to_json())
     print(report.to_json()) if as_json else Console().print(report.table())

@@ -126,8 +126,8 @@ class Loss(nn.Module, ABC):
     """What one or both players want. Each side returns a scalar to be minimised, or None where it has no wish.
 
     A loss reads everything from the `Step`, where each judgement is computed once and shared by all losses. It may own
-    modules, trained along with the discriminator (a matching network, a captioner). The recipe's `weight` is applied by the
-    training loop, so that a loss is exactly its equation.
+    modules, trained along with the discriminator (a matching network, a captioner). The recipe's `weight` is
+    applied by the training loop, so that a loss is exactly its equation.
 
     The smallest one, the least-squares GAN (Mao et al. 2017, equation 2)::
 
@@ -177,7 +177,8 @@ class Attention(nn.Module, ABC):
 class Stage(nn.Module, ABC):
     """One storey of a hierarchical generator: a hidden map in, a hidden map at a higher resolution and an image out.
 
-    It is built by the generator as `Stage(sizes, channels, size, **options)`: the channels and the resolution of the map it gets.
+    It is built by the generator as `Stage(sizes, channels, size, **options)`: the channels and the resolution
+    of the map it gets.
     """
 
     channels: int
@@ -280,3 +281,8 @@ KINDS: dict[str, type] = {
     "metric": Metric,
 }
 """Every kind of component, by the name that hooks, recipes and error messages use."""
+
+
+def kind_of(interface: type) -> str:
+    """The name of a kind of component, by its interface."""
+    return next(kind for kind, base in KINDS.items() if base is interface)

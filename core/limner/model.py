@@ -1,7 +1,6 @@
 """A trained model: it paints what a prompt says, and lives in a run folder."""
 
 import json
-import os
 import warnings
 from collections.abc import Sequence
 from copy import deepcopy
@@ -121,7 +120,7 @@ class Model(nn.Module):
         weights = {name: value.contiguous() for name, value in self.state_dict().items()}
         partial = folder / f"{WEIGHTS_FILE}.partial"
         save_file(weights, partial)
-        os.replace(partial, folder / WEIGHTS_FILE)
+        partial.replace(folder / WEIGHTS_FILE)
 
     @classmethod
     def load(cls, folder: str | Path, plugins: PluginHost | None = None) -> "Model":
@@ -175,11 +174,9 @@ def _replace(path: Path, content: bytes) -> None:
     """Write a file so that it is never seen half written."""
     partial = path.with_name(f"{path.name}.partial")
     partial.write_bytes(content)
-    os.replace(partial, path)
+    partial.replace(path)
 
 
 def load(folder: str | Path) -> Model:
     """The model in a run folder, ready to paint."""
     return Model.load(folder)
-
-

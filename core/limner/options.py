@@ -8,7 +8,7 @@ from typing import Any, get_args, get_origin, get_type_hints
 from pydantic import BaseModel, ConfigDict, ValidationError, create_model
 
 from limner.errors import LimnerError
-from limner.interfaces import KINDS, Slot
+from limner.interfaces import Slot, kind_of
 from limner.names import nearest
 from limner.plugins import PluginHost
 
@@ -36,8 +36,7 @@ def check_options(host: PluginHost, kind: str, name: str, options: Mapping[str, 
     given = dict(options)
     for option, field in model.model_fields.items():
         if get_origin(field.annotation) is Slot and option in given and not isinstance(given[option], Slot):
-            slot_class = get_args(field.annotation)[0]
-            slot_kind = next(kind for kind, base in KINDS.items() if base is slot_class)
+            slot_kind = kind_of(get_args(field.annotation)[0])
             given[option] = fill_slot(host, slot_kind, given[option], f"{place}.{option}")
     try:
         checked = model(**given)

@@ -82,7 +82,9 @@ class Pictures:
         except OSError as error:
             raise LimnerError(f"{path} cannot be written: {error.strerror or error}.") from None
         except ValueError:
-            raise LimnerError(f"{path}: pictures are written as .png, .jpg or .webp; give one of these endings.") from None
+            raise LimnerError(
+                f"{path}: pictures are written as .png, .jpg or .webp; give one of these endings."
+            ) from None
         return path
 
     def _repr_png_(self) -> bytes:

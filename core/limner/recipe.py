@@ -2,6 +2,7 @@
 
 A recipe names the components and their options, the data, and the training. It may extend another one and say only
 what differs; where it names another component, the options of the one it replaces are dropped.
+`encoder = "lstm"` is short for `encoder = {name = "lstm"}`, and so for every component.
 """
 
 import tomllib
@@ -83,9 +84,7 @@ class Recipe(BaseModel):
     training: Training
 
     @classmethod
-    def read(
-        cls, host: PluginHost, source: str | Path | Mapping[str, Any], overrides: Sequence[str] = ()
-    ) -> "Recipe":
+    def read(cls, host: PluginHost, source: str | Path | Mapping[str, Any], overrides: Sequence[str] = ()) -> "Recipe":
         """A recipe by name, from a TOML file, or as a dict; `overrides` are texts such as "training.steps=500".
 
         Raises:
@@ -94,13 +93,13 @@ class Recipe(BaseModel):
         place = "the recipe" if isinstance(source, Mapping) else str(source)
         table = _resolve(host, source, ())
         for override in overrides:
-            table = merge(table, _parse_override(override))
+            table = merge(table, spelled_out(_parse_override(override)))
         return cls.check(host, table, place)
 
     @classmethod
     def check(cls, host: PluginHost, table: Mapping[str, Any], place: str) -> "Recipe":
         """Validate a complete table, each component's options included."""
-        table = dict(table)
+        table = spelled_out(table)
         for group in ("losses", "metrics"):
             if isinstance(table.get(group), dict):
                 table[group] = {
@@ -132,6 +131,20 @@ def _without_none(value: Any) -> Any:
     if isinstance(value, dict):
         return {key: _without_none(item) for key, item in value.items() if item is not None}
     return value
+
+
+def spelled_out(table: Mapping[str, Any]) -> dict[str, Any]:
+    """The table with every component as a table: a text in its place is the component's name."""
+
+    def part(value: Any) -> Any:
+        return {"name": value} if isinstance(value, str) else value
+
+    single = ("data", "encoder", "generator", "discriminator")
+    full = {key: part(value) if key in single else value for key, value in table.items()}
+    for group in ("losses", "metrics"):
+        if isinstance(full.get(group), Mapping):
+            full[group] = {name: part(value) for name, value in full[group].items()}
+    return full
 
 
 def merge(base: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
@@ -166,6 +179,7 @@ def _resolve(host: PluginHost, source: str | Path | Mapping[str, Any], seen: tup
         if str(path) in seen:
             raise LimnerError(f"{path}: recipes extend each other in a circle: {' -> '.join((*seen, str(path)))}.")
         table, folder, seen = _read_toml(path), path.parent, (*seen, str(path))
+    table = spelled_out(table)
     parent = table.pop("extends", None)
     if parent is None:
         return table

@@ -48,9 +48,18 @@ class Step:
         self.batch, self.noise = batch, noise
         self.differentiate_images = differentiate_images
 
+    def paint(self) -> None:
+        """Have the generator paint, ahead of being asked: together with `look`, on another core."""
+        _ = self.painted_images
+
+    def look(self) -> None:
+        """Have the discriminator look at the real images, ahead of being asked."""
+        _ = self.real_features
+
     @cached_property
     def text(self) -> TextFeatures:
-        """The batch's captions, read. Both players read with one encoder, and it learns from the discriminator's losses.
+        """The batch's captions, read. Both players read with one encoder, and it learns from the
+        discriminator's losses.
 
         It learns where reading can be checked, on real pairs; the generator takes the features as they are (detached).
         """

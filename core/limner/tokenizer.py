@@ -5,7 +5,6 @@ import re
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-import torch
 from tokenizers import Tokenizer as FastTokenizer
 from tokenizers import models, normalizers, pre_tokenizers, processors, trainers
 from transformers import AutoTokenizer, PreTrainedTokenizerBase, PreTrainedTokenizerFast
@@ -20,7 +19,8 @@ WORDS_FILE = "words.json"
 class Tokenizer:
     """Turns captions into `Tokens`, and knows which words it has seen in training.
 
-    A thin shell around a tokenizer of transformers (`self.inner`), so that a learned WordPiece and a pretrained BERT's are used alike.
+    A thin shell around a tokenizer of transformers (`self.inner`), so that a learned WordPiece and a
+    pretrained BERT's are used alike.
     """
 
     def __init__(self, inner: PreTrainedTokenizerBase, words: Iterable[str], length: int):
@@ -42,9 +42,7 @@ class Tokenizer:
 
     def __call__(self, captions: Sequence[str]) -> Tokens:
         """Tokens [B, T] of captions, T that of the longest, cut at `length`."""
-        encoded = self.inner(
-            list(captions), padding=True, truncation=True, max_length=self.length, return_tensors="pt"
-        )
+        encoded = self.inner(list(captions), padding=True, truncation=True, max_length=self.length, return_tensors="pt")
         return Tokens(encoded["input_ids"], encoded["attention_mask"].bool())
 
     def count(self, caption: str) -> int:
@@ -108,7 +106,7 @@ def _word_piece(captions: Sequence[str], vocabulary: int) -> PreTrainedTokenizer
         single="[CLS] $A [SEP]",
         special_tokens=[(token, fast.token_to_id(token)) for token in ("[CLS]", "[SEP]")],
     )
-    names = dict(pad_token="[PAD]", unk_token="[UNK]", cls_token="[CLS]", sep_token="[SEP]")
+    names = {"pad_token": "[PAD]", "unk_token": "[UNK]", "cls_token": "[CLS]", "sep_token": "[SEP]"}
     return PreTrainedTokenizerFast(tokenizer_object=fast, **names)
 
 

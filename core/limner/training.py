@@ -8,7 +8,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any, NoReturn, cast
 
 import torch
 from accelerate import PartialState
@@ -22,7 +22,7 @@ from limner.errors import LimnerError
 from limner.model import Model
 from limner.plugins import PluginHost, host
 from limner.recipe import Recipe
-from limner.step import Step
+from limner.step import Painting, Step
 from limner.tokenizer import Tokenizer
 from limner.types import Batch
 from limner.watchers import History, default_watchers
@@ -108,7 +108,7 @@ def set_up(plugins: PluginHost, recipe: Recipe, folder: Path | None = None) -> R
     torch.manual_seed(settings.seed)
     networks = build_networks(plugins, recipe, tokenizer.vocabulary).to(state.device)
     average = AveragedModel(networks.painting, multi_avg_fn=get_ema_multi_avg_fn(settings.average)).eval()
-    model = Model(plugins, recipe, tokenizer, average.module, networks.judging, networks.losses)
+    model = Model(plugins, recipe, tokenizer, cast(Painting, average.module), networks.judging, networks.losses)
     prompts = recipe.prompts if recipe.prompts is not None else dataset.preview_prompts()
     return Run(recipe, model, networks, average, batches, folder, prompts)
 
@@ -116,31 +116,30 @@ def set_up(plugins: PluginHost, recipe: Recipe, folder: Path | None = None) -> R
 def play(plugins: PluginHost, run: Run) -> None:
     """The loop. It ends when the budget is used up, or after Ctrl-C; either way the weights are saved."""
     settings, networks, state = run.recipe.training, run.networks, PartialState()
-    bfloat16 = settings.precision == "bfloat16" or (settings.precision == "auto" and fast_bfloat16(state.device))
-    autocast = partial(torch.autocast, state.device.type, torch.bfloat16, enabled=bfloat16, cache_enabled=False)
+    device = run.batches.device
+    bfloat16 = settings.precision == "bfloat16" or (settings.precision == "auto" and fast_bfloat16(device))
+    autocast = partial(torch.autocast, device.type, torch.bfloat16, enabled=bfloat16, cache_enabled=False)
     judge = Player([*networks.judging.parameters(), *networks.losses.parameters()], settings.betas)
     painter = Player(list(networks.painting.generator.parameters()), settings.betas)
     noise_source = torch.Generator().manual_seed(settings.seed)
     plugins.call("limner_training_started", run=run)
     previewed = draw_samples(plugins, run)
     start = time.perf_counter()
-    with Hands(state.device) as hands:
+    with Hands(device) as hands:
         try:
             for batch in run.batches:
                 noise = draw_noise(run, len(batch), noise_source)
                 step = new_step(run, batch, noise)
                 with autocast():
                     _ = step.text  # both hands need it
-                    hands.together(lambda: step.painted_images, autocast()(lambda: step.real_features))
+                    hands.together(step.paint, autocast()(step.look))
                     judge_loss, painter_loss, parts = losses_of_step(run, step)
                 losses = dict(zip(parts, torch.stack([part.detach().float() for part in parts.values()]).tolist()))
                 stop_unless_finite(run, losses)
 
                 # One graph holds both players; each goes along the gradient of its own loss by its own weights.
                 slower = min(1.0, (1 - run.progress) / settings.decay) if settings.decay else 1.0
-                hands.together(
-                    partial(painter.gradients, painter_loss), partial(judge.gradients, judge_loss)
-                )
+                hands.together(partial(painter.gradients, painter_loss), partial(judge.gradients, judge_loss))
                 painter.move(settings.generator_rate * slower)
                 judge.move(settings.discriminator_rate * slower)
                 run.average.update_parameters(networks.painting)
@@ -162,7 +161,8 @@ def play(plugins: PluginHost, run: Run) -> None:
 def new_step(run: Run, batch: Batch, noise: Tensor) -> Step:
     """The step that the losses read; real images are differentiable where a loss that is due asks for it."""
     networks = run.networks
-    differentiate = any(loss.differentiates_images for loss in networks.losses.values() if run.step % loss.every == 0)
+    due = (loss for loss in networks.named_losses().values() if run.step % loss.every == 0)
+    differentiate = any(loss.differentiates_images for loss in due)
     return Step(networks.painting, networks.judging, batch, noise, differentiate)
 
 
@@ -171,7 +171,7 @@ def losses_of_step(run: Run, step: Step) -> tuple[Tensor, Tensor, dict[str, Tens
     parts: dict[str, Tensor] = {}
     sums = {"discriminator": step.noise.new_zeros(()), "generator": step.noise.new_zeros(())}
     for player in sums:
-        for name, loss in run.networks.losses.items():
+        for name, loss in run.networks.named_losses().items():
             lazy = loss.every if player == "discriminator" else 1  # a lazy loss counts for the steps it skipped
             value = getattr(loss, player)(step) if run.step % lazy == 0 else None
             if value is not None:
@@ -200,7 +200,7 @@ class Player:
         """Go one step along the gradients, averaged over all processes."""
         gradients = [weight.grad for weight in self.weights if weight.grad is not None]
         if gradients and PartialState().num_processes > 1:
-            mean = reduce(torch.cat([gradient.flatten() for gradient in gradients]), "mean")
+            mean = cast(Tensor, reduce(torch.cat([gradient.flatten() for gradient in gradients]), "mean"))
             for gradient, piece in zip(gradients, mean.split([gradient.numel() for gradient in gradients])):
                 gradient.copy_(piece.view_as(gradient))
         for group in self.optimizer.param_groups:
@@ -287,9 +287,7 @@ def fast_bfloat16(device: torch.device) -> bool:
     """Whether bfloat16 is faster than float32 there: on GPUs and CPUs that compute in it."""
     if device.type == "cuda":
         return torch.cuda.is_bf16_supported(including_emulation=False)
-    return device.type == "cpu" and any(
-        torch.cpu.get_capabilities().get(unit) for unit in ("amx_bf16", "avx512_bf16")
-    )
+    return device.type == "cpu" and any(torch.cpu.get_capabilities().get(unit) for unit in ("amx_bf16", "avx512_bf16"))
 
 
 def _free_folder(folder: Path) -> Path:
@@ -307,4 +305,4 @@ def _same_everywhere(seconds: float) -> float:
     state = PartialState()
     if state.num_processes == 1:
         return seconds
-    return float(broadcast(torch.tensor(seconds, device=state.device)))
+    return float(cast(Tensor, broadcast(torch.tensor(seconds, device=state.device))))

@@ -6,7 +6,7 @@ Z width of the noise, C channels, H and W height and width, S scores that a disc
 
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Any
+from typing import Any, cast
 
 import torch
 from jaxtyping import Bool, Float, Int, UInt8
@@ -106,7 +106,7 @@ class CaptionedImages:
     @cached_property
     def annotations(self) -> list[list[dict[str, Any]]]:
         """The captions of each image, in the order of `pixels`."""
-        return [self.coco.imgToAnns[i] for i in self.image_ids]
+        return [cast(Any, self.coco.imgToAnns[i]) for i in self.image_ids]
 
 
 @dataclass(frozen=True)
@@ -115,8 +115,8 @@ class Batch:
 
     `mismatched[i]` is the row of a caption in this batch that is *not* true of image i, `has_mismatch[i]` is False
     where the batch holds none. `confusable[i, j]` is True where caption j is true of image i although it is another
-    image's: a contrast must not call it wrong. `distractors` are K wrong captions per image, that look much like the right one,
-    row-major (the first K belong to image 0); None where the data has none.
+    image's: a contrast must not call it wrong. `distractors` are K wrong captions per image, that look much
+    like the right one, row-major (the first K belong to image 0); None where the data has none.
     """
 
     images: Float[Tensor, "B 3 H W"]

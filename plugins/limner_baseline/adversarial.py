@@ -14,15 +14,13 @@ Scored = Float[Tensor, "B S"]
 class Adversarial(Loss):
     """What the adversarial losses share: which pairs are scored, and how their terms are joined.
 
-    `condition` says what is judged: "text", the image as a picture of its caption, D(x, c); "none", the image alone, D(x);
-    "both", the sum of the two. With `mismatched` the discriminator is also shown real images with captions that are
-    not true of them, and takes them for false, half and half with the painted ones (Reed et al. 2016): without
-    these it may judge the image and never read the text.
+    `condition` says what is judged: "text", the image as a picture of its caption, D(x, c); "none", the image
+    alone, D(x); "both", the sum of the two. With `mismatched` the discriminator is also shown real images with
+    captions that are not true of them, and takes them for false, half and half with the painted ones (Reed et al.
+    2016): without these it may judge the image and never read the text.
     """
 
-    def __init__(
-        self, sizes: Sizes, *, condition: Literal["text", "none", "both"] = "text", mismatched: bool = True
-    ):
+    def __init__(self, sizes: Sizes, *, condition: Literal["text", "none", "both"] = "text", mismatched: bool = True):
         super().__init__(sizes)
         self.condition, self.mismatched = condition, mismatched
 
@@ -60,7 +58,8 @@ class Minimax(Adversarial):
 
         min_G max_D  E_x[log D(x)] + E_z[log(1 - D(G(z)))]
 
-    Both players have the same value, so when the discriminator is sure, log(1 - D) is flat and the generator learns nothing.
+    Both players have the same value, so when the discriminator is sure, log(1 - D) is flat and the generator learns
+    nothing.
     """
 
     def discriminate(self, real: Scored, false: Scored) -> Float[Tensor, ""]:
@@ -73,8 +72,8 @@ class Minimax(Adversarial):
 class NonSaturating(Minimax):
     """The same discriminator; the generator raises log D instead (Goodfellow et al. 2014, section 3). Conditional:
 
-        L_D = -E_{x,c}[log D(x, c)] - E_{z,c}[log(1 - D(G(z, c), c))]
-        L_G = -E_{z,c}[log D(G(z, c), c)]
+    L_D = -E_{x,c}[log D(x, c)] - E_{z,c}[log(1 - D(G(z, c), c))]
+    L_G = -E_{z,c}[log D(G(z, c), c)]
     """
 
     def generate(self, real: Scored, generated: Scored) -> Float[Tensor, ""]:
@@ -84,7 +83,7 @@ class NonSaturating(Minimax):
 class Hinge(Adversarial):
     """The hinge (Lim and Ye 2017): scores beyond the margin 1 are good enough and give no gradient.
 
-        L_D = E[max(0, 1 - D(x, c))] + E[max(0, 1 + D(G(z, c), c))],    L_G = -E[D(G(z, c), c)]
+    L_D = E[max(0, 1 - D(x, c))] + E[max(0, 1 + D(G(z, c), c))],    L_G = -E[D(G(z, c), c)]
     """
 
     def discriminate(self, real: Scored, false: Scored) -> Float[Tensor, ""]:
@@ -97,7 +96,7 @@ class Hinge(Adversarial):
 class Relativistic(Adversarial):
     """Is this real image more real than that painted one? (Jolicoeur-Martineau 2018; Huang et al. 2024, R3GAN)
 
-        L_D = E[softplus(-(D(x, c) - D(G(z, c), c)))],    L_G = E[softplus(-(D(G(z, c), c) - D(x, c)))]
+    L_D = E[softplus(-(D(x, c) - D(G(z, c), c)))],    L_G = E[softplus(-(D(G(z, c), c) - D(x, c)))]
     """
 
     def discriminate(self, real: Scored, false: Scored) -> Float[Tensor, ""]:

@@ -1,8 +1,7 @@
 """The convolutional discriminator: looks at the image, then asks the text what to make of it."""
 
-from typing import Annotated
-
 from collections.abc import Sequence
+from typing import Annotated
 
 from einops import rearrange
 from jaxtyping import Float
@@ -35,7 +34,8 @@ class ConvolutionalDiscriminator(Discriminator):
         """
         Args:
             sizes: what the parts of the model agree on.
-            channels: of the convolutions; the first has `stem_stride`, the last keeps the resolution, the others halve it.
+            channels: of the convolutions; the first has `stem_stride`, the last keeps the resolution, the
+                others halve it.
             stem_stride: how much the first convolution shrinks the image.
             head: channels on which the text joins.
             realism: whether the image is also scored without its text, for losses that ask for it.
@@ -51,6 +51,11 @@ class ConvolutionalDiscriminator(Discriminator):
             size, before = size // stride, after
         self.feature_channels, self.feature_size = channels[-1], size
         self.trunk = nn.Sequential(*layers)
+        for layer in self.trunk:
+            if isinstance(layer, nn.Conv2d) and layer.bias is not None:
+                # Keeps the size of what passes through (He et al. 2015).
+                nn.init.kaiming_normal_(layer.weight, 0.2)
+                nn.init.zeros_(layer.bias)
         self.to_head = nn.Conv2d(channels[-1], head, 1)
         self.affine = nn.Linear(sizes.text, 2 * head)
         self.match = nn.Linear(head * size**2, 1)

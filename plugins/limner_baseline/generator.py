@@ -1,5 +1,6 @@
 """The convolutional generator: from noise and a sentence, doubling the resolution level by level."""
 
+from itertools import pairwise
 from typing import Annotated
 
 import torch
@@ -30,6 +31,7 @@ class ConvolutionalGenerator(Generator):
         noise_scale: Annotated[float, Field(gt=0)] = 2.0,
         attention: Slot[Attention] = Slot(),  # noqa: B008
         residual: bool = False,
+        mapping: Annotated[int, Field(ge=0)] = 0,
     ):
         """
         Args:
@@ -51,20 +53,27 @@ class ConvolutionalGenerator(Generator):
             )
         attention.require(resolutions)
         condition = noise + sizes.text
+        self.mapping = nn.Identity()
+        if mapping:
+            self.mapping = nn.Sequential(
+                nn.Linear(condition, mapping), nn.LeakyReLU(0.2), nn.Linear(mapping, mapping), nn.LeakyReLU(0.2)
+            )
+            for layer in self.mapping:
+                if isinstance(layer, nn.Linear):
+                    nn.init.kaiming_normal_(layer.weight, 0.2)
+            condition = mapping
         self.dense = nn.Linear(condition, channels[0] * 16)
         self.places = nn.Parameter(torch.randn(channels[0], 4, 4) / 2)
         self.attentions = nn.ModuleList(attention.build(sizes, c, size) for c, size in zip(channels, resolutions))
-        self.levels = nn.ModuleList(
-            UpLevel(condition, c, following, residual) for c, following in zip(channels, channels[1:])
-        )
+        self.levels = nn.ModuleList(UpLevel(condition, c, following, residual) for c, following in pairwise(channels))
         self.modulate = Modulate(condition, channels[-1])
         self.to_pixels = nn.Conv2d(channels[-1], 3 * self.shuffle**2, 3, padding=1)
 
     def forward(self, noise: Float[Tensor, "B Z"], text: TextFeatures) -> list[Float[Tensor, "B 3 _ _"]]:
-        condition = torch.cat([self.noise_scale * noise, text.sentence], 1)
+        condition = self.mapping(torch.cat([self.noise_scale * noise, text.sentence], 1))
         hidden = rearrange(self.dense(condition), "b (c h w) -> b c h w", h=4, w=4) + self.places  # [B, C, 4, 4]
         for level, attentions in zip([*self.levels, None], self.attentions):
-            for attend in attentions:
+            for attend in attentions.children():
                 hidden = attend(hidden, text)
             if level is not None:
                 hidden = level(hidden, condition)  # [B, C', 2H, 2W]
@@ -75,7 +84,7 @@ class ConvolutionalGenerator(Generator):
 class UpLevel(nn.Module):
     """Twice the resolution: modulate by noise and sentence, then a transposed convolution.
 
-        y = ConvT(leaky(Modulate(x)))  [+ Up(Conv1x1(x)) with a residual]
+    y = ConvT(leaky(Modulate(x)))  [+ Up(Conv1x1(x)) with a residual]
     """
 
     def __init__(self, condition: int, channels: int, following: int, residual: bool):
@@ -96,7 +105,8 @@ class Modulate(nn.Module):
 
         y = (1 + a(c)) x / rms(x) + b(c)
 
-    Root-mean-square normalisation (Zhang and Sennrich 2019); a and b are linear, as in conditional normalisation (Dumoulin et al. 2017).
+    Root-mean-square normalisation (Zhang and Sennrich 2019); a and b are linear, as in conditional
+    normalisation (Dumoulin et al. 2017).
     """
 
     def __init__(self, condition: int, channels: int):

@@ -31,9 +31,10 @@ class R1(Loss):
 
 
 class MatchingAware(Loss):
-    """How steep the discriminator is at real images with their own captions, in image and sentence (Tao et al. 2022, DF-GAN).
+    """How steep the discriminator is at real images with their own captions, in image and sentence (Tao et al.
+    2022, DF-GAN).
 
-        L_D = 2 E_{x,c}[ ||grad_{(x, s)} D(x, s)||^6 ],    s the sentence vector of c
+    L_D = 2 E_{x,c}[ ||grad_{(x, s)} D(x, s)||^6 ],    s the sentence vector of c
     """
 
     differentiates_images = True

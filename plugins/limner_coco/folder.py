@@ -10,12 +10,11 @@ from typing import Annotated, Any
 import numpy as np
 import torch
 from einops import rearrange
+from limner import CaptionedImages, Dataset, LimnerError
+from limner.captions import coco_index
 from PIL import Image, ImageOps
 from pydantic import Field
 from tqdm import tqdm
-
-from limner import CaptionedImages, Dataset, LimnerError
-from limner.captions import coco_index
 
 BOMBS = (Image.DecompressionBombError, Image.DecompressionBombWarning)  # images too large to be meant well
 

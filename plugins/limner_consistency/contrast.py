@@ -18,7 +18,8 @@ class SentenceContrast(Loss):
         s_ij = k cos(u_i, v_j),    u = U f(x),  v = V s(c)
         L = -1/2 E_i[log softmax_j(s_ij)_i] - 1/2 E_j[log softmax_i(s_ij)_j]
 
-    The images' candidates include the caption's distractors: captions that are wrong in a word or two. Captions of the batch that happen
+    The images' candidates include the caption's distractors: captions that are wrong in a word or two.
+    Captions of the batch that happen
     to be true of another image are left out of its candidates. The discriminator's side learns the match on real
     images; the generator's side holds the painted images to their captions by it.
     """
@@ -27,7 +28,7 @@ class SentenceContrast(Loss):
         self,
         sizes: Sizes,
         *,
-        width: Annotated[int, Field(ge=1)] = 128,
+        width: Annotated[int, Field(ge=1)] = 256,
         scale: Annotated[float, Field(gt=0)] = 10.0,
     ):
         """`width`: of the space where images and sentences meet; `scale`: k, the inverse temperature."""

@@ -14,7 +14,8 @@ class NoiseReading(Loss):
 
         L = E_{z,c}[ mean_{k <= K} (r_k(f(G(z, c))) - z_k)^2 ]
 
-    Both players minimise it: the reader r, linear in the discriminator's features f, learns to read, the generator to be legible.
+    Both players minimise it: the reader r, linear in the discriminator's features f, learns to read, the
+    generator to be legible.
     A squared error bounds the mutual information between noise and image from below, for Gaussian noise.
     """
 

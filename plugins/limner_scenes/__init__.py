@@ -22,3 +22,10 @@ def limner_metrics() -> Mapping[str, str]:
         "scene-judge": "limner_scenes.metrics:SceneJudge",
         "scene-diversity": "limner_scenes.metrics:SceneDiversity",
     }
+
+
+@hookimpl
+def limner_recipes() -> Mapping[str, str]:
+    """The recipes that the first lessons and the published figures are made with."""
+    names = ("quickstart", "scenes-one", "scenes-32", "scenes-64")
+    return {name: f"limner_scenes:recipes/{name}.toml" for name in names}

@@ -1,17 +1,15 @@
 """Captioned scenes as a data set, in the MS-COCO captions layout."""
 
-import contextlib
-import io
 from dataclasses import dataclass
 from random import Random
-from typing import Any, cast
+from typing import Any
 
 import torch
 from jaxtyping import Int, UInt8
+from limner.captions import coco_index
 from limner.errors import LimnerError
 from limner.interfaces import Dataset
 from limner.types import CaptionedImages
-from pycocotools.coco import COCO
 from torch import Tensor
 
 from .drawing import render
@@ -84,10 +82,7 @@ class Scenes(Dataset):
         """The training images with their captions; the same ones on every call."""
         scenes = self.scenes()
         layout = self.captions(scenes)
-        coco = COCO()
-        coco.dataset = cast(Any, layout)
-        with contextlib.redirect_stdout(io.StringIO()):  # pycocotools prints its progress
-            coco.createIndex()
+        coco = coco_index(layout, "the drawn scenes")
         return CaptionedImages(render(scenes, self.image_size), coco, [entry["id"] for entry in layout["images"]])
 
     def captions(self, scenes: SceneBatch) -> dict[str, Any]:

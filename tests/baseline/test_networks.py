@@ -99,9 +99,12 @@ def test_a_caption_changes_the_match_and_not_the_realism():
     features = discriminator.look([torch.randn(2, 3, 16, 16)])
     true, mismatched = discriminator.judge(features, text_of(2)), discriminator.judge(features, text_of(2, seed=1))
     assert (true.match - mismatched.match).abs().min() > 1e-3
+    assert true.realism is not None
+    assert mismatched.realism is not None
     assert torch.equal(true.realism, mismatched.realism)
     other = discriminator.judge(discriminator.look([torch.randn(2, 3, 16, 16)]), text_of(2))
     assert (true.match - other.match).abs().min() > 1e-3
+    assert other.realism is not None
     assert (true.realism - other.realism).abs().min() > 1e-3
 
 

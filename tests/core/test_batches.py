@@ -189,6 +189,7 @@ def test_distractors_belong_to_their_caption():
     texts = [text for group in captions for text in group] + [text for texts in wrong.values() for text in texts]
     tokenizer = Tokenizer.learn(texts, Text(length=8))
     batch = next(iter(Batches(data, tokenizer, 6, seed=0)))
+    assert batch.distractors is not None
     read = [tokenizer.inner.decode(ids, skip_special_tokens=True) for ids in batch.distractors.ids]
     for row, image in enumerate(images_of(batch)):
         assert read[2 * row : 2 * row + 2] == wrong[captions[image][0]][:2], "as many as every caption has"

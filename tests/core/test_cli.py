@@ -12,7 +12,7 @@ import tomli_w
 from limner.cli import app
 from PIL import Image
 
-COMMANDS = sorted(command.name or command.callback.__name__ for command in app.registered_commands)
+COMMANDS = sorted(c.name or c.callback.__name__ for c in app.registered_commands if c.callback)
 
 
 @pytest.fixture(autouse=True)

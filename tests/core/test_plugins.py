@@ -118,6 +118,7 @@ def test_a_broken_plugin_is_left_out_and_the_rest_goes_on(install, source, messa
 
     broken = plugins.plugins["broken"]
     assert (broken.distribution, broken.version) == ("limner-broken", "1.2")
+    assert broken.problem is not None
     assert re.search(message, broken.problem)
     assert "\n" not in broken.problem
     assert plugins.load("loss", "glow").__name__ == "Glow"
@@ -195,6 +196,7 @@ def test_two_distributions_with_one_entry_point_name_are_an_error_that_names_bot
     install("other-glow", "9.1", {"glow": "other_glow"}, other_glow=HEALTHY)
     plugins = PluginHost()
     problem = plugins.plugins["glow"].problem
+    assert problem is not None
     assert "two distributions call their plugin 'glow': limner-glow 0.3 and other-glow 9.1" in problem
     assert "glow" not in plugins.components("loss")
     assert plugins.load("loss", "hinge").__name__ == "Hinge"

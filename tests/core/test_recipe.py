@@ -31,6 +31,43 @@ def test_a_recipe_survives_being_written(plugins, name):
     assert Recipe.read(plugins, tomllib.loads(written)) == recipe
 
 
+# --- a text instead of a table --------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("place", "name"),
+    [
+        ("data", "scenes"),
+        ("encoder", "lstm"),
+        ("generator", "convolutional"),
+        ("discriminator", "convolutional"),
+        ("losses.adversarial", "hinge"),
+        ("metrics.judge", "scene-judge"),
+    ],
+)
+def test_a_text_stands_for_the_component_of_that_name(plugins, recipe, place, name):
+    text, table = ([f"{place}={part}"] for part in (name, f"{{name = '{name}'}}"))
+    assert Recipe.read(plugins, recipe, text) == Recipe.read(plugins, recipe, table)
+    group, _, own = place.rpartition(".")
+    whole = recipe | ({group: {own: name}} if group else {own: name})
+    checked = {where: part.name for _, where, part in Recipe.check(plugins, whole, "here").parts()}
+    assert checked[place] == name
+
+
+def test_a_text_is_extended_as_a_table_is(plugins, write):
+    write("short", "extends = 'base.toml'\nencoder = 'lstm'\nlosses.one = 'hinge'\nlosses.two = 'r1'\n")
+    mine = Recipe.read(plugins, write("my", "extends = 'short.toml'\nencoder.width = 8\nlosses.two = false\n"))
+    assert (mine.encoder.name, mine.encoder.options) == ("lstm", {"width": 8})
+    assert (mine.losses["one"].name, "two" in mine.losses) == ("hinge", False)
+    again = Recipe.read(plugins, write("again", "extends = 'my.toml'\nencoder = 'lstm'\n"))
+    assert again.encoder == mine.encoder, "the component is the same, so its options stay"
+
+
+def test_an_unknown_component_is_told_when_it_is_but_a_text(plugins, recipe):
+    with pytest.raises(LimnerError, match=r"the recipe: encoder: there is no encoder 'lstn', did you mean 'lstm'\?"):
+        Recipe.read(plugins, recipe, ["encoder=lstn"])
+
+
 # --- extending ------------------------------------------------------------------------------------------------------
 
 

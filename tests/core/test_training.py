@@ -238,6 +238,9 @@ class Exploding(Loss):
         super().__init__(sizes)
         self.calls = 0
 
+    def value(self, mean):
+        raise NotImplementedError
+
     def discriminator(self, step):
         return step.real.match.mean()
 
@@ -347,16 +350,15 @@ def test_however_many_losses_there_are_everything_is_computed_once_in_a_step(plu
         setattr(module, method, counted)
 
     painting, judging = run.networks.painting, run.networks.judging
-    name_of = {painting.encoder: "painter reads", painting.generator: "painter paints", judging.encoder: "judge reads"}
+    name_of = {painting.generator: "painter paints", judging.encoder: "both read"}
     for module in name_of:
         count(module, "forward")
     count(judging.discriminator, "look")
     count(judging.discriminator, "judge")
     training.losses_of_step(run, training.new_step(run, next(iter(run.batches)), torch.randn(8, 8)))
     assert calls == {
-        "painter reads": 1,
         "painter paints": 1,
-        "judge reads": 2,  # the captions, and their distractors
+        "both read": 2,  # the captions, and their distractors
         "ConvolutionalDiscriminator.look": 2,  # real and painted images
         "ConvolutionalDiscriminator.judge": 3,  # real, painted and mismatched pairs
     }
@@ -370,7 +372,7 @@ class BareLoop:
         self.average = copy.deepcopy(run.networks.painting)
         self.batches = run.batches
         self.judge_weights = list(self.networks.judging.parameters())
-        self.painter_weights = list(self.networks.painting.parameters())
+        self.painter_weights = list(self.networks.painting.generator.parameters())
         self.judge_optimizer = torch.optim.Adam(self.judge_weights, betas=(0.0, 0.99), fused=True)
         self.painter_optimizer = torch.optim.Adam(self.painter_weights, betas=(0.0, 0.99), fused=True)
         self.random = torch.Generator().manual_seed(0)
@@ -383,8 +385,8 @@ class BareLoop:
         tokens = Tokens(tokens.ids[:, : int(tokens.mask.sum(1).max())], tokens.mask[:, : int(tokens.mask.sum(1).max())])
 
         painting, judging = self.networks.painting, self.networks.judging
-        painted = painting.generator(torch.randn(size, 32, generator=self.random), painting.encoder(tokens))
         text = judging.encoder(tokens)
+        painted = painting.generator(torch.randn(size, 32, generator=self.random), text.detach())
         seen = judging.discriminator.look([images])
         real = judging.discriminator.judge(seen, text).match
         mismatched = judging.discriminator.judge(seen, text[torch.arange(size).roll(1)]).match
@@ -403,7 +405,8 @@ class BareLoop:
                 weight.grad = gradient
             optimizer.step()
         with torch.no_grad():
-            torch._foreach_lerp_(list(self.average.parameters()), self.painter_weights, 0.01)
+            averaged = list(self.average.parameters())
+            torch._foreach_lerp_(averaged, list(painting.parameters()), 0.01)  # pyright: ignore[reportPrivateImportUsage]
         return judge_loss.item(), painter_loss.item()
 
 

@@ -1,0 +1,119 @@
+# ---
+# jupyter:
+#   jupytext:
+#     formats: ipynb,py:percent
+# ---
+
+# %% [markdown]
+# # 1. Adversarial training: one game, two players
+#
+# **Goal.** Know what the two players of a GAN want, in equations and in code; see why the text must be judged together with the image, and what
+# mismatched pairs are for. **You need** [lesson 0](00_quickstart.ipynb). **Time**: about three minutes on two CPU cores.
+#
+# ## The game
+#
+# A generator $G$ turns noise $z$ into an image, a discriminator $D$ gives every image a score between 0 (painted) and 1 (real). They play
+# (Goodfellow et al. 2014):
+#
+# $$\min_G \max_D \; \mathbb E_x[\log D(x)] + \mathbb E_z[\log(1 - D(G(z)))]$$
+#
+# Here is the class that plays it. Our discriminators give a *logit*, so $\log D$ is `logsigmoid` of the score and $\log(1 - D)$
+# is `logsigmoid` of minus the score.
+
+# %%
+import inspect
+
+import limner
+import matplotlib.pyplot as plt
+import torch
+from IPython.display import Code
+from limner_baseline.adversarial import Adversarial, Hinge, Minimax, NonSaturating, Relativistic
+
+Code(inspect.getsource(Minimax), language="python")
+
+# %% [markdown]
+# ### Why the generator does not play minimax
+#
+# Early on the discriminator is sure: the scores of painted images are very negative. Look at how much each loss then pulls on the score.
+# With *minimax* the pull vanishes exactly where the generator needs it; the *non-saturating* loss, $-\log D(G(z))$, pulls hardest there, and the
+# *hinge* pulls evenly. The *relativistic* loss asks by how much the painted image is less real than a real one (here: of score 2).
+
+# %%
+sizes = limner.Sizes(image=32, vocabulary=10, length=8)
+scores = torch.linspace(-8, 8, 200)[:, None]
+figure, axes = plt.subplots(figsize=(6, 3), layout="constrained")
+for loss in (Minimax(sizes), NonSaturating(sizes), Hinge(sizes), Relativistic(sizes)):
+    score = scores.clone().requires_grad_()
+    loss.generate(torch.full_like(score, 2.0), score).backward()
+    assert score.grad is not None
+    axes.plot(scores, -score.grad * len(scores), label=type(loss).__name__)
+axes.set(xlabel="score of a painted image", ylabel="pull towards a higher score")
+axes.legend()
+plt.show()
+
+# %% [markdown]
+# ## The condition
+#
+# Our images have captions, and a picture should not only look real: it should show its text $c$. So the text joins the game:
+#
+# $$L_D = -\mathbb E_{x,c}[\log D(x, c)] - \mathbb E_{c,z}[\log(1 - D(G(c, z), c))], \qquad L_G = -\mathbb E_{c,z}[\log D(G(c, z), c)]$$
+#
+# But is it enough to *hand over* the text? The discriminator sees real images with their own captions and painted images
+# with theirs. It may win by looking at the image alone, and never read. **Mismatched pairs** (Reed et al. 2016) make it read: a real image with a
+# caption that is not true of it must be refused, although nothing is wrong with the image. This is how every adversarial loss here joins its terms:
+
+# %%
+Code(inspect.getsource(Adversarial.discriminator), language="python")
+
+# %% [markdown]
+# A mismatched caption has to be *wrong*. The data knows what its images show, so a caption that happens to be true of another image is not used
+# against it:
+
+# %%
+from limner.training import set_up
+
+recipe = limner.Recipe.read(limner.host(), "scenes-one", ["data.count=500"])
+run = set_up(limner.host(), recipe)
+batch = next(iter(run.batches))
+words = run.model.tokenizer.inner.batch_decode(batch.tokens.ids, skip_special_tokens=True)
+wrong = [f"not: {words[int(row)]}" for row in batch.mismatched[:8]]
+limner.Pictures.of(batch.images[:8], wrong)
+
+# %% [markdown]
+# ## With and without, on an equal budget
+#
+# Three models learn to paint one object, each for the same time and from the same seed. The only losses are the adversarial one and a gradient
+# penalty; what other losses add comes in later lessons.
+
+# %%
+SECONDS = 40
+alone = ["losses.sentence-contrast=false", f"training.seconds={SECONDS}"]
+variants = {
+    "image only": [*alone, "losses.hinge.condition=none", "discriminator.realism=true", "losses.r1.weight=0.05"],
+    "image and text": [*alone, "losses.hinge.mismatched=false"],
+    "with mismatched pairs": alone,
+}
+models = {name: limner.train("scenes-one", overrides=changes, quiet=True) for name, changes in variants.items()}
+
+# %%
+prompts = [
+    "a large red circle",
+    "a large blue square on a white background",
+    "a small yellow heart",
+    "a large green star",
+]
+for name, model in models.items():
+    print(name)
+    display(model.paint(prompts, n=6))
+
+# %%
+reports = {name: model.evaluate() for name, model in models.items()}
+attributes = ["background", "color", "size", "shape"]
+figure, axes = plt.subplots(figsize=(7, 3), layout="constrained")
+for number, (name, report) in enumerate(reports.items()):
+    places = torch.arange(len(attributes)) + (number - 1) * 0.27
+    axes.bar(places, [report[f"trained/{attribute}"] for attribute in attributes], 0.25, label=name)
+axes.set_xticks(range(len(attributes)), attributes)
+axes.set(ylabel="share of prompts met", ylim=(0, 1))
+axes.legend()
+plt.show()
