@@ -8,7 +8,6 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-os.environ["OMP_NUM_THREADS"] = "1"  # before torch is imported: threads that compete cost a factor of 3 to 10
 os.environ["HF_HUB_OFFLINE"] = "1"
 os.environ.pop("LIMNER_PLUGINS", None)
 
@@ -21,10 +20,17 @@ from limner.cli import main
 from limner.plugins import host
 from PIL import Image
 
-torch.set_num_threads(1)
+torch.set_num_threads(1)  # threads that compete cost a factor of 3 to 10
 
 ROOT = Path(__file__).parents[1]
 COLORS = {"red": (255, 0, 0), "green": (0, 160, 0), "blue": (0, 0, 255), "white": (255, 255, 255)}
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Cells of notebooks are marked, so that `-m "not notebook"` leaves them out."""
+    for item in items:
+        if item.path.suffix == ".ipynb":
+            item.add_marker(pytest.mark.notebook)
 
 
 @pytest.fixture(scope="session")

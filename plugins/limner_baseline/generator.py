@@ -17,9 +17,11 @@ Channels = Annotated[int, Field(ge=1)]
 class ConvolutionalGenerator(Generator):
     """A dense layer makes a 4 x 4 map; each level doubles it; the last one folds channels into pixels.
 
-        h_0 = W [k z; s] + p,    h_{i+1} = Up_i(h_i; z, s),    image = tanh(PixelShuffle(Conv(Modulate(h_n))))
+        w = MLP([k z; s]),  h_0 = W w + p,  h_{i+1} = Up_i(h_i; w),  image = tanh(PixelShuffle(Conv(Modulate(h_n))))
 
     z is the noise, scaled by k (`noise_scale`) so that it weighs against the sentence s; p is a learned map of places.
+    The MLP is a mapping network (Karras et al. 2019): it can join *where* (from the noise) and *what* (from the
+    sentence), which a single dense layer can only add up.
     """
 
     def __init__(
@@ -31,7 +33,7 @@ class ConvolutionalGenerator(Generator):
         noise_scale: Annotated[float, Field(gt=0)] = 2.0,
         attention: Slot[Attention] = Slot(),  # noqa: B008
         residual: bool = False,
-        mapping: Annotated[int, Field(ge=0)] = 0,
+        mapping: Annotated[int, Field(ge=1)] = 256,
     ):
         """
         Args:
@@ -41,6 +43,7 @@ class ConvolutionalGenerator(Generator):
             noise_scale: what the noise is multiplied by where it joins the sentence.
             attention: attention modules, at the resolutions that the recipe names.
             residual: whether each level adds a shortcut around its convolution.
+            mapping: width of the mapping network's two layers.
         """
         super().__init__(sizes)
         self.noise_width, self.noise_scale, self.resolutions = noise, noise_scale, (sizes.image,)
@@ -52,21 +55,15 @@ class ConvolutionalGenerator(Generator):
                 f"{sizes.image} is no multiple; use fewer levels or another image size."
             )
         attention.require(resolutions)
-        condition = noise + sizes.text
-        self.mapping = nn.Identity()
-        if mapping:
-            self.mapping = nn.Sequential(
-                nn.Linear(condition, mapping), nn.LeakyReLU(0.2), nn.Linear(mapping, mapping), nn.LeakyReLU(0.2)
-            )
-            for layer in self.mapping:
-                if isinstance(layer, nn.Linear):
-                    nn.init.kaiming_normal_(layer.weight, 0.2)
-            condition = mapping
-        self.dense = nn.Linear(condition, channels[0] * 16)
+        first, second = nn.Linear(noise + sizes.text, mapping), nn.Linear(mapping, mapping)
+        for layer in (first, second):
+            nn.init.kaiming_normal_(layer.weight, 0.2)  # keeps the size of what passes through (He et al. 2015)
+        self.mapping = nn.Sequential(first, nn.LeakyReLU(0.2), second, nn.LeakyReLU(0.2))
+        self.dense = nn.Linear(mapping, channels[0] * 16)
         self.places = nn.Parameter(torch.randn(channels[0], 4, 4) / 2)
         self.attentions = nn.ModuleList(attention.build(sizes, c, size) for c, size in zip(channels, resolutions))
-        self.levels = nn.ModuleList(UpLevel(condition, c, following, residual) for c, following in pairwise(channels))
-        self.modulate = Modulate(condition, channels[-1])
+        self.levels = nn.ModuleList(UpLevel(mapping, c, following, residual) for c, following in pairwise(channels))
+        self.modulate = Modulate(mapping, channels[-1])
         self.to_pixels = nn.Conv2d(channels[-1], 3 * self.shuffle**2, 3, padding=1)
 
     def forward(self, noise: Float[Tensor, "B Z"], text: TextFeatures) -> list[Float[Tensor, "B 3 _ _"]]:

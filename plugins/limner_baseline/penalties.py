@@ -26,7 +26,7 @@ class R1(Loss):
         self.every = every
 
     def discriminator(self, step: Step) -> Float[Tensor, ""]:
-        gradients = torch.autograd.grad(step.real.match.sum(), step.real_images, create_graph=True)
+        gradients = torch.autograd.grad(step.real.match.mean(1).sum(), step.real_images, create_graph=True)
         return sum_of_squares(gradients).mean() / 2
 
 
@@ -45,7 +45,7 @@ class MatchingAware(Loss):
 
     def discriminator(self, step: Step) -> Float[Tensor, ""]:
         inputs = [*step.real_images, step.text.sentence]
-        gradients = torch.autograd.grad(step.real.match.sum(), inputs, create_graph=True)
+        gradients = torch.autograd.grad(step.real.match.mean(1).sum(), inputs, create_graph=True)
         norm = (sum_of_squares(gradients) + 1e-12).sqrt()
         return 2 * (norm**self.power).mean()
 

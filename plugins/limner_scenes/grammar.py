@@ -121,30 +121,18 @@ def distractors(asked: Sequence[int], wording: Wording, random: Random, count: i
         axis, color_1, shape_1, color_2, shape_2, background = asked
         candidates.append(((axis, color_1, shape_2, color_2, shape_1, background), wording))
         candidates.append(((axis, color_2, shape_1, color_1, shape_2, background), wording))
-    import os
-
-    count = int(os.environ.get("DIS", count))
-    forced = [c for c, n in enumerate(COLUMNS[2] if len(asked) == 6 else COLUMNS[1]) if "shape" in n] * int(
-        os.environ.get("SHP", 0)
-    )
     true, found = caption(asked, wording), dict[str, None]()
     while len(found) < count:
-        changed, its_wording = (
-            candidates.pop()
-            if candidates
-            else _change_one_word(asked, wording, random, forced.pop() if forced else None)
-        )
+        changed, its_wording = candidates.pop() if candidates else _change_one_word(asked, wording, random)
         wrong = caption(changed, its_wording)
         if wrong != true and not _held_out_pairs(changed) - _held_out_pairs(asked):
             found[wrong] = None
     return list(found)
 
 
-def _change_one_word(
-    asked: Sequence[int], wording: Wording, random: Random, column=None
-) -> tuple[Sequence[int], Wording]:
+def _change_one_word(asked: Sequence[int], wording: Wording, random: Random) -> tuple[Sequence[int], Wording]:
     names = COLUMNS[1] if len(asked) == len(COLUMNS[1]) else COLUMNS[2]
-    column = column if column is not None else random.choice([i for i, value in enumerate(asked) if value != ANY])
+    column = random.choice([i for i, value in enumerate(asked) if value != ANY])
     if names[column] == "axis":
         return _change_relation(asked, wording, random)
     choices = {"size": SIZES, "color": COLORS, "shape": SHAPES, "background": BACKGROUNDS}[names[column]]

@@ -74,6 +74,18 @@ def test_the_same_seed_gives_the_same_weights_and_another_one_gives_others(recip
     assert not equal(first, other)
 
 
+@pytest.mark.parametrize("precision", ["float32", "bfloat16"])
+def test_two_players_side_by_side_learn_what_they_learn_one_after_the_other(recipe, precision):
+    alone = limner.train(recipe, overrides=[f"training.precision={precision}"], quiet=True)
+    torch.set_num_threads(2)
+    try:
+        together = limner.train(recipe, overrides=[f"training.precision={precision}"], quiet=True)
+        assert torch.get_num_threads() == 2
+    finally:
+        torch.set_num_threads(1)
+    assert equal(alone, together)
+
+
 def test_watching_does_not_change_what_is_learned(recipe):
     watched = limner.train(recipe, overrides=["training.preview_every=0.1"], watchers=[Watcher()])
     assert equal(watched, limner.train(recipe, quiet=True))
