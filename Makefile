@@ -4,7 +4,7 @@ BIN := .venv/bin
 
 .PHONY: quickstart test quick check notebooks lab
 
-quickstart: .venv/lab        ## train on drawn scenes, paint, and judge: about five minutes, three of them training
+quickstart: .venv/lab        ## train on drawn scenes, paint, and judge: about three minutes once it is installed
 	$(BIN)/limner train quickstart --evaluate
 
 test: .venv/dev              ## all the tests, notebooks included: under half an hour on two cores

@@ -149,14 +149,22 @@ by_hand
 # *Solution.* The discriminator that was shown mismatched pairs tells the two apart:
 
 # %% jupyter={"source_hidden": true}
+from limner.batches import Batches
+from limner.build import build_dataset
 from limner.step import Step
 
+data = build_dataset(limner.host(), recipe).load()
+difference = {}
 for name in ("image and text", "with mismatched pairs"):
     model = models[name]
+    pairs = next(iter(Batches(data, model.tokenizer, batch_size=256, seed=1)))
     with torch.no_grad():
-        step = Step(model.painting, model.judging, batch, torch.randn(len(batch), 32))
+        step = Step(model.painting, model.judging, pairs, torch.randn(len(pairs), 32))
         assert step.mismatched is not None
-        print(f"{name}: true caption {step.real.match.mean():.2f}, mismatched {step.mismatched.match.mean():.2f}")
+        true, mismatched = step.real.match.mean().item(), step.mismatched.match.mean().item()
+    difference[name] = true - mismatched
+    print(f"{name}: true caption {true:.2f}, mismatched {mismatched:.2f}")
+assert difference["with mismatched pairs"] > 0
 
 # %% [markdown]
 # **3.** Is the difference between the last two bars more than luck? Train both with three seeds (`training.seed=1`, ...), and report mean and spread.
