@@ -68,7 +68,7 @@ def train(
         recipe: a recipe's name, a TOML file, a dict, or a `Recipe`.
         out: an empty or new folder: recipe, weights, tokenizer, history and pictures are written there on the way.
         overrides: changes to the recipe, such as `["training.steps=500"]`.
-        quiet: show neither a progress bar nor pictures.
+        quiet: show neither a progress bar nor live pictures; the run folder gets its pictures all the same.
         watchers: objects with hooks of training (`limner_step_finished`, ...) in place of the usual bar and pictures.
         plugins: the plugin host; by default all that is installed.
 
@@ -85,7 +85,7 @@ def train(
     rehearse(plugins, checked)
     folder = None if out is None else _free_folder(Path(out))
     run = set_up(plugins, checked, folder)
-    shown = watchers if watchers is not None else () if quiet else default_watchers(folder)
+    shown = watchers if watchers is not None else default_watchers(folder, quiet)
     with ExitStack() as stack:
         if PartialState().is_main_process:
             for watcher in (History(run), *shown):

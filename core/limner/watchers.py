@@ -136,7 +136,7 @@ def in_notebook() -> bool:
     return type(shell).__name__ == "ZMQInteractiveShell"
 
 
-def default_watchers(folder: Path | None) -> list[object]:
+def default_watchers(folder: Path | None, quiet: bool = False) -> list[object]:
     """Live pictures in a notebook, a progress bar elsewhere, pictures in the run folder where there is one."""
-    shown: list[object] = [LivePictures() if in_notebook() else ProgressBar()]
+    shown: list[object] = [] if quiet else [LivePictures() if in_notebook() else ProgressBar()]
     return shown + ([SavedPictures(folder)] if folder else [])

@@ -65,6 +65,7 @@ def test_a_run_folder_is_never_overwritten_and_quiet_is_quiet(command, here):
         status, _, err = command("train", "tiny.toml", "--quiet", "--set", "training.steps=1")
         assert (status, err) == (0, "")
         assert (here / f"runs/tiny{number}/weights.safetensors").is_file()
+        assert (here / f"runs/tiny{number}/pictures/film.png").is_file()
 
 
 def test_training_and_measuring_in_one(command, here):
