@@ -10,14 +10,14 @@ from tqdm import tqdm
 
 from limner.build import build_dataset
 from limner.errors import LimnerError
+from limner.folders import free_folder
 from limner.plugins import host
 from limner.recipe import Recipe
 
 
 def export(recipe: str | Path, out: Path, overrides: Sequence[str] = ()) -> int:
     """Write the data of a recipe to `out`: captions.json and images/ as PNG files. Returns the number of images."""
-    if out.exists() and (not out.is_dir() or any(out.iterdir())):
-        raise LimnerError(f"{out} is there already and is not an empty folder; name another one.")
+    free_folder(out)
     data = build_dataset(host(), Recipe.read(host(), recipe, overrides)).load()
     entries = [data.coco.imgs[number] for number in data.image_ids]
     names = [name if name.endswith(".png") else f"{name}.png" for name in (entry["file_name"] for entry in entries)]

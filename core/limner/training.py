@@ -19,6 +19,7 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from limner.batches import Batches
 from limner.build import Networks, build_dataset, build_networks, rehearse
 from limner.errors import LimnerError
+from limner.folders import free_folder
 from limner.model import Model
 from limner.plugins import PluginHost, host
 from limner.recipe import Recipe
@@ -83,7 +84,7 @@ def train(
     source = recipe.table() if isinstance(recipe, Recipe) else recipe
     checked = Recipe.read(plugins, source, overrides)
     rehearse(plugins, checked)
-    folder = None if out is None else _free_folder(Path(out))
+    folder = None if out is None else free_folder(Path(out))
     run = set_up(plugins, checked, folder)
     shown = watchers if watchers is not None else default_watchers(folder, quiet)
     with ExitStack() as stack:
@@ -288,16 +289,6 @@ def fast_bfloat16(device: torch.device) -> bool:
     if device.type == "cuda":
         return torch.cuda.is_bf16_supported(including_emulation=False)
     return device.type == "cpu" and any(torch.cpu.get_capabilities().get(unit) for unit in ("amx_bf16", "avx512_bf16"))
-
-
-def _free_folder(folder: Path) -> Path:
-    """A folder that may be made, or is there and empty."""
-    parent = next(parent for parent in folder.absolute().parents if parent.exists())
-    if not parent.is_dir():
-        raise LimnerError(f"{folder} cannot be made, because {parent} is no folder; name another one.")
-    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-        raise LimnerError(f"{folder} is there already and is not an empty folder; name another one.")
-    return folder
 
 
 def _same_everywhere(seconds: float) -> float:
