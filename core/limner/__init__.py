@@ -12,7 +12,10 @@ from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from limner.comparing import compare
+    from limner.comparison import Comparison, load_comparison
     from limner.errors import LimnerError
+    from limner.explain import Explanation
     from limner.hooks import hookimpl
     from limner.interfaces import (
         Attention,
@@ -36,7 +39,10 @@ if TYPE_CHECKING:
     from limner.types import Batch, CaptionedImages, Judgement, Scores, Sizes, TextFeatures, Tokens
 
 _HOMES = {
+    "comparing": ["compare"],
+    "comparison": ["Comparison", "load_comparison"],
     "errors": ["LimnerError"],
+    "explain": ["Explanation"],
     "hooks": ["hookimpl"],
     "interfaces": [
         "Attention",
@@ -65,8 +71,10 @@ __all__ = [
     "Attention",
     "Batch",
     "CaptionedImages",
+    "Comparison",
     "Dataset",
     "Discriminator",
+    "Explanation",
     "Generator",
     "Judgement",
     "LimnerError",
@@ -87,9 +95,11 @@ __all__ = [
     "TextFeatures",
     "Tokenizer",
     "Tokens",
+    "compare",
     "hookimpl",
     "host",
     "load",
+    "load_comparison",
     "train",
 ]
 

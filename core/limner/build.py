@@ -63,8 +63,16 @@ def build_dataset(host: PluginHost, recipe: Recipe) -> Dataset:
 
 
 def build_metrics(host: PluginHost, recipe: Recipe, dataset: Dataset) -> dict[str, Metric]:
-    """The metrics that a recipe names, or else those that its data set is measured by."""
+    """The metrics that a recipe names, or else those that its data set is measured by.
+
+    Raises:
+        LimnerError: where there is none, or one cannot measure this data.
+    """
     parts = recipe.metrics if recipe.metrics is not None else {name: Part(name=name) for name in dataset.metrics}
+    if not parts:
+        raise LimnerError(
+            f"The data set '{recipe.data.name}' has no metric of its own; name one in [metrics] of the recipe."
+        )
     metrics = {}
     for name, part in parts.items():
         options = check_options(host, "metric", part.name, part.options, f"metrics.{name}")

@@ -109,6 +109,22 @@ def paint(
     print(pictures.save(out))
 
 
+@app.command(epilog='Example: `limner explain runs/looking "a red circle above a blue square" --out looked.png`')
+def explain(
+    run: RunFolder,
+    prompt: Annotated[str, typer.Argument(help="What to paint.")],
+    seed: Annotated[int, typer.Option(min=0, help="The same seed gives the same picture.")] = 0,
+    out: Annotated[Path, typer.Option(help="The picture to write (.png, .jpg, .webp).")] = Path("explained.png"),
+) -> None:
+    """Paint a prompt, and show for each word where the model's attention looked, at each resolution.
+
+    The model needs some: train it with `--set 'generator.attention="multi-head"'`, for one.
+    """
+    from limner.model import load
+
+    print(load(run).explain(prompt, seed).save(out))
+
+
 @app.command(epilog="Example: `limner evaluate runs/first --json`")
 def evaluate(
     run: RunFolder,
@@ -118,6 +134,45 @@ def evaluate(
     from limner.model import load
 
     _evaluate(load(run), run, as_json)
+
+
+@app.command(
+    epilog="Example: `limner compare scenes-one --vary encoder.name=mlp,lstm --seeds 3 --seconds 60 "
+    "--out comparisons/encoders`"
+)
+def compare(
+    recipe: Annotated[str, typer.Argument(help="A recipe's name (see `limner recipes`) or a TOML file.")],
+    vary: Annotated[
+        list[str], typer.Option(metavar="KEY=VALUE,VALUE,...", help="What differs; given often, every combination.")
+    ],
+    out: Annotated[Path, typer.Option(help="The folder to make, or to go on with.")],
+    seeds: Annotated[int, typer.Option(min=1, help="How many times each variant is trained.")] = 3,
+    steps: Annotated[int | None, typer.Option(min=1, help="Steps of each training; by default the recipe's.")] = None,
+    seconds: Annotated[float | None, typer.Option(help="Seconds of each training, in place of steps.")] = None,
+    settings: Annotated[
+        list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Change the recipe for all variants.")
+    ] = None,
+    quiet: Annotated[bool, typer.Option(help="No progress bar.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="For machines.")] = False,
+) -> None:
+    """Train variants of a recipe on one equal budget, measure each, and write a table, a chart and a JSON.
+
+    Stopped and given again, the command goes on where it was.
+    """
+    from limner.comparing import compare as compare_variants
+    from limner.variants import parse_vary
+
+    overrides = settings or []
+    found = compare_variants(
+        recipe, parse_vary(vary), seeds, steps=steps, seconds=seconds, out=out, overrides=overrides, quiet=quiet
+    )
+    if as_json:
+        print(json.dumps(found.attrs, indent=1))
+    elif len(found):
+        Console().print(found.summary().table())
+        print("\n".join([*found.problems, f"Results, table and chart are in {out}, the models in {out / 'runs'}."]))
+    if found.attrs["missing"]:
+        sys.exit(130)  # as after any Ctrl-C
 
 
 @app.command("export-data", epilog="Example: `limner export-data scenes-32 --out scenes`")

@@ -1,4 +1,4 @@
-"""Folders that are written to: never over something that is there."""
+"""Folders and files that are written: never over something that is there, and never half."""
 
 from pathlib import Path
 
@@ -13,3 +13,10 @@ def free_folder(folder: Path) -> Path:
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise LimnerError(f"{folder} is there already and is not an empty folder; name another one.")
     return folder
+
+
+def replace_file(path: Path, content: bytes) -> None:
+    """Write a file so that it is never seen half written."""
+    partial = path.with_name(f"{path.name}.partial")
+    partial.write_bytes(content)
+    partial.replace(path)

@@ -127,7 +127,8 @@ class Loss(nn.Module, ABC):
 
     A loss reads everything from the `Step`, where each judgement is computed once and shared by all losses. It may own
     modules, trained along with the discriminator (a matching network, a captioner). The recipe's `weight` is
-    applied by the training loop, so that a loss is exactly its equation.
+    applied by the training loop, so that a loss is exactly its equation. Its two sides may be asked for at the same
+    time, each in a thread of its own.
 
     The smallest one, the least-squares GAN (Mao et al. 2017, equation 2)::
 
@@ -143,6 +144,8 @@ class Loss(nn.Module, ABC):
     """The loop asks for the discriminator's side at every so-manyth step only, and multiplies it by this number."""
     differentiates_images: bool = False
     """Whether it takes the gradient by the real images (`step.real_images` are then leaves of the graph)."""
+    reads_distractors: bool = False
+    """Whether it reads `step.distractors` (they are then encoded once, before either side is asked)."""
 
     def __init__(self, sizes: Sizes):
         super().__init__()
@@ -160,11 +163,15 @@ class Attention(nn.Module, ABC):
     """Lets a feature map look at the words: a map in, a map of the same shape out. Starts as (nearly) the identity.
 
     It is built by the generator, once for each resolution at which the recipe asks for it, as
-    `Attention(sizes, channels, **options)`.
+    `Attention(sizes, channels, **options)`. It hands its weights to `keep`, for pictures.
     """
 
-    weights: Tensor | None = None
-    """The last attention weights, for pictures; kept only while `keep_weights` is True."""
+    weights: Float[Tensor, "B M T *where"] | None = None
+    """The last attention weights, kept only while `keep_weights` is True, so that training pays nothing for them.
+
+    M maps (the heads; 1 where there is one), T words (1 where the map is of the whole sentence), and `where` is (H, W)
+    for weights over positions, (C,) for weights over channels. Padding has weight 0.
+    """
     keep_weights: bool = False
 
     def __init__(self, sizes: Sizes, channels: int):
@@ -172,6 +179,11 @@ class Attention(nn.Module, ABC):
 
     @abstractmethod
     def forward(self, features: Float[Tensor, "B C H W"], text: TextFeatures) -> Float[Tensor, "B C H W"]: ...
+
+    def keep(self, weights: Float[Tensor, "B M T *where"]) -> None:
+        """Keep the weights of this forward pass, where that is asked for."""
+        if self.keep_weights:
+            self.weights = weights.detach()
 
 
 class Stage(nn.Module, ABC):

@@ -15,6 +15,8 @@ from torch import Tensor, nn
 
 from limner.build import build_dataset, build_metrics, build_networks
 from limner.errors import LimnerError
+from limner.explain import Explanation, watching
+from limner.folders import replace_file
 from limner.pictures import Pictures, film_strip
 from limner.plugins import PluginHost, host
 from limner.recipe import Recipe
@@ -91,6 +93,23 @@ class Model(nn.Module):
         self.painting.train(training)
         return torch.cat(painted).float().clamp(-1, 1).cpu()
 
+    def explain(self, prompt: str, seed: int = 0) -> Explanation:
+        """Paint a prompt and show, for each of its words, where every attention module of the generator looked.
+
+        It shows itself in a notebook. The image is the one that `paint` makes of the prompt and the seed.
+
+        Raises:
+            LimnerError: for a prompt that `paint` refuses, or when the generator has no attention.
+        """
+        with watching(self.painting.generator) as looks:
+            image = self.paint(prompt, seed=seed)[0]
+        if not looks:
+            raise LimnerError(
+                "This model has no attention that could be shown; train one that has, such as with "
+                "--set 'generator.attention=\"multi-head\"'."
+            )
+        return Explanation(prompt, image, self.tokenizer.pieces(prompt), looks)
+
     def film_strip(self, frames: int = 8) -> Pictures:
         """How the preview prompts came to be: a row per prompt, time from left to right."""
         return film_strip(self.film, frames)
@@ -101,10 +120,6 @@ class Model(nn.Module):
         """What the data set's metrics, or those that the recipe names, say of the model."""
         dataset = build_dataset(self.plugins, self.recipe)
         metrics = build_metrics(self.plugins, self.recipe, dataset)
-        if not metrics:
-            raise LimnerError(
-                f"The data set '{self.recipe.data.name}' has no metric of its own; name one in [metrics] of the recipe."
-            )
         return Report.collect({name: metric.measure(self) for name, metric in metrics.items()})
 
     # --- living in a folder ----------------------------------------------------------------------------------------
@@ -115,8 +130,8 @@ class Model(nn.Module):
         (folder / TOKENIZER_FOLDER).mkdir(parents=True, exist_ok=True)
         if not (folder / TOKENIZER_FOLDER / WORDS_FILE).exists():
             self.tokenizer.save(folder / TOKENIZER_FOLDER)
-        _replace(folder / RECIPE_FILE, tomli_w.dumps(self.recipe.table()).encode())
-        _replace(folder / HISTORY_FILE, json.dumps(self.history).encode())
+        replace_file(folder / RECIPE_FILE, tomli_w.dumps(self.recipe.table()).encode())
+        replace_file(folder / HISTORY_FILE, json.dumps(self.history).encode())
         weights = {name: value.contiguous() for name, value in self.state_dict().items()}
         partial = folder / f"{WEIGHTS_FILE}.partial"
         save_file(weights, partial)
@@ -168,13 +183,6 @@ class Model(nn.Module):
         rows = "".join(f"<li>{kind}: <b>{part.name}</b></li>" for kind, _, part in self.recipe.parts())
         steps = int(self.history[-1]["step"]) if self.history else 0
         return f"<b>Limner model</b>, {steps} steps, {self.recipe.image_size} px<ul>{rows}</ul>"
-
-
-def _replace(path: Path, content: bytes) -> None:
-    """Write a file so that it is never seen half written."""
-    partial = path.with_name(f"{path.name}.partial")
-    partial.write_bytes(content)
-    partial.replace(path)
 
 
 def load(folder: str | Path) -> Model:

@@ -51,7 +51,7 @@ class Pictures:
         width, height = self.images[0].size
         scale = self.scale or max(1, 128 // width)
         cell_width = width * scale + MARGIN
-        font = _font(TEXT_SIZE)
+        font = text_font(TEXT_SIZE)
         rows = [range(start, min(start + columns, len(self.images))) for start in range(0, len(self.images), columns)]
         same = [len({self.labels[i] for i in row}) == 1 for row in rows]  # one label for the whole row
         spans = [cell_width * (len(row) if one else 1) - MARGIN for row, one in zip(rows, same)]
@@ -75,17 +75,7 @@ class Pictures:
 
     def save(self, path: str | Path) -> Path:
         """Write the grid as an image file; the kind follows from the ending, PNG being the usual one."""
-        path = Path(path)
-        try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            self.grid().save(path)
-        except OSError as error:
-            raise LimnerError(f"{path} cannot be written: {error.strerror or error}.") from None
-        except ValueError:
-            raise LimnerError(
-                f"{path}: pictures are written as .png, .jpg or .webp; give one of these endings."
-            ) from None
-        return path
+        return save_picture(self.grid(), path)
 
     def _repr_png_(self) -> bytes:
         file = io.BytesIO()
@@ -108,6 +98,23 @@ def film_strip(film: Sequence[tuple[str, Pictures]], frames: int) -> Pictures:
     return Pictures(list(images), list(labels), columns=len(chosen), scale=max(1, 96 // images[0].width))
 
 
+def save_picture(picture: Image.Image, path: str | Path) -> Path:
+    """Write a picture as an image file, and its folder where there is none yet.
+
+    Raises:
+        LimnerError: for an ending that no kind of picture has, or a file that cannot be written.
+    """
+    path = Path(path)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        picture.save(path)
+    except OSError as error:
+        raise LimnerError(f"{path} cannot be written: {error.strerror or error}.") from None
+    except ValueError:
+        raise LimnerError(f"{path}: pictures are written as .png, .jpg or .webp; give one of these endings.") from None
+    return path
+
+
 def wrap(text: str, width: int, font: ImageFont.FreeTypeFont | ImageFont.ImageFont) -> list[str]:
     """The text in lines no wider than `width` pixels, broken at blanks."""
     lines: list[str] = []
@@ -121,5 +128,6 @@ def wrap(text: str, width: int, font: ImageFont.FreeTypeFont | ImageFont.ImageFo
 
 
 @cache
-def _font(size: int) -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
+def text_font(size: int) -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
+    """The font of all pictures."""
     return ImageFont.load_default(size)

@@ -91,10 +91,7 @@ class Recipe(BaseModel):
             LimnerError: in one sentence, where anything in it is unknown, of the wrong type, or missing.
         """
         place = "the recipe" if isinstance(source, Mapping) else str(source)
-        table = _resolve(host, source, ())
-        for override in overrides:
-            table = merge(table, spelled_out(_parse_override(override)))
-        return cls.check(host, table, place)
+        return cls.check(host, resolve(host, source, overrides), place)
 
     @classmethod
     def check(cls, host: PluginHost, table: Mapping[str, Any], place: str) -> "Recipe":
@@ -150,11 +147,11 @@ def spelled_out(table: Mapping[str, Any]) -> dict[str, Any]:
 def merge(base: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
     """`base` with `changes` laid over it, table by table.
 
-    A table that names another component replaces the old one whole; a budget in steps replaces one in seconds, and the
-    other way round; a loss is taken out by setting it to false.
+    A table that names another component replaces the old one, but for `at`, which says where in a slot and not what; a
+    budget in steps replaces one in seconds, and the other way round; a loss is taken out by setting it to false.
     """
     renamed = "name" in changes and "name" in base and changes["name"] != base["name"]
-    merged = {} if renamed else dict(base)
+    merged = {key: value for key, value in base.items() if not renamed or key == "at"}
     for one, other in (("steps", "seconds"), ("seconds", "steps")):
         if one in changes and other not in changes:
             merged.pop(other, None)
@@ -170,8 +167,16 @@ def merge(base: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]
     return merged
 
 
-def _resolve(host: PluginHost, source: str | Path | Mapping[str, Any], seen: tuple[str, ...]) -> dict[str, Any]:
-    """The table of a recipe with everything that it extends merged in."""
+def resolve(host: PluginHost, source: str | Path | Mapping[str, Any], overrides: Sequence[str] = ()) -> dict[str, Any]:
+    """The table of a recipe with all that it extends, and then `overrides`, merged in; nothing is checked yet."""
+    table = _extended(host, source, ())
+    for override in overrides:
+        table = merge(table, _parse_override(override))
+    return table
+
+
+def _extended(host: PluginHost, source: str | Path | Mapping[str, Any], seen: tuple[str, ...]) -> dict[str, Any]:
+    """The table of a recipe with everything that it extends merged in; `seen` are the recipes that led to it."""
     if isinstance(source, Mapping):
         table, folder = dict(source), Path()
     else:
@@ -187,7 +192,7 @@ def _resolve(host: PluginHost, source: str | Path | Mapping[str, Any], seen: tup
         raise LimnerError(f"{source}: extends: expected the name or file of one recipe, got {parent!r}.")
     if parent.endswith(".toml") and not Path(parent).is_absolute():
         parent = str(folder / parent)
-    return merge(_resolve(host, parent, seen), table)
+    return merge(_extended(host, parent, seen), table)
 
 
 def _locate(host: PluginHost, source: str, seen: tuple[str, ...] = ()) -> Path:
@@ -216,17 +221,26 @@ def _read_toml(path: Path) -> dict[str, Any]:
 
 
 def _parse_override(text: str) -> dict[str, Any]:
-    """ "training.steps=500" -> {"training": {"steps": 500}}; what is no TOML value is taken as a text."""
-    path, equals, value = text.partition("=")
-    if not equals or not path.strip():
+    """ "training.steps=500" -> {"training": {"steps": 500}}."""
+    key, equals, value = text.partition("=")
+    if not equals or not key.strip():
         raise LimnerError(f"--set {text}: expected KEY=VALUE, such as training.steps=500.")
+    return setting(key.strip(), parse_value(value))
+
+
+def parse_value(text: str) -> Any:
+    """The value that a text says in TOML; what is no TOML value is taken as it is, as a text."""
     try:
-        parsed: Any = tomllib.loads(f"value = {value}")["value"]
+        return tomllib.loads(f"value = {text}")["value"]
     except tomllib.TOMLDecodeError:
-        parsed = value
-    for key in reversed(path.strip().split(".")):
-        parsed = {key: parsed}
-    return parsed
+        return text
+
+
+def setting(key: str, value: Any) -> dict[str, Any]:
+    """The table that sets one value: "training.steps" and 500 -> {"training": {"steps": 500}}."""
+    for part in reversed(key.split(".")):
+        value = {part: value}
+    return spelled_out(value)
 
 
 def _known_keys(error: ValidationError) -> list[str]:

@@ -1,10 +1,11 @@
 """What the metrics found, as a table for people and as JSON for machines."""
 
 import json
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from limner.types import Scores
@@ -12,9 +13,13 @@ from limner.types import Scores
 
 @dataclass(frozen=True)
 class Report:
-    """Scores by name. A name "column/row" stands in a table of several columns, a plain one by itself."""
+    """Scores by name. A name "column/row" stands in a table of several columns, a plain one by itself.
+
+    `spread` is how far each score goes up and down from run to run, where that is known.
+    """
 
     scores: Scores
+    spread: Scores = field(default_factory=dict)
 
     @classmethod
     def collect(cls, found: Mapping[str, Scores]) -> "Report":
@@ -43,18 +48,27 @@ class Report:
     def _cells(self) -> tuple[list[str], list[list[str]]]:
         columns = self.columns()
         rows = list(dict.fromkeys(row for column in columns.values() for row in column))
-        shown = [[row, *(f"{c[row]:.3f}" if row in c else "" for c in columns.values())] for row in rows]
+        shown = [[row, *(self._cell(f"{column}/{row}" if column else row) for column in columns)] for row in rows]
         return ["", *columns], shown
+
+    def _cell(self, name: str) -> str:
+        if name not in self.scores:
+            return ""
+        return f"{self.scores[name]:.3f}" + (f" ± {self.spread[name]:.3f}" if name in self.spread else "")
 
     def table(self) -> Table:
         """The report as a table of rich."""
         header, rows = self._cells()
-        table = Table(*header)
+        table = Table(*map(escape, header))
         for column in table.columns[1:]:
             column.justify = "right"
         for row in rows:
-            table.add_row(*row)
+            table.add_row(*map(escape, row))
         return table
+
+    def markdown(self) -> str:
+        """The report as a table of Markdown."""
+        return markdown_table(*self._cells())
 
     def __str__(self) -> str:
         console = Console(width=100, no_color=True)
@@ -67,3 +81,9 @@ class Report:
         head = "".join(f"<th>{cell}</th>" for cell in header)
         body = "".join("<tr>" + "".join(f"<td>{cell}</td>" for cell in row) + "</tr>" for row in rows)
         return f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
+
+
+def markdown_table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """A table of Markdown; all but its first column stand on the right."""
+    ruler = ["---", *["--:"] * (len(header) - 1)]
+    return "\n".join(f"| {' | '.join(cells)} |" for cells in [header, ruler, *rows])

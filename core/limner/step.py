@@ -42,19 +42,30 @@ class Step:
         batch: Batch,
         noise: Float[Tensor, "B Z"],
         differentiate_images: bool = False,
+        distracted: bool = False,
     ):
-        """`differentiate_images`: real images are leaves whose gradient a penalty may ask for."""
+        """
+        Args:
+            painting: the half of the model that paints.
+            judging: the half that judges.
+            batch: real images with their captions.
+            noise: for the images to be painted.
+            differentiate_images: real images are leaves whose gradient a penalty may ask for.
+            distracted: a loss reads the distractors, so they are read ahead along with the real images.
+        """
         self.painting, self.judging = painting, judging
         self.batch, self.noise = batch, noise
-        self.differentiate_images = differentiate_images
+        self.differentiate_images, self.distracted = differentiate_images, distracted
 
     def paint(self) -> None:
-        """Have the generator paint, ahead of being asked: together with `look`, on another core."""
-        _ = self.painted_images
+        """Have the images painted and judged, ahead of being asked: together with `look`, on another core."""
+        _ = self.generated
 
     def look(self) -> None:
-        """Have the discriminator look at the real images, ahead of being asked."""
-        _ = self.real_features
+        """Have the real images judged, ahead of being asked; what both players read is then there for both."""
+        _ = self.real, self.mismatched
+        if self.distracted:
+            _ = self.distractors
 
     @cached_property
     def text(self) -> TextFeatures:

@@ -49,6 +49,12 @@ class Tokenizer:
         """Tokens that a caption has before it is cut."""
         return len(self.inner(caption)["input_ids"])
 
+    def pieces(self, caption: str) -> list[tuple[str, bool]]:
+        """A caption's tokens as text, each with whether it is a word's or a mark that the tokenizer adds, as [CLS]."""
+        tokens = self.inner.convert_ids_to_tokens(self.inner(caption)["input_ids"])
+        marks = [mark for mark in self.inner.all_special_tokens if mark != self.inner.unk_token]
+        return [(self.inner.convert_tokens_to_string([token]).strip(), token not in marks) for token in tokens]
+
     def check(self, prompt: str) -> list[str]:
         """The words of a prompt that training never showed.
 

@@ -8,25 +8,29 @@ from contextlib import ExitStack
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import Any, NoReturn, cast
+from typing import Any, NoReturn, TypeVar, cast
 
 import torch
 from accelerate import PartialState
 from accelerate.utils import broadcast, reduce
+from jaxtyping import Float
 from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from limner.batches import Batches
 from limner.build import Networks, build_dataset, build_networks, rehearse
-from limner.errors import LimnerError
+from limner.errors import DivergedError
 from limner.folders import free_folder
 from limner.model import Model
 from limner.plugins import PluginHost, host
-from limner.recipe import Recipe
+from limner.recipe import Recipe, Training
 from limner.step import Painting, Step
 from limner.tokenizer import Tokenizer
 from limner.types import Batch
 from limner.watchers import History, default_watchers
+
+FirstT = TypeVar("FirstT")
+SecondT = TypeVar("SecondT")
 
 
 @dataclass
@@ -78,7 +82,8 @@ def train(
         it has learned so far.
 
     Raises:
-        LimnerError: where the recipe or the data are wrong, before any work; or when a loss stops being finite.
+        LimnerError: where the recipe or the data are wrong, before any work.
+        DivergedError: when a loss or a weight stops being finite.
     """
     plugins = plugins or host()
     source = recipe.table() if isinstance(recipe, Recipe) else recipe
@@ -118,7 +123,7 @@ def play(plugins: PluginHost, run: Run) -> None:
     """The loop. It ends when the budget is used up, or after Ctrl-C; either way the weights are saved."""
     settings, networks, state = run.recipe.training, run.networks, PartialState()
     device = run.batches.device
-    bfloat16 = settings.precision == "bfloat16" or (settings.precision == "auto" and fast_bfloat16(device))
+    bfloat16 = precision_of(settings, device) == "bfloat16"
     autocast = partial(torch.autocast, device.type, torch.bfloat16, enabled=bfloat16, cache_enabled=False)
     judge = Player([*networks.judging.parameters(), *networks.losses.parameters()], settings.betas)
     painter = Player(list(networks.painting.generator.parameters()), settings.betas)
@@ -133,14 +138,18 @@ def play(plugins: PluginHost, run: Run) -> None:
                 step = new_step(run, batch, noise)
                 with autocast():
                     _ = step.text  # both hands need it
-                    hands.together(step.paint, autocast()(step.look))
-                    judge_loss, painter_loss, parts = losses_of_step(run, step)
-                losses = dict(zip(parts, torch.stack([part.detach().float() for part in parts.values()]).tolist()))
-                stop_unless_finite(run, losses)
+                hands.together(autocast()(step.paint), autocast()(step.look))
 
                 # One graph holds both players; each goes along the gradient of its own loss by its own weights.
                 slower = min(1.0, (1 - run.progress) / settings.decay) if settings.decay else 1.0
-                hands.together(partial(painter.gradients, painter_loss), partial(judge.gradients, judge_loss))
+                painted, judged = hands.together(
+                    partial(take_turn, run, step, painter, "generator", autocast()),
+                    partial(take_turn, run, step, judge, "discriminator", autocast()),
+                )
+                del step  # and its graph, before the next one is made
+                parts = judged | painted
+                losses = dict(zip(parts, torch.stack(list(parts.values())).tolist()))
+                stop_unless_finite(run, losses)
                 painter.move(settings.generator_rate * slower)
                 judge.move(settings.discriminator_rate * slower)
                 run.average.update_parameters(networks.painting)
@@ -161,24 +170,32 @@ def play(plugins: PluginHost, run: Run) -> None:
 
 def new_step(run: Run, batch: Batch, noise: Tensor) -> Step:
     """The step that the losses read; real images are differentiable where a loss that is due asks for it."""
-    networks = run.networks
-    due = (loss for loss in networks.named_losses().values() if run.step % loss.every == 0)
-    differentiate = any(loss.differentiates_images for loss in due)
-    return Step(networks.painting, networks.judging, batch, noise, differentiate)
+    networks, losses = run.networks, run.networks.named_losses().values()
+    differentiate = any(loss.differentiates_images for loss in losses if run.step % loss.every == 0)
+    distracted = any(loss.reads_distractors for loss in losses)
+    return Step(networks.painting, networks.judging, batch, noise, differentiate, distracted)
 
 
-def losses_of_step(run: Run, step: Step) -> tuple[Tensor, Tensor, dict[str, Tensor]]:
-    """What the discriminator and what the generator minimise at this step, and every part of it by name."""
-    parts: dict[str, Tensor] = {}
-    sums = {"discriminator": step.noise.new_zeros(()), "generator": step.noise.new_zeros(())}
-    for player in sums:
-        for name, loss in run.networks.named_losses().items():
-            lazy = loss.every if player == "discriminator" else 1  # a lazy loss counts for the steps it skipped
-            value = getattr(loss, player)(step) if run.step % lazy == 0 else None
-            if value is not None:
-                parts[f"{name}/{player}"] = value
-                sums[player] = sums[player] + run.recipe.losses[name].weight * lazy * value
-    return sums["discriminator"], sums["generator"], parts | sums
+def take_turn(
+    run: Run, step: Step, player: "Player", name: str, autocast: torch.autocast
+) -> dict[str, Float[Tensor, ""]]:
+    """Find the gradients by which a player will move; returns what its losses were, each by name and their sum."""
+    with autocast:
+        loss, parts = losses_of_step(run, step, name)
+    player.gradients(loss)
+    return {part: value.detach().float() for part, value in (parts | {name: loss}).items()}
+
+
+def losses_of_step(run: Run, step: Step, player: str) -> tuple[Tensor, dict[str, Tensor]]:
+    """What the "discriminator" or the "generator" minimises at this step, and every part of it by name."""
+    total, parts = step.noise.new_zeros(()), {}
+    for name, loss in run.networks.named_losses().items():
+        lazy = loss.every if player == "discriminator" else 1  # a lazy loss counts for the steps it skipped
+        value = getattr(loss, player)(step) if run.step % lazy == 0 else None
+        if value is not None:
+            parts[f"{name}/{player}"] = value
+            total = total + run.recipe.losses[name].weight * lazy * value
+    return total, parts
 
 
 class Player:
@@ -212,8 +229,8 @@ class Player:
 class Hands:
     """Two threads for the two players: on a CPU they share the cores evenly and work side by side.
 
-    Small convolutions gain little from a second core each; two players at once gain much. The numbers are the
-    same as one after the other.
+    Small convolutions gain little from a second core each; two players at once gain much. The same seed gives the
+    same weights, bit for bit, on as many threads: autograd's order of addition depends on the thread of each part.
     """
 
     def __init__(self, device: torch.device):
@@ -233,15 +250,12 @@ class Hands:
             self.second.shutdown()
             torch.set_num_threads(self.threads)
 
-    def together(self, first: Callable[[], object], second: Callable[[], object]) -> None:
-        """Do both, at the same time where there are two hands."""
+    def together(self, first: Callable[[], FirstT], second: Callable[[], SecondT]) -> tuple[FirstT, SecondT]:
+        """Do both, at the same time where there are two hands; what each returns."""
         if self.second is None:
-            first()
-            second()
-        else:
-            other = self.second.submit(second)
-            first()
-            other.result()
+            return first(), second()
+        other = self.second.submit(second)
+        return first(), other.result()
 
 
 def draw_noise(run: Run, rows: int, source: torch.Generator) -> Tensor:
@@ -278,10 +292,17 @@ def stop(run: Run, cause: str) -> NoReturn:
     """Stop with a plain sentence; the model goes back to the last good weights."""
     run.model.load_state_dict(run.good)
     kept = f"; the weights in {run.folder} are those before it went wrong" if run.folder else ""
-    raise LimnerError(
+    raise DivergedError(
         f"At step {run.step} {cause}, and training stopped{kept}. "
         "A smaller training.generator_rate and training.discriminator_rate, or a heavier gradient penalty, may help."
     )
+
+
+def precision_of(settings: Training, device: torch.device) -> str:
+    """The precision that a training computes in: what the recipe says, "auto" being the fastest that there is."""
+    if settings.precision != "auto":
+        return settings.precision
+    return "bfloat16" if fast_bfloat16(device) else "float32"
 
 
 def fast_bfloat16(device: torch.device) -> bool:

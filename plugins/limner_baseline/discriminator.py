@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from typing import Annotated
 
+import torch
 from einops import rearrange
 from jaxtyping import Float
 from limner import Discriminator, Judgement, LimnerError, Sizes, TextFeatures
@@ -29,6 +30,7 @@ class ConvolutionalDiscriminator(Discriminator):
         channels: Annotated[list[Channels], Field(min_length=2)] = [32, 64, 128, 128],  # noqa: B006
         stem_stride: Annotated[int, Field(ge=1)] = 2,
         head: Annotated[int, Field(ge=1)] = 96,
+        residual: list[int] = [],  # noqa: B006
         realism: bool = False,
     ):
         """
@@ -38,17 +40,26 @@ class ConvolutionalDiscriminator(Discriminator):
                 others halve it.
             stem_stride: how much the first convolution shrinks the image.
             head: channels on which the text joins.
+            residual: resolutions of the map at which a residual block looks once more, such as [8].
             realism: whether the image is also scored without its text, for losses that ask for it.
         """
         super().__init__(sizes)
         strides = [stem_stride, *[2] * (len(channels) - 2), 1]
-        size, before, layers = sizes.image, 3, []
+        size, before, layers, passed = sizes.image, 3, [], []
         for after, stride in zip(channels, strides):
             if size % stride:
                 raise LimnerError(f"channels: {len(channels)} layers shrink {sizes.image} pixels too far; use fewer.")
             kernel = 3 if stride == 1 else stride + 2
             layers += [nn.Conv2d(before, after, kernel, stride, padding=1), nn.LeakyReLU(0.2)]
             size, before = size // stride, after
+            if stride > 1 and size in residual:
+                layers.append(ResidualBlock(after))
+            passed.append(size)
+        if unknown := [wanted for wanted in residual if wanted not in passed]:
+            raise LimnerError(
+                f"residual: this discriminator has no map of {unknown[0]} pixels; "
+                f"it has {', '.join(str(size) for size in dict.fromkeys(passed))}."
+            )
         self.feature_channels, self.feature_size = channels[-1], size
         self.trunk = nn.Sequential(*layers)
         for layer in self.trunk:
@@ -70,3 +81,18 @@ class ConvolutionalDiscriminator(Discriminator):
         match = self.match(rearrange(joined, "b c h w -> b (c h w)")).float()
         flat = rearrange(features, "b c h w -> b (c h w)")
         return Judgement(match, self.realism(flat).float() if self.realism is not None else None, features)
+
+
+class ResidualBlock(nn.Module):
+    """y = leaky(x + Conv3x3(x)) (He et al. 2016): a second look that changes nothing of the resolution."""
+
+    def __init__(self, channels: int):
+        super().__init__()
+        self.convolution = nn.Conv2d(channels, channels, 3, padding=1)
+        nn.init.kaiming_normal_(self.convolution.weight, 0.2)
+        with torch.no_grad():
+            self.convolution.weight.mul_(0.5)  # the shortcut comes first
+            self.convolution.bias.zero_()  # pyright: ignore[reportOptionalMemberAccess]
+
+    def forward(self, features: Float[Tensor, "B C h w"]) -> Float[Tensor, "B C h w"]:
+        return leaky_relu(features + self.convolution(features), 0.2)

@@ -4,12 +4,12 @@ from itertools import pairwise
 from typing import Annotated
 
 import torch
-from einops import rearrange
+from einops import rearrange, reduce, repeat
 from jaxtyping import Float
 from limner import Attention, Generator, LimnerError, Sizes, Slot, TextFeatures
 from pydantic import Field
 from torch import Tensor, nn
-from torch.nn.functional import leaky_relu, pixel_shuffle
+from torch.nn.functional import interpolate, leaky_relu, pixel_shuffle
 
 Channels = Annotated[int, Field(ge=1)]
 
@@ -17,11 +17,11 @@ Channels = Annotated[int, Field(ge=1)]
 class ConvolutionalGenerator(Generator):
     """A dense layer makes a 4 x 4 map; each level doubles it; the last one folds channels into pixels.
 
-        w = MLP([k z; s]),  h_0 = W w + p,  h_{i+1} = Up_i(h_i; w),  image = tanh(PixelShuffle(Conv(Modulate(h_n))))
+        w = MLP([k z; s]),  h_0 = W w + p,  h_{i+1} = Up_i(h_i; w),  image = Pixels(leaky(Modulate(h_n; w)), w)
 
     z is the noise, scaled by k (`noise_scale`) so that it weighs against the sentence s; p is a learned map of places.
     The MLP is a mapping network (Karras et al. 2019): it can join *where* (from the noise) and *what* (from the
-    sentence), which a single dense layer can only add up.
+    sentence), which a single dense layer can only add up. Pixels are mixed from a palette, or are a plain convolution.
     """
 
     def __init__(
@@ -34,6 +34,7 @@ class ConvolutionalGenerator(Generator):
         attention: Slot[Attention] = Slot(),  # noqa: B008
         residual: bool = False,
         mapping: Annotated[int, Field(ge=1)] = 256,
+        palette: Annotated[int, Field(ge=0)] = 0,
     ):
         """
         Args:
@@ -44,12 +45,13 @@ class ConvolutionalGenerator(Generator):
             attention: attention modules, at the resolutions that the recipe names.
             residual: whether each level adds a shortcut around its convolution.
             mapping: width of the mapping network's two layers.
+            palette: how many colors the pixels are mixed from; 0 for pixels that are a plain convolution.
         """
         super().__init__(sizes)
         self.noise_width, self.noise_scale, self.resolutions = noise, noise_scale, (sizes.image,)
         resolutions = [4 * 2**level for level in range(len(channels))]
-        self.shuffle = sizes.image // resolutions[-1]
-        if self.shuffle * resolutions[-1] != sizes.image or self.shuffle < 1:
+        shuffle = sizes.image // resolutions[-1]
+        if shuffle * resolutions[-1] != sizes.image or shuffle < 1:
             raise LimnerError(
                 f"channels: {len(channels)} levels make a map of {resolutions[-1]} pixels, of which the image size "
                 f"{sizes.image} is no multiple; use fewer levels or another image size."
@@ -64,7 +66,9 @@ class ConvolutionalGenerator(Generator):
         self.attentions = nn.ModuleList(attention.build(sizes, c, size) for c, size in zip(channels, resolutions))
         self.levels = nn.ModuleList(UpLevel(mapping, c, following, residual) for c, following in pairwise(channels))
         self.modulate = Modulate(mapping, channels[-1])
-        self.to_pixels = nn.Conv2d(channels[-1], 3 * self.shuffle**2, 3, padding=1)
+        self.pixels = (
+            PalettePixels(mapping, channels[-1], shuffle, palette) if palette else PlainPixels(channels[-1], shuffle)
+        )
 
     def forward(self, noise: Float[Tensor, "B Z"], text: TextFeatures) -> list[Float[Tensor, "B 3 _ _"]]:
         condition = self.mapping(torch.cat([self.noise_scale * noise, text.sentence], 1))
@@ -74,8 +78,7 @@ class ConvolutionalGenerator(Generator):
                 hidden = attend(hidden, text)
             if level is not None:
                 hidden = level(hidden, condition)  # [B, C', 2H, 2W]
-        pixels = self.to_pixels(leaky_relu(self.modulate(hidden, condition), 0.2))
-        return [pixel_shuffle(pixels.float(), self.shuffle).tanh()]
+        return [self.pixels(leaky_relu(self.modulate(hidden, condition), 0.2), condition)]
 
 
 class UpLevel(nn.Module):
@@ -93,7 +96,7 @@ class UpLevel(nn.Module):
     def forward(self, hidden: Float[Tensor, "B C H W"], condition: Float[Tensor, "B K"]) -> Tensor:
         doubled = self.convolution(leaky_relu(self.modulate(hidden, condition), 0.2))
         if self.shortcut is not None:
-            doubled = doubled + nn.functional.interpolate(self.shortcut(hidden), scale_factor=2)
+            doubled = doubled + interpolate(self.shortcut(hidden), scale_factor=2)
         return doubled
 
 
@@ -117,3 +120,41 @@ class Modulate(nn.Module):
         scale, shift = rearrange(self.affine(condition), "b (two c) -> two b c 1 1", two=2)
         normal = hidden * torch.rsqrt(hidden.square().mean(1, keepdim=True) + 1e-6)
         return normal * (1 + scale) + shift
+
+
+class PlainPixels(nn.Module):
+    """image = tanh(PixelShuffle(Conv(h))): each position's channels unfold into a square of pixels."""
+
+    def __init__(self, channels: int, shuffle: int):
+        super().__init__()
+        self.shuffle = shuffle
+        self.convolution = nn.Conv2d(channels, 3 * shuffle**2, 3, padding=1)
+
+    def forward(self, hidden: Float[Tensor, "B C H W"], condition: Float[Tensor, "B K"]) -> Float[Tensor, "B 3 _ _"]:
+        return pixel_shuffle(self.convolution(hidden).float(), self.shuffle).tanh()
+
+
+class PalettePixels(nn.Module):
+    """Every pixel is a mixture of P colors, so that *where* is drawn apart from *in which color*.
+
+        m = softmax_P(PixelShuffle(Conv(h))),    c = tanh(A w + Conv1x1(h)),    image = sum_P m c
+
+    A pixel has masks m of its own; the colors c come from the condition w for the whole image, and each position of
+    the map may change them a little. An outline is then one sharp mask, whatever the two colors that it parts.
+    """
+
+    def __init__(self, condition: int, channels: int, shuffle: int, colors: int):
+        super().__init__()
+        self.shuffle, self.colors = shuffle, colors
+        self.masks = nn.Conv2d(channels, colors * shuffle**2, 3, padding=1)
+        self.palette = nn.Linear(condition, 3 * colors)
+        self.change = nn.Conv2d(channels, 3 * colors, 1)
+        with torch.no_grad():
+            self.masks.weight.mul_(2.0)  # masks that part from each other at the first step
+            self.change.weight.mul_(0.3)
+
+    def forward(self, hidden: Float[Tensor, "B C H W"], condition: Float[Tensor, "B K"]) -> Float[Tensor, "B 3 _ _"]:
+        masks = pixel_shuffle(self.masks(hidden).float(), self.shuffle).softmax(1)  # [B, P, H', W']
+        colors = rearrange(self.palette(condition), "b k -> b k 1 1") + self.change(hidden)  # [B, 3P, H, W]
+        colors = interpolate(colors.float().tanh(), scale_factor=self.shuffle)  # [B, 3P, H', W']
+        return reduce(colors * repeat(masks, "b p h w -> b (p c) h w", c=3), "b (p c) h w -> b c h w", "sum", c=3)

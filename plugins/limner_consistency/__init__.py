@@ -5,4 +5,7 @@ from limner.hooks import hookimpl
 
 @hookimpl
 def limner_losses():
-    return {"sentence-contrast": "limner_consistency.contrast:SentenceContrast"}
+    return {
+        "sentence-contrast": "limner_consistency.contrast:SentenceContrast",
+        "cycle": "limner_consistency.cycle:CycleConsistency",
+    }

@@ -24,6 +24,8 @@ class SentenceContrast(Loss):
     images; the generator's side holds the painted images to their captions by it.
     """
 
+    reads_distractors = True
+
     def __init__(
         self,
         sizes: Sizes,

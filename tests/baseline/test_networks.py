@@ -5,8 +5,9 @@ import torch
 from limner import Attention, LimnerError, Sizes, Slot, TextFeatures
 from limner.options import check_options, fill_slot
 from limner.plugins import PluginHost
-from limner_baseline.discriminator import ConvolutionalDiscriminator
-from limner_baseline.generator import ConvolutionalGenerator
+from limner_baseline.discriminator import ConvolutionalDiscriminator, ResidualBlock
+from limner_baseline.generator import ConvolutionalGenerator, PalettePixels
+from torch.nn.functional import leaky_relu, pixel_shuffle
 
 
 class Tint(Attention):
@@ -41,11 +42,11 @@ def seeded():
 # --- shapes ---------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("residual", [False, True])
+@pytest.mark.parametrize("options", [{}, {"residual": True}, {"palette": 3}], ids=str)
 @pytest.mark.parametrize("channels", [[8], [8, 4], [8, 6, 4]], ids=len)
 @pytest.mark.parametrize("image", [16, 32, 64])
-def test_the_generator_paints_at_every_size(image, channels, residual):
-    generator = ConvolutionalGenerator(sizes_of(image), channels=channels, noise=8, residual=residual)
+def test_the_generator_paints_at_every_size(image, channels, options):
+    generator = ConvolutionalGenerator(sizes_of(image), channels=channels, noise=8, **options)
     images = generator(torch.randn(2, 8), text_of(2))
     assert [painted.shape for painted in images] == [(2, 3, image, image)]
     assert generator.resolutions == (image,)
@@ -68,13 +69,44 @@ def test_the_discriminator_looks_at_every_size(image, stem_stride):
 @pytest.mark.parametrize(
     ("part", "options", "message"),
     [
-        (ConvolutionalGenerator, {"channels": [8, 8, 8]}, "3 levels make a map of 16 pixels, .* 24 is no multiple"),
-        (ConvolutionalDiscriminator, {"channels": [8, 8], "stem_stride": 5}, "shrink 24 pixels too far"),
+        (
+            ConvolutionalGenerator,
+            {"channels": [8, 8, 8]},
+            "channels: 3 levels make a map of 16 pixels, .* 24 is no mult",
+        ),
+        (ConvolutionalDiscriminator, {"channels": [8, 8], "stem_stride": 5}, "channels: .* shrink 24 pixels too far"),
+        (ConvolutionalDiscriminator, {"channels": [8, 8, 8], "residual": [12, 8]}, "residual: .* no map of 8 .* 12, 6"),
     ],
 )
 def test_sizes_that_do_not_fit_are_told(part, options, message):
-    with pytest.raises(LimnerError, match=f"channels: .*{message}"):
+    with pytest.raises(LimnerError, match=message):
         part(sizes_of(24), **options)
+
+
+def test_pixels_of_a_palette_are_mixtures_of_its_colors():
+    pixels = PalettePixels(6, 8, 2, colors=3)
+    torch.nn.init.zeros_(pixels.change.weight)
+    hidden, condition = torch.randn(4, 8, 5, 5), torch.randn(4, 6)
+    painted = pixels(hidden, condition)
+    masks = pixel_shuffle(pixels.masks(hidden), 2).softmax(1)  # [4, 3, 10, 10]
+    colors = (pixels.palette(condition)[..., None, None] + pixels.change(torch.zeros(1, 8, 1, 1))).tanh()
+    expected = torch.zeros_like(painted)
+    for color in range(3):
+        expected += masks[:, color : color + 1] * colors[:, 3 * color : 3 * color + 3]
+    torch.testing.assert_close(painted, expected)
+    gradients = torch.autograd.grad(painted.square().sum(), list(pixels.parameters()))
+    assert all(gradient.abs().max() > 0 for gradient in gradients)
+
+
+def test_a_residual_block_stands_where_it_is_asked_for_and_keeps_what_it_gets():
+    discriminator = ConvolutionalDiscriminator(sizes_of(32), channels=[4, 6, 8, 8], head=5, residual=[8])
+    (block,) = (part for part in discriminator.modules() if isinstance(part, ResidualBlock))
+    seen = []
+    block.register_forward_hook(lambda _, inputs, output: seen.append((inputs[0], output)))
+    discriminator.look([torch.randn(2, 3, 32, 32)])
+    ((features, looked),) = seen
+    assert features.shape == looked.shape == (2, 6, 8, 8)
+    torch.testing.assert_close(looked, leaky_relu(features + block.convolution(features), 0.2))
 
 
 # --- what they depend on --------------------------------------------------------------------------------------------

@@ -38,7 +38,9 @@ def first_step(recipe, overrides=()):
     run = set_up(plugins, Recipe.read(plugins, recipe, overrides))
     batch = next(iter(run.batches))
     step = training.new_step(run, batch, torch.randn(len(batch), run.networks.sizes.noise))
-    judge_loss, painter_loss, _ = training.losses_of_step(run, step)
+    judge_loss, painter_loss = (
+        training.losses_of_step(run, step, player)[0] for player in ("discriminator", "generator")
+    )
     return run.networks, judge_loss, painter_loss
 
 
@@ -86,7 +88,7 @@ def test_both_players_read_with_one_encoder_that_the_judge_trains(recipe):
     weights = list(networks.painting.encoder.parameters())
     painted = torch.autograd.grad(step.painted_images[-1].sum(), step.text.sentence, allow_unused=True)
     assert painted == (None,)  # nothing flows back from what was painted
-    judge_loss, *_ = training.losses_of_step(run, step)
+    judge_loss, _ = training.losses_of_step(run, step, "discriminator")
     learned = torch.autograd.grad(judge_loss, weights, allow_unused=True)
     assert any(gradient is not None and gradient.abs().sum() > 0 for gradient in learned)
 

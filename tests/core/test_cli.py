@@ -27,7 +27,7 @@ def here(tmp_path, monkeypatch, recipe):
 
 
 def test_these_are_the_commands(command):
-    assert COMMANDS == ["evaluate", "export-data", "paint", "plugins", "recipes", "train"]
+    assert COMMANDS == ["compare", "evaluate", "explain", "export-data", "paint", "plugins", "recipes", "train"]
     status, out, _ = command("--help")
     assert status == 0
     assert all(name in out for name in COMMANDS)
@@ -109,7 +109,7 @@ def test_listing_plugins_and_recipes(command):
     status, out, _ = command("plugins")
     assert status == 0
     assert "limner 0.1.0" in out
-    assert "loss: sentence-contrast" in out
+    assert "loss: cycle, sentence-contrast" in out
     report = json.loads(command("plugins", "--json")[1])
     assert [plugin["name"] for plugin in report["plugins"] if plugin["problem"]] == []
     assert report["clashes"] == []

@@ -6,7 +6,7 @@ import json
 import pytest
 import torch
 from limner import LimnerError, Pictures, Report
-from limner.pictures import _font, film_strip, wrap
+from limner.pictures import film_strip, text_font, wrap
 from PIL import Image
 
 
@@ -48,9 +48,9 @@ def test_each_picture_has_its_own_label_and_one_label_for_all_stands_once():
 @pytest.mark.parametrize("width", [60, 128, 500])
 def test_labels_are_broken_at_blanks_and_lose_no_word(width):
     text = "a small red circle to the left of a very big blue square on a white background"
-    lines = wrap(text, width, _font(12))
+    lines = wrap(text, width, text_font(12))
     assert " ".join(lines) == text
-    assert all(_font(12).getlength(line) <= width or " " not in line for line in lines)
+    assert all(text_font(12).getlength(line) <= width or " " not in line for line in lines)
 
 
 @pytest.mark.parametrize("ending", ["png", "jpg", "webp"])

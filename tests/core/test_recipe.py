@@ -147,6 +147,13 @@ def test_merging(changes, merged):
     assert before == BASE, "the base is not changed"
 
 
+def test_another_component_in_a_slot_stands_where_the_old_one_stood():
+    slot = {"attention": {"name": "spatial", "at": [4, 8], "heads": 2}}
+    assert merge(slot, {"attention": {"name": "channel"}}) == {"attention": {"name": "channel", "at": [4, 8]}}
+    assert merge(slot, {"attention": {"name": "channel", "at": [8]}}) == {"attention": {"name": "channel", "at": [8]}}
+    assert merge(slot, {"attention": {"at": [8]}}) == {"attention": {"name": "spatial", "at": [8], "heads": 2}}
+
+
 @pytest.mark.parametrize(("one", "other"), [("steps", "seconds"), ("seconds", "steps")])
 def test_one_budget_replaces_the_other(plugins, write, one, other):
     write("parent", f"extends = 'base.toml'\n[training]\n{one} = 5\n")

@@ -1,0 +1,12 @@
+"""Attention: a generator's feature map looks at the words, by position, by channel, or with several heads."""
+
+from limner.hooks import hookimpl
+
+
+@hookimpl
+def limner_attentions():
+    return {
+        "multi-head": "limner_attention.multi_head:MultiHeadAttention",
+        "spatial": "limner_attention.spatial:SpatialAttention",
+        "channel": "limner_attention.channel:ChannelAttention",
+    }
