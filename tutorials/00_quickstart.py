@@ -99,6 +99,13 @@ model.paint(
 )
 
 # %% [markdown]
+# Where did it look? This generator has *attention*: at each place of the coarse picture it asks the words what to draw there. The redder
+# a place, the more it listened to the word above.
+
+# %%
+model.explain("a red circle above a blue square")
+
+# %% [markdown]
 # ## Judging
 #
 # Do the pictures show what was asked? The *judge* knows nothing of how an image was made. It reads shapes, colors, places and

@@ -4,7 +4,7 @@ from itertools import pairwise
 from typing import Annotated
 
 import torch
-from einops import rearrange, reduce, repeat
+from einops import rearrange, reduce
 from jaxtyping import Float
 from limner import Attention, Generator, LimnerError, Sizes, Slot, TextFeatures
 from pydantic import Field
@@ -154,7 +154,9 @@ class PalettePixels(nn.Module):
             self.change.weight.mul_(0.3)
 
     def forward(self, hidden: Float[Tensor, "B C H W"], condition: Float[Tensor, "B K"]) -> Float[Tensor, "B 3 _ _"]:
-        masks = pixel_shuffle(self.masks(hidden).float(), self.shuffle).softmax(1)  # [B, P, H', W']
-        colors = rearrange(self.palette(condition), "b k -> b k 1 1") + self.change(hidden)  # [B, 3P, H, W]
-        colors = interpolate(colors.float().tanh(), scale_factor=self.shuffle)  # [B, 3P, H', W']
-        return reduce(colors * repeat(masks, "b p h w -> b (p c) h w", c=3), "b (p c) h w -> b c h w", "sum", c=3)
+        # s: the pixels that a position of the map unfolds into
+        masks = rearrange(self.masks(hidden).float(), "b (p s) h w -> b p 1 s h w", p=self.colors).softmax(1)
+        colors = rearrange(self.palette(condition), "b k -> b k 1 1") + self.change(hidden)
+        colors = rearrange(colors.float().tanh(), "b (p c) h w -> b p c 1 h w", c=3)
+        mixed = reduce(masks * colors, "b p c s h w -> b c s h w", "sum")
+        return rearrange(mixed, "b c (i j) h w -> b c (h i) (w j)", i=self.shuffle)
