@@ -123,7 +123,7 @@ assert report["trained/relation"] > 0.5, "and where things are"
 assert report["diversity"] > 0.3, "the images of one prompt should differ"
 
 # %% [markdown]
-# Backgrounds, places and colors are learned within the time, shapes are not: two right outlines at once, each fitting its template
+# Backgrounds, places and colors are learned within the time, shapes only in part: two right outlines at once, each fitting its template
 # well, is the last thing to come. With one object (`limner.train("scenes-one")`, two minutes) shapes come much sooner.
 
 # %% [markdown]

@@ -109,7 +109,7 @@ def paint(
     print(pictures.save(out))
 
 
-@app.command(epilog='Example: `limner explain runs/looking "a red circle above a blue square" --out looked.png`')
+@app.command(epilog='Example: `limner explain runs/first "a red circle above a blue square" --out looked.png`')
 def explain(
     run: RunFolder,
     prompt: Annotated[str, typer.Argument(help="What to paint.")],
