@@ -1,6 +1,5 @@
 """Where a model looks while it paints: the weights of its attention, word by word, over the painted image."""
 
-import io
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -14,7 +13,7 @@ from PIL import Image, ImageDraw, ImageOps
 from torch import Tensor, nn
 
 from limner.interfaces import Attention
-from limner.pictures import MARGIN, TEXT_SIZE, save_picture, text_font, wrap
+from limner.pictures import MARGIN, TEXT_SIZE, png_of, save_picture, text_font, wrap
 
 CELL, LEFT, LINE = 72, 110, TEXT_SIZE + 4  # pixels: a small picture, the names of the rows, a line of text
 RED, GRAY = (208, 0, 24), (120, 120, 120)
@@ -67,9 +66,7 @@ class Explanation:
         return save_picture(self.picture(), path)
 
     def _repr_png_(self) -> bytes:
-        file = io.BytesIO()
-        self.picture().save(file, "PNG", optimize=True)
-        return file.getvalue()
+        return png_of(self.picture())
 
     def _heading(self, width: int) -> Image.Image:
         """The painted image, with the prompt and how to read the panels beside it."""

@@ -78,9 +78,7 @@ class Pictures:
         return save_picture(self.grid(), path)
 
     def _repr_png_(self) -> bytes:
-        file = io.BytesIO()
-        self.grid().save(file, "PNG", optimize=True)
-        return file.getvalue()
+        return png_of(self.grid())
 
 
 def film_strip(film: Sequence[tuple[str, Pictures]], frames: int) -> Pictures:
@@ -96,6 +94,13 @@ def film_strip(film: Sequence[tuple[str, Pictures]], frames: int) -> Pictures:
     ]
     images, labels = zip(*cells)
     return Pictures(list(images), list(labels), columns=len(chosen), scale=max(1, 96 // images[0].width))
+
+
+def png_of(picture: Image.Image) -> bytes:
+    """A picture as a PNG file, which is how a notebook shows it."""
+    file = io.BytesIO()
+    picture.save(file, "PNG", optimize=True)
+    return file.getvalue()
 
 
 def save_picture(picture: Image.Image, path: str | Path) -> Path:

@@ -52,7 +52,7 @@ class ConvolutionalDiscriminator(Discriminator):
             kernel = 3 if stride == 1 else stride + 2
             layers += [nn.Conv2d(before, after, kernel, stride, padding=1), nn.LeakyReLU(0.2)]
             size, before = size // stride, after
-            if stride > 1 and size in residual:
+            if size in residual and size not in passed:
                 layers.append(ResidualBlock(after))
             passed.append(size)
         if unknown := [wanted for wanted in residual if wanted not in passed]:

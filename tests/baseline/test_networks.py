@@ -109,6 +109,13 @@ def test_a_residual_block_stands_where_it_is_asked_for_and_keeps_what_it_gets():
     torch.testing.assert_close(looked, leaky_relu(features + block.convolution(features), 0.2))
 
 
+@pytest.mark.parametrize(("stem_stride", "residual"), [(1, [32]), (1, [32, 8]), (2, [16]), (2, [16, 8])])
+def test_every_residual_block_that_is_asked_for_is_there_once(stem_stride, residual):
+    options = {"channels": [4, 6, 8, 8], "stem_stride": stem_stride, "residual": residual}
+    discriminator = ConvolutionalDiscriminator(sizes_of(32), **options)
+    assert sum(isinstance(part, ResidualBlock) for part in discriminator.modules()) == len(residual)
+
+
 # --- what they depend on --------------------------------------------------------------------------------------------
 
 
