@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from limner.step import Step
     from limner.tokenizer import Tokenizer
     from limner.training import Run, train
-    from limner.types import Batch, CaptionedImages, Judgement, Scores, Sizes, TextFeatures, Tokens
+    from limner.types import Batch, Canvas, CaptionedImages, Judgement, Scores, Sizes, TextFeatures, Tokens
 
 _HOMES = {
     "comparing": ["compare"],
@@ -63,13 +63,14 @@ _HOMES = {
     "step": ["Step"],
     "tokenizer": ["Tokenizer"],
     "training": ["Run", "train"],
-    "types": ["Batch", "CaptionedImages", "Judgement", "Scores", "Sizes", "TextFeatures", "Tokens"],
+    "types": ["Batch", "Canvas", "CaptionedImages", "Judgement", "Scores", "Sizes", "TextFeatures", "Tokens"],
 }
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
 
 __all__ = [
     "Attention",
     "Batch",
+    "Canvas",
     "CaptionedImages",
     "Comparison",
     "Dataset",

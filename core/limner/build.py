@@ -37,7 +37,7 @@ def build_networks(host: PluginHost, recipe: Recipe, vocabulary: int) -> Network
     encoder = build_part(host, TextEncoder, recipe.encoder, "encoder", sizes)
     sizes = sizes.knowing(text=encoder.width)
     generator = build_part(host, Generator, recipe.generator, "generator", sizes)
-    sizes = sizes.knowing(noise=generator.noise_width)
+    sizes = sizes.knowing(noise=generator.noise_width, resolutions=tuple(generator.resolutions))
     discriminator = build_part(host, Discriminator, recipe.discriminator, "discriminator", sizes)
     sizes = sizes.knowing(features=discriminator.feature_channels, feature_size=discriminator.feature_size)
     losses = nn.ModuleDict(

@@ -17,7 +17,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from limner.errors import LimnerError
-from limner.types import CaptionedImages, Judgement, Scores, Sizes, TextFeatures, Tokens
+from limner.types import Canvas, CaptionedImages, Judgement, Scores, Sizes, TextFeatures, Tokens
 
 if TYPE_CHECKING:
     from limner.step import Step
@@ -187,24 +187,25 @@ class Attention(nn.Module, ABC):
 
 
 class Stage(nn.Module, ABC):
-    """One storey of a hierarchical generator: a hidden map in, a hidden map at a higher resolution and an image out.
+    """One storey of a hierarchical generator: takes the canvas of the stage before, and hands on its own.
 
-    It is built by the generator as `Stage(sizes, channels, size, **options)`: the channels and the resolution
-    of the map it gets.
+    It is built by the generator as `Stage(sizes, before, **options)`: the stage that it follows, of which it reads
+    `channels`, `map_size` and `size`; None for the first.
     """
 
     channels: int
-    """Channels of the hidden map that it returns: set by the constructor."""
+    """C, channels of the hidden map that it hands on: set by the constructor."""
+    map_size: int
+    """h and w, the height and width of that map: set by the constructor."""
     size: int
-    """Resolution of the hidden map and the image that it returns: set by the constructor."""
+    """H and W, the height and width of the image that it paints: set by the constructor."""
 
-    def __init__(self, sizes: Sizes, channels: int, size: int):
+    def __init__(self, sizes: Sizes, before: "Stage | None"):
         super().__init__()
 
     @abstractmethod
-    def forward(
-        self, hidden: Float[Tensor, "B C H W"], noise: Float[Tensor, "B Z"], text: TextFeatures
-    ) -> tuple[Float[Tensor, "B C2 H2 W2"], Float[Tensor, "B 3 H2 W2"]]: ...
+    def forward(self, canvas: Canvas | None, noise: Float[Tensor, "B Z"], text: TextFeatures) -> Canvas:
+        """What this stage makes of the canvas; the first stage gets None and begins from noise and text."""
 
 
 PartT = TypeVar("PartT", Attention, Stage)
@@ -214,7 +215,8 @@ class Slot(Generic[PartT]):
     """Components that a recipe puts into a slot of a generator: which, where, and with which options.
 
     In a recipe: `attention = "multi-head"`, `attention = {name = "multi-head", at = [8, 16], heads = 4}`, or a list
-    of such; `"none"` leaves the slot empty. The generator asks `slot.build(size, ...)` at each of its resolutions.
+    of such; `"none"` leaves the slot empty. A generator asks for attention with `slot.build` at each of its
+    resolutions, and for its stages with `slot.stack`.
     """
 
     def __init__(self, entries: Sequence[tuple[type[PartT], Sequence[int] | None, dict[str, Any]]] = ()):
@@ -224,13 +226,20 @@ class Slot(Generic[PartT]):
     def __bool__(self) -> bool:
         return bool(self.entries)
 
-    def build(self, sizes: Sizes, channels: int, size: int) -> "nn.ModuleList":
-        """The modules that stand at resolution `size`, where the feature map has `channels` channels."""
+    def build(self: "Slot[Attention]", sizes: Sizes, channels: int, size: int) -> "nn.ModuleList":
+        """The attention that stands at resolution `size`, where the feature map has `channels` channels."""
         return nn.ModuleList(
-            part(sizes, channels, **({"size": size} if issubclass(part, Stage) else {}), **options)
-            for part, at, options in self.entries
-            if at is None or size in at
+            part(sizes, channels, **options) for part, at, options in self.entries if at is None or size in at
         )
+
+    def stack(self: "Slot[Stage]", sizes: Sizes) -> "list[Stage]":
+        """The stages, one upon the other."""
+        stages: list[Stage] = []
+        for part, at, options in self.entries:
+            if at is not None:
+                raise LimnerError(f"at: stages stand one upon the other, so say no resolution; got {list(at)}.")
+            stages.append(part(sizes, stages[-1] if stages else None, **options))
+        return stages
 
     def require(self, resolutions: Sequence[int]) -> None:
         """Refuse a resolution that the generator does not have."""

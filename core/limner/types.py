@@ -19,7 +19,7 @@ class Sizes:
     """What the parts of one model must agree on; each part is built with it as its first argument.
 
     A size that is not known yet, because the part that decides it is built later, is 0. The order is
-    encoder (decides `text`), generator (`noise`), discriminator (`features`), losses.
+    encoder (decides `text`), generator (`noise`, `resolutions`), discriminator (`features`), losses.
     """
 
     image: int  # height and width of the images, in pixels
@@ -27,10 +27,11 @@ class Sizes:
     length: int  # the longest caption, in tokens
     text: int = 0  # D, width of the word and sentence features
     noise: int = 0  # Z, width of the noise
+    resolutions: tuple[int, ...] = ()  # of the images that the generator paints, lowest first
     features: int = 0  # C, channels of the discriminator's feature map
     feature_size: int = 0  # h and w, its height and width
 
-    def knowing(self, **sizes: int) -> "Sizes":
+    def knowing(self, **sizes: Any) -> "Sizes":
         """The same sizes with some more of them known."""
         return replace(self, **sizes)
 
@@ -70,6 +71,14 @@ class TextFeatures:
     def detach(self) -> "TextFeatures":
         """The same features, through which no gradient flows back into the encoder."""
         return TextFeatures(self.words.detach(), self.sentence.detach(), self.mask)
+
+
+@dataclass(frozen=True)
+class Canvas:
+    """What a stage of a hierarchical generator hands to the next: the image so far, and the hidden map behind it."""
+
+    hidden: Float[Tensor, "B C h w"]
+    image: Float[Tensor, "B 3 H W"]
 
 
 @dataclass(frozen=True)

@@ -3,10 +3,10 @@
 from collections.abc import Sequence
 from typing import Annotated
 
-import torch
 from einops import rearrange
 from jaxtyping import Float
 from limner import Discriminator, Judgement, LimnerError, Sizes, TextFeatures
+from limner.layers import ResidualBlock
 from pydantic import Field
 from torch import Tensor, nn
 from torch.nn.functional import leaky_relu
@@ -81,18 +81,3 @@ class ConvolutionalDiscriminator(Discriminator):
         match = self.match(rearrange(joined, "b c h w -> b (c h w)")).float()
         flat = rearrange(features, "b c h w -> b (c h w)")
         return Judgement(match, self.realism(flat).float() if self.realism is not None else None, features)
-
-
-class ResidualBlock(nn.Module):
-    """y = leaky(x + Conv3x3(x)) (He et al. 2016): a second look that changes nothing of the resolution."""
-
-    def __init__(self, channels: int):
-        super().__init__()
-        self.convolution = nn.Conv2d(channels, channels, 3, padding=1)
-        nn.init.kaiming_normal_(self.convolution.weight, 0.2)
-        with torch.no_grad():
-            self.convolution.weight.mul_(0.5)  # the shortcut comes first
-            self.convolution.bias.zero_()  # pyright: ignore[reportOptionalMemberAccess]
-
-    def forward(self, features: Float[Tensor, "B C h w"]) -> Float[Tensor, "B C h w"]:
-        return leaky_relu(features + self.convolution(features), 0.2)

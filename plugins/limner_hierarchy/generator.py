@@ -1,0 +1,86 @@
+"""The staged generator: any number of stages, one upon the other, and an image from each of them."""
+
+from typing import Annotated
+
+import torch
+from jaxtyping import Float
+from limner import Canvas, Generator, LimnerError, Sizes, Slot, Stage, TextFeatures
+from pydantic import Field
+from torch import Tensor, nn
+
+
+class StagedGenerator(Generator):
+    """Low resolution first, then higher (Zhang et al. 2017, StackGAN; 2018, StackGAN++; Xu et al. 2018, AttnGAN).
+
+        (h_1, x_1) = Stage_1(z, c),    (h_i, x_i) = Stage_i(h_{i-1}, x_{i-1}, z, c)
+
+    z is the noise, c the text (every stage reads both again), h_i the hidden map behind the image x_i. All images are
+    returned, x_n being the model's. A generator that grows (Karras et al. 2018) begins with one stage, and the others
+    join in the course of the training.
+    """
+
+    def __init__(
+        self,
+        sizes: Sizes,
+        *,
+        stages: Slot[Stage],
+        noise: Annotated[int, Field(ge=1)] = 32,
+        grow: list[Annotated[float, Field(gt=0, lt=1)]] = [],  # noqa: B006
+    ):
+        """
+        Args:
+            sizes: what the parts of the model agree on.
+            stages: the stages, lowest resolution first, each with its options.
+            noise: Z, the width of the noise.
+            grow: when the second stage, the third, ... joins, as a part of the training's budget; empty for all
+                stages from the start.
+
+        Raises:
+            LimnerError: where the stages do not end at the image size, or `grow` does not fit them.
+        """
+        super().__init__(sizes)
+        self.stages = nn.ModuleList(stages.stack(sizes.knowing(noise=noise)))
+        self.noise_width, self.grow = noise, grow
+        self.sizes_of_stages = tuple(stage.size for stage in self.children_in_order())
+        if not self.sizes_of_stages or self.sizes_of_stages[-1] != sizes.image:
+            reached = " -> ".join(map(str, self.sizes_of_stages)) or "nothing"
+            raise LimnerError(
+                f"stages: they paint {reached}, and the recipe's image_size is {sizes.image}; "
+                "add or leave out a stage, or change the size of the first one."
+            )
+        if grow and (len(grow) != len(self.stages) - 1 or sorted(set(grow)) != grow):
+            raise LimnerError(
+                f"grow: expected {len(self.stages) - 1} rising parts of the budget, one for each stage after the "
+                f"first, got {grow}."
+            )
+        self.grown = len(self.stages)
+
+    def children_in_order(self) -> list[Stage]:
+        """The stages, lowest resolution first."""
+        return [stage for stage in self.stages if isinstance(stage, Stage)]
+
+    @property
+    def resolutions(self) -> tuple[int, ...]:  # pyright: ignore[reportIncompatibleVariableOverride]
+        """Of the stages that have joined so far."""
+        return self.sizes_of_stages[: self.grown]
+
+    def forward(self, noise: Float[Tensor, "B Z"], text: TextFeatures) -> list[Float[Tensor, "B 3 _ _"]]:
+        canvas: Canvas | None = None
+        images = []
+        for stage in self.children_in_order()[: self.grown]:
+            canvas = stage(canvas, noise, text)
+            images.append(canvas.image)
+        return images
+
+    def grow_to(self, progress: float) -> None:
+        """Let the stages join whose time has come; `progress` is the part of the budget that is used up, 0 to 1."""
+        if self.grow:
+            self.grown = 1 + sum(progress >= time for time in self.grow)
+
+    def get_extra_state(self) -> Tensor:
+        """How many stages paint: saved beside the weights."""
+        return torch.tensor(self.grown)
+
+    def set_extra_state(self, state: Tensor) -> None:
+        """Read back how many stages paint."""
+        self.grown = int(state)
