@@ -8,9 +8,15 @@ from limner.training import set_up
 BUNDLED = PluginHost()
 TOKENS = Tokens(torch.tensor([[2, 9, 8, 7, 3], [2, 5, 6, 3, 0]]), torch.tensor([[True] * 5, [True] * 4 + [False]]))
 
+STAGES = "generator.stages=[{name='initial', size=8, channels=[8, 8]}, {name='refinement', channels=8}]"
+NEEDED = {"staged": [STAGES], "scale-consistency": ["generator.name=staged", STAGES]}  # to be of any use
+
 VARIATIONS = {
     **{f"encoder {name}": [f"encoder={{name='{name}', width=16}}"] for name in BUNDLED.components("encoder")},
-    **{f"generator {name}": [f"generator.name={name}"] for name in BUNDLED.components("generator")},
+    **{
+        f"generator {name}": [f"generator.name={name}", *NEEDED.get(name, [])]
+        for name in BUNDLED.components("generator")
+    },
     **{f"discriminator {name}": [f"discriminator.name={name}"] for name in BUNDLED.components("discriminator")},
     **{f"attention {name}": [f"generator.attention={name}"] for name in BUNDLED.components("attention")},
     "residual generator": ["generator.residual=true"],
@@ -67,7 +73,7 @@ def test_words_and_sentence_together_reach_every_parameter_of_an_encoder(sizes, 
 
 @pytest.mark.parametrize("name", BUNDLED.components("loss"))
 def test_each_loss_moves_those_whom_it_concerns(recipe, name):
-    networks, judge_loss, painter_loss = first_step(recipe | {"losses": {name: {}}})
+    networks, judge_loss, painter_loss = first_step(recipe | {"losses": {name: {}}}, NEEDED.get(name, []))
     loss = networks.losses[name]
     assert judge_loss.requires_grad or painter_loss.requires_grad
     if judge_loss.requires_grad:

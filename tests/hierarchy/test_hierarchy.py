@@ -1,0 +1,210 @@
+"""Stages, the generator that stacks them, the discriminator of several scales, and the consistency between scales."""
+
+import limner
+import pytest
+import torch
+from limner import LimnerError, Sizes, Slot, TextFeatures
+from limner_hierarchy.convex import ConvexEnlargement
+from limner_hierarchy.discriminator import ScalesDiscriminator
+from limner_hierarchy.generator import StagedGenerator
+from limner_hierarchy.initial import InitialStage
+from limner_hierarchy.refinement import RefinementStage
+from limner_hierarchy.scale_consistency import ScaleConsistency
+from limner_hierarchy.super_resolution import SuperResolutionStage
+from torch.nn.functional import interpolate
+
+FIRST = (InitialStage, None, {"size": 8, "channels": [8, 8]})
+REFINEMENT = (RefinementStage, None, {"channels": 8})
+SUPER = (SuperResolutionStage, None, {"channels": 8})
+
+
+def sizes_of(image, resolutions=()):
+    return Sizes(image=image, vocabulary=50, length=12, text=16, resolutions=resolutions)
+
+
+def text_of(rows, seed=0):
+    words = torch.randn(rows, 5, 16, generator=torch.Generator().manual_seed(seed))
+    return TextFeatures(words, words.mean(1), torch.ones(rows, 5, dtype=torch.bool))
+
+
+@pytest.fixture(autouse=True)
+def seeded():
+    """The same weights in each test."""
+    torch.manual_seed(0)
+
+
+# --- the generator and its stages -----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("stages", [[FIRST], [FIRST, REFINEMENT], [FIRST, SUPER], [FIRST, REFINEMENT, SUPER]], ids=len)
+def test_stages_paint_every_resolution(stages):
+    image = 8 * 2 ** (len(stages) - 1)
+    generator = StagedGenerator(sizes_of(image), stages=Slot(stages), noise=8)
+    painted = generator(torch.randn(2, 8), text_of(2))
+    assert generator.resolutions == tuple(8 * 2**stage for stage in range(len(stages)))
+    assert [x.shape for x in painted] == [(2, 3, size, size) for size in generator.resolutions]
+    assert all(x.abs().max() <= 1 for x in painted)
+
+
+@pytest.mark.parametrize("stage", [REFINEMENT, SUPER], ids=["refinement", "super-resolution"])
+def test_a_later_stage_reads_text_and_noise_again(stage):
+    generator = StagedGenerator(sizes_of(16), stages=Slot([FIRST, stage]), noise=8)
+    first, later = generator.children_in_order()
+    noise, text = torch.randn(2, 8), text_of(2)
+    canvas = first(None, noise, text)
+    painted = later(canvas, noise, text).image
+    assert (painted - later(canvas, noise, text_of(2, seed=1)).image).abs().max() > 1e-4
+    assert (painted - later(canvas, torch.randn(2, 8), text).image).abs().max() > 1e-4
+
+
+def test_gradients_reach_every_parameter_of_every_stage():
+    generator = StagedGenerator(sizes_of(32), stages=Slot([FIRST, REFINEMENT, SUPER]), noise=8)
+    loss = sum(image.square().sum() for image in generator(torch.randn(2, 8), text_of(2)))
+    gradients = torch.autograd.grad(loss, list(generator.parameters()))
+    assert all(gradient.abs().sum() > 0 for gradient in gradients)
+
+
+@pytest.mark.parametrize(
+    ("stages", "image", "options", "message"),
+    [
+        ([FIRST, REFINEMENT], 32, {}, "they paint 8 -> 16, and the recipe's image_size is 32"),
+        ([], 32, {}, "they paint nothing"),
+        ([REFINEMENT], 16, {}, "'refinement' .* cannot stand first"),
+        ([SUPER], 16, {}, "'super-resolution' .* cannot stand first"),
+        ([FIRST, FIRST], 8, {}, "'initial' .* stands first, and only there"),
+        ([(InitialStage, None, {"size": 12, "channels": [8, 8]})], 12, {}, "size 12 is no multiple"),
+        ([(InitialStage, [8], {})], 32, {}, "at: stages stand one upon the other"),
+        ([FIRST, REFINEMENT], 16, {"grow": [0.2, 0.4]}, "grow: expected 1 rising parts"),
+        ([FIRST, REFINEMENT, REFINEMENT], 32, {"grow": [0.4, 0.2]}, "grow: expected 2 rising parts"),
+    ],
+)
+def test_stages_that_do_not_fit_are_told(stages, image, options, message):
+    with pytest.raises(LimnerError, match=message):
+        StagedGenerator(sizes_of(image), stages=Slot(stages), **options)
+
+
+def test_a_generator_that_grows_begins_with_one_stage():
+    generator = StagedGenerator(sizes_of(32), stages=Slot([FIRST, REFINEMENT, SUPER]), noise=8, grow=[0.5, 0.75])
+    joined = []
+    for progress in (0, 0.49, 0.5, 0.8, 1):
+        generator.grow_to(progress)
+        joined.append([image.shape[-1] for image in generator(torch.randn(1, 8), text_of(1))])
+    assert joined == [[8], [8], [8, 16], [8, 16, 32], [8, 16, 32]]
+    generator.grow_to(0.5)
+    read = StagedGenerator(sizes_of(32), stages=Slot([FIRST, REFINEMENT, SUPER]), noise=8)
+    read.load_state_dict(generator.state_dict())
+    assert read.resolutions == (8, 16)
+
+
+# --- enlargement ----------------------------------------------------------------------------------------------------
+
+
+def test_convex_enlargement_equals_its_formula():
+    part = ConvexEnlargement(4, 3, 6).double()
+    hidden, image = torch.randn(2, 4, 3, 3).double(), torch.rand(2, 3, 6, 6).double()
+    masks = torch.nn.functional.pixel_shuffle(part.masks(hidden).float(), 2)  # [2, 36, 6, 6]
+    padded = torch.nn.functional.pad(image.float(), (1, 1, 1, 1), mode="replicate")
+    for y, x in ((0, 0), (5, 8), (11, 3)):
+        row, column, corner = y // 2, x // 2, 2 * (y % 2) + x % 2
+        shares = masks[:, corner::4, row, column].softmax(1)  # nine of them
+        around = padded[:, :, row : row + 3, column : column + 3].flatten(2)
+        expected = (shares[:, None] * around).sum(-1)
+        torch.testing.assert_close(part(hidden, image)[:, :, y, x], expected)
+
+
+def test_convex_enlargement_begins_as_enlargement_and_brings_in_no_color():
+    part = ConvexEnlargement(4, 4, 8)
+    image = torch.rand(2, 3, 8, 8)
+    painted = part(torch.zeros(2, 4, 4, 4), image)
+    assert (painted - interpolate(image, scale_factor=2)).abs().mean() < 0.2 * image.std()
+    wild = part(100 * torch.randn(2, 4, 4, 4), image)
+    assert wild.max() <= image.max() + 1e-5
+    assert wild.min() >= image.min() - 1e-5
+
+
+# --- the discriminator ----------------------------------------------------------------------------------------------
+
+
+def images_of(rows, sizes):
+    return [torch.rand(rows, 3, size, size) for size in sizes]
+
+
+@pytest.mark.parametrize(("apart", "scores"), [(False, 1), (True, 3)])
+def test_every_scale_is_seen(apart, scores):
+    part = ScalesDiscriminator(sizes_of(32, (8, 16, 32)), channels=[8, 8, 8], meet=8, apart=apart, residual=[8, 4])
+    images, text = images_of(2, (8, 16, 32)), text_of(2)
+    judgement = part(images, text)
+    assert judgement.match.shape == (2, scores)
+    assert judgement.features.shape == (2, part.feature_channels, part.feature_size, part.feature_size)
+    for place in range(3):
+        others = [torch.rand_like(image) if i == place else image for i, image in enumerate(images)]
+        changed = (part(others, text).match - judgement.match).abs().amax(0) > 1e-5
+        assert changed.tolist() == ([i == place for i in range(3)] if apart else [True])
+    assert (part(images, text_of(2, seed=1)).match - judgement.match).abs().min() > 1e-5
+
+
+@pytest.mark.parametrize("apart", [False, True])
+def test_a_scale_that_is_not_painted_yet_is_seen_as_nothing(apart):
+    part = ScalesDiscriminator(sizes_of(16, (8, 16)), channels=[8, 8], meet=8, apart=apart)
+    judgement = part(images_of(2, (8,)), text_of(2))
+    assert judgement.features.shape[1] == part.feature_channels
+    assert judgement.match.isfinite().all()
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"meet": 12}, "meet: expected a size that divides every image's, got 12 and 16"),
+        ({"meet": 4, "channels": [8, 8, 8, 8, 8]}, "channels: 5 layers shrink a map of 4 pixels too far"),
+        ({"residual": [5]}, "residual: there is no map of 5 pixels; there is 16, 8, 4"),
+    ],
+)
+def test_a_discriminator_that_does_not_fit_is_told(options, message):
+    with pytest.raises(LimnerError, match=message):
+        ScalesDiscriminator(sizes_of(32, (16, 32)), **options)
+
+
+# --- the loss, and a training ---------------------------------------------------------------------------------------
+
+
+def test_scale_consistency_equals_its_formula(make_step):
+    small, middle, large = images_of(2, (4, 8, 16))
+    step = make_step(painted_images=[small, middle, large])
+    down = [image.double().unflatten(3, (-1, 2)).mean(-1).unflatten(2, (-1, 2)).mean(3) for image in (middle, large)]
+    expected = (((down[0] - small) ** 2).mean() + ((down[1] - middle) ** 2).mean()) / 2
+    loss = ScaleConsistency(sizes_of(16))
+    torch.testing.assert_close(loss.generator(step).double(), expected)
+    assert loss.generator(make_step(painted_images=[small])) is None
+
+
+def staged(recipe, **options):
+    stages = [{"name": "initial", "size": 8, "channels": [8, 8]}, {"name": "refinement", "channels": 8}]
+    recipe["generator"] = {"name": "staged", "stages": stages, "noise": 8, **options}
+    recipe["discriminator"] = {"name": "scales", "channels": [8, 8, 8], "meet": 8, "head": 8}
+    recipe["losses"]["scale-consistency"] = {}
+    return recipe
+
+
+@pytest.mark.parametrize("apart", [False, True])
+def test_it_trains_saves_and_paints_the_same_again(recipe, tmp_path, apart):
+    recipe = staged(recipe)
+    recipe["discriminator"]["apart"] = apart
+    model = limner.train(recipe, tmp_path / "run", quiet=True)
+    painted = model.paint_images(["a red circle above a blue square"])
+    assert painted.shape == (1, 3, 16, 16)
+    assert torch.equal(limner.load(tmp_path / "run").paint_images(["a red circle above a blue square"]), painted)
+
+
+def test_a_training_that_grows_ends_with_every_stage(recipe, tmp_path):
+    seen = []
+
+    class Watch:
+        @limner.hookimpl(trylast=True)
+        def limner_step_finished(self, run):
+            seen.append(run.networks.painting.generator.resolutions)
+
+    recipe = staged(recipe, grow=[0.5])
+    recipe["training"]["steps"] = 4
+    model = limner.train(recipe, tmp_path / "run", quiet=True, watchers=[Watch()])
+    assert seen == [(8,), (8, 16), (8, 16), (8, 16)]
+    assert model.paint_images(["a red circle above a blue square"]).shape[-1] == 16
