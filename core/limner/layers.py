@@ -81,41 +81,28 @@ class PlainPixels(nn.Module):
 class PalettePixels(nn.Module):
     """Every pixel is a mixture of P colors, so that *where* is drawn apart from *in which color*.
 
-        m = softmax_P(PixelShuffle(Conv(h))),    c = tanh(A w + Conv1x1(h)),    image = sum_P m c  [+ m_0 Up(before)]
+        m = softmax_P(PixelShuffle(Conv(h))),    c = tanh(A w + Conv1x1(h)),    image = sum_P m c
 
     A pixel has masks m of its own; the colors c come from the condition w for the whole image, and each position of
     the map may change them a little. An outline is then one sharp mask, whatever the two colors that it parts.
-    A picture from before, enlarged, counts as one more color: it is painted over where the masks say so.
     """
 
-    def __init__(self, condition: int, channels: int, shuffle: int, colors: int, *, over: bool = False):
-        """`over`: whether it paints over a picture from before."""
+    def __init__(self, condition: int, channels: int, shuffle: int, colors: int):
         super().__init__()
         self.shuffle, self.colors = shuffle, colors
-        self.masks = nn.Conv2d(channels, (colors + over) * shuffle**2, 3, padding=1)
+        self.masks = nn.Conv2d(channels, colors * shuffle**2, 3, padding=1)
         self.palette = nn.Linear(condition, 3 * colors)
         self.change = nn.Conv2d(channels, 3 * colors, 1)
         with torch.no_grad():
             self.masks.weight.mul_(2.0)  # masks that part from each other at the first step
             self.change.weight.mul_(0.3)
-            if over and self.masks.bias is not None:
-                self.masks.bias[colors * shuffle**2 :] += 3  # at first mostly what was there before
 
-    def forward(
-        self,
-        hidden: Float[Tensor, "B C H W"],
-        condition: Float[Tensor, "B K"],
-        before: Float[Tensor, "B 3 _ _"] | None = None,
-    ) -> Float[Tensor, "B 3 _ _"]:
+    def forward(self, hidden: Float[Tensor, "B C H W"], condition: Float[Tensor, "B K"]) -> Float[Tensor, "B 3 _ _"]:
         # s: the pixels that a position of the map unfolds into
-        masks = rearrange(self.masks(hidden).float(), "b (p s) h w -> b p 1 s h w", s=self.shuffle**2).softmax(1)
+        masks = rearrange(self.masks(hidden).float(), "b (p s) h w -> b p 1 s h w", p=self.colors).softmax(1)
         colors = rearrange(self.palette(condition), "b k -> b k 1 1") + self.change(hidden)
         colors = rearrange(colors.float().tanh(), "b (p c) h w -> b p c 1 h w", c=3)
-        mixed = reduce(masks[:, : self.colors] * colors, "b p c s h w -> b c s h w", "sum")
-        if before is not None:
-            larger = interpolate(before.float(), size=self.shuffle * hidden.shape[-1], mode="bilinear")
-            larger = rearrange(larger, "b c (h i) (w j) -> b c (i j) h w", i=self.shuffle, j=self.shuffle)
-            mixed = mixed + masks[:, self.colors] * larger
+        mixed = reduce(masks * colors, "b p c s h w -> b c s h w", "sum")
         return rearrange(mixed, "b c (i j) h w -> b c (h i) (w j)", i=self.shuffle)
 
 

@@ -222,8 +222,8 @@ class PluginHost:
         return f" Left out: {'; '.join(broken)}." if broken else ""
 
     def call(self, hook: str, **arguments: Any) -> None:
-        """Tell every plugin of a moment in training. One that fails is reported once and not called again."""
-        for implementation in list(getattr(self.manager.hook, hook).get_hookimpls()):
+        """Tell every plugin of a moment in training, in pluggy's order. One that fails is reported once and left out."""
+        for implementation in reversed(getattr(self.manager.hook, hook).get_hookimpls()):
             try:
                 implementation.function(**{name: arguments[name] for name in implementation.argnames})
             except LimnerError:

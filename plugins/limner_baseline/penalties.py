@@ -26,8 +26,7 @@ class R1(Loss):
         self.every = every
 
     def discriminator(self, step: Step) -> Float[Tensor, ""]:
-        gradients = torch.autograd.grad(step.real.match.mean(1).sum(), step.real_images, create_graph=True)
-        return sum_of_squares(gradients).mean() / 2
+        return steepness(step.real.match, step.real_images).mean() / 2
 
 
 class MatchingAware(Loss):
@@ -44,13 +43,12 @@ class MatchingAware(Loss):
         self.every, self.power = every, power
 
     def discriminator(self, step: Step) -> Float[Tensor, ""]:
-        inputs = [*step.real_images, step.text.sentence]
-        gradients = torch.autograd.grad(step.real.match.mean(1).sum(), inputs, create_graph=True)
-        norm = (sum_of_squares(gradients) + 1e-12).sqrt()
+        norm = (steepness(step.real.match, [*step.real_images, step.text.sentence]) + 1e-12).sqrt()
         return 2 * (norm**self.power).mean()
 
 
-def sum_of_squares(gradients: tuple[Tensor, ...]) -> Float[Tensor, " B"]:
-    """||.||^2 for each image, over all tensors in which it has a gradient."""
-    squares = [gradient.float().flatten(1).square().sum(1) for gradient in gradients]
+def steepness(match: Float[Tensor, "B M"], inputs: list[Tensor]) -> Float[Tensor, " B"]:
+    """||grad D||^2 for each image, over all inputs that the discriminator looks at: it may leave out a resolution."""
+    gradients = torch.autograd.grad(match.mean(1).sum(), inputs, create_graph=True, allow_unused=True)
+    squares = [gradient.float().flatten(1).square().sum(1) for gradient in gradients if gradient is not None]
     return sum(squares[1:], squares[0])

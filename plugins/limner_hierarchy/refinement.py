@@ -4,19 +4,21 @@ from typing import Annotated
 
 from jaxtyping import Float
 from limner import Attention, Canvas, LimnerError, Sizes, Slot, Stage, TextFeatures
-from limner.layers import Mapping, Modulate, PalettePixels, UpLevel
+from limner.layers import Mapping, Modulate, UpLevel
 from pydantic import Field
 from torch import Tensor
 from torch.nn.functional import leaky_relu
+
+from .convex import ConvexEnlargement
 
 
 class RefinementStage(Stage):
     """What the stage before had in mind, at twice its resolution (Xu et al. 2018, AttnGAN, equation 1).
 
-        w = Mapping(k z, s),  h' = Up(Attend(h, words); w),  x' = Palette(leaky(Modulate(h'; w)), w) over Up(x)
+        w = Mapping(k z, s),  h' = Up(Attend(h, words); w),  x' = Enlarge(leaky(Modulate(h'; w)), x)
 
-    h and x are the hidden map and the image of the stage before. The image is painted over x enlarged: a mask of each
-    pixel says how much of that shines through, so that the stage begins as an enlargement and learns what to repaint.
+    h and x are the hidden map and the image of the stage before. The image is x, enlarged
+    with masks that h' gives (`convex`): the stage begins as plain enlargement and learns where the edges are.
     """
 
     def __init__(
@@ -28,7 +30,6 @@ class RefinementStage(Stage):
         noise_scale: Annotated[float, Field(gt=0)] = 2.0,
         attention: Slot[Attention] = Slot(),  # noqa: B008
         mapping: Annotated[int, Field(ge=1)] = 128,
-        palette: Annotated[int, Field(ge=2)] = 4,
     ):
         """
         Args:
@@ -38,7 +39,6 @@ class RefinementStage(Stage):
             noise_scale: k, what the noise is multiplied by where it joins the sentence.
             attention: attention modules, on the hidden map that it gets.
             mapping: width of the mapping network.
-            palette: how many colors the pixels are mixed from, besides the image from before.
 
         Raises:
             LimnerError: where it stands first.
@@ -53,7 +53,7 @@ class RefinementStage(Stage):
         self.attentions = attention.build(sizes, before.channels, before.map_size)
         self.up = UpLevel(mapping, before.channels, channels, False)
         self.modulate = Modulate(mapping, channels)
-        self.pixels = PalettePixels(mapping, channels, self.size // self.map_size, palette, over=True)
+        self.enlarge = ConvexEnlargement(channels, self.map_size, self.size)
 
     def forward(self, canvas: Canvas | None, noise: Float[Tensor, "B Z"], text: TextFeatures) -> Canvas:
         assert canvas is not None  # there is a stage before
@@ -63,4 +63,4 @@ class RefinementStage(Stage):
             hidden = attend(hidden, text)
         hidden = self.up(hidden, condition)  # [B, C, 2h, 2w]
         features = leaky_relu(self.modulate(hidden, condition), 0.2)
-        return Canvas(hidden, self.pixels(features, condition, canvas.image))
+        return Canvas(hidden, self.enlarge(features, canvas.image))

@@ -4,17 +4,19 @@ from typing import Annotated
 
 from jaxtyping import Float
 from limner import Attention, Canvas, LimnerError, Sizes, Slot, Stage, TextFeatures
-from limner.layers import Mapping, Modulate, PalettePixels
+from limner.layers import Mapping, Modulate
 from pydantic import Field
 from torch import Tensor, nn
 from torch.nn.functional import leaky_relu
 
+from .convex import ConvexEnlargement
+
 
 class SuperResolutionStage(Stage):
-    """Looks at the small image, reads the text, and paints the image at twice the size over it.
+    """Looks at the small image, reads the text, and enlarges the image with sharper edges.
 
         w = Mapping(k z, s),                          h = Attend(Conv(leaky(Conv_{/2}(x))), words)
-        x' = Palette(leaky(Modulate(h; w)), w) over Up(x)
+        x' = Enlarge(leaky(Modulate(h; w)), x)
 
     It takes the image x and not the hidden map, so that it can be trained on top of a frozen generator (Zhang et al.
     2017, "Stage-II", which shrinks the first image and reads the text anew).
@@ -29,7 +31,6 @@ class SuperResolutionStage(Stage):
         noise_scale: Annotated[float, Field(gt=0)] = 2.0,
         attention: Slot[Attention] = Slot(),  # noqa: B008
         mapping: Annotated[int, Field(ge=1)] = 128,
-        palette: Annotated[int, Field(ge=2)] = 4,
     ):
         """
         Args:
@@ -39,7 +40,6 @@ class SuperResolutionStage(Stage):
             noise_scale: k, what the noise is multiplied by where it joins the sentence.
             attention: attention modules, on its hidden map.
             mapping: width of the mapping network.
-            palette: how many colors the pixels are mixed from, besides the image from before.
 
         Raises:
             LimnerError: where it stands first, or the image before has an odd size.
@@ -57,7 +57,7 @@ class SuperResolutionStage(Stage):
         self.join = nn.Conv2d(channels, channels, 3, padding=1)
         self.attentions = attention.build(sizes, channels, self.map_size)
         self.modulate = Modulate(mapping, channels)
-        self.pixels = PalettePixels(mapping, channels, self.size // self.map_size, palette, over=True)
+        self.enlarge = ConvexEnlargement(channels, self.map_size, self.size)
 
     def forward(self, canvas: Canvas | None, noise: Float[Tensor, "B Z"], text: TextFeatures) -> Canvas:
         assert canvas is not None  # there is a stage before
@@ -66,4 +66,4 @@ class SuperResolutionStage(Stage):
         for attend in self.attentions:
             hidden = attend(hidden, text)
         features = leaky_relu(self.modulate(hidden, condition), 0.2)
-        return Canvas(hidden, self.pixels(features, condition, canvas.image))
+        return Canvas(hidden, self.enlarge(features, canvas.image))

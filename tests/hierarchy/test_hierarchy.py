@@ -86,7 +86,7 @@ def test_stages_that_do_not_fit_are_told(stages, image, options, message):
 def test_a_generator_that_grows_begins_with_one_stage():
     generator = StagedGenerator(sizes_of(32), stages=Slot([FIRST, REFINEMENT, SUPER]), noise=8, grow=[0.5, 0.75])
     joined = []
-    for progress in (0, 0.49, 0.5, 0.8, 1):
+    for progress in (0.0, 0.49, 0.5, 0.8, 1.0):
         generator.grow_to(progress)
         joined.append([image.shape[-1] for image in generator(torch.randn(1, 8), text_of(1))])
     assert joined == [[8], [8], [8, 16], [8, 16, 32], [8, 16, 32]]
@@ -100,20 +100,20 @@ def test_a_generator_that_grows_begins_with_one_stage():
 
 
 def test_convex_enlargement_equals_its_formula():
-    part = ConvexEnlargement(4, 3, 6).double()
+    part = ConvexEnlargement(4, 3, 12).double()
     hidden, image = torch.randn(2, 4, 3, 3).double(), torch.rand(2, 3, 6, 6).double()
-    masks = torch.nn.functional.pixel_shuffle(part.masks(hidden).float(), 2)  # [2, 36, 6, 6]
+    masks = torch.nn.functional.pixel_shuffle(part.masks(hidden).float(), 4)  # [2, 9, 12, 12]
     padded = torch.nn.functional.pad(image.float(), (1, 1, 1, 1), mode="replicate")
     for y, x in ((0, 0), (5, 8), (11, 3)):
-        row, column, corner = y // 2, x // 2, 2 * (y % 2) + x % 2
-        shares = masks[:, corner::4, row, column].softmax(1)  # nine of them
+        row, column = y // 2, x // 2
+        shares = masks[:, :, y, x].softmax(1)
         around = padded[:, :, row : row + 3, column : column + 3].flatten(2)
         expected = (shares[:, None] * around).sum(-1)
         torch.testing.assert_close(part(hidden, image)[:, :, y, x], expected)
 
 
 def test_convex_enlargement_begins_as_enlargement_and_brings_in_no_color():
-    part = ConvexEnlargement(4, 4, 8)
+    part = ConvexEnlargement(4, 4, 16)
     image = torch.rand(2, 3, 8, 8)
     painted = part(torch.zeros(2, 4, 4, 4), image)
     assert (painted - interpolate(image, scale_factor=2)).abs().mean() < 0.2 * image.std()
