@@ -7,7 +7,7 @@ from torch import Tensor, nn
 from torch.nn.functional import interpolate, leaky_relu, pixel_shuffle
 
 
-class Mapping(nn.Sequential):
+class Mapping(nn.Module):
     """w = leaky(M_2 leaky(M_1 [k z; s])): noise and sentence become one condition (Karras et al. 2019).
 
     It can join *where* (from the noise) and *what* (from the sentence), which a single dense layer can only add up.
@@ -15,14 +15,15 @@ class Mapping(nn.Sequential):
 
     def __init__(self, noise: int, text: int, width: int):
         """`noise`: Z; `text`: D; `width`: K, of both layers."""
+        super().__init__()
         first, second = nn.Linear(noise + text, width), nn.Linear(width, width)
         for layer in (first, second):
             nn.init.kaiming_normal_(layer.weight, 0.2)  # keeps the size of what passes through (He et al. 2015)
-        super().__init__(first, nn.LeakyReLU(0.2), second, nn.LeakyReLU(0.2))
+        self.layers = nn.Sequential(first, nn.LeakyReLU(0.2), second, nn.LeakyReLU(0.2))
 
     def forward(self, noise: Float[Tensor, "B Z"], sentence: Float[Tensor, "B D"]) -> Float[Tensor, "B K"]:
         """The condition; `noise` comes scaled by k."""
-        return super().forward(torch.cat([noise, sentence], 1))
+        return self.layers(torch.cat([noise, sentence], 1))
 
 
 class UpLevel(nn.Module):

@@ -222,7 +222,7 @@ class PluginHost:
         return f" Left out: {'; '.join(broken)}." if broken else ""
 
     def call(self, hook: str, **arguments: Any) -> None:
-        """Tell every plugin of a moment in training, in pluggy's order. One that fails is reported once and left out."""
+        """Tell every plugin of a moment in training, in pluggy's order. One that fails is told once and left out."""
         for implementation in reversed(getattr(self.manager.hook, hook).get_hookimpls()):
             try:
                 implementation.function(**{name: arguments[name] for name in implementation.argnames})

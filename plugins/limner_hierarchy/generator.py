@@ -65,12 +65,10 @@ class StagedGenerator(Generator):
         return self.sizes_of_stages[: self.grown]
 
     def forward(self, noise: Float[Tensor, "B Z"], text: TextFeatures) -> list[Float[Tensor, "B 3 _ _"]]:
-        canvas: Canvas | None = None
-        images = []
+        canvases: list[Canvas] = []
         for stage in self.children_in_order()[: self.grown]:
-            canvas = stage(canvas, noise, text)
-            images.append(canvas.image)
-        return images
+            canvases.append(stage(canvases[-1] if canvases else None, noise, text))
+        return [canvas.image for canvas in canvases]
 
     def grow_to(self, progress: float) -> None:
         """Let the stages join whose time has come; `progress` is the part of the budget that is used up, 0 to 1."""
