@@ -1,12 +1,14 @@
 """From a recipe to the networks that it names."""
 
-from typing import TypeVar, cast
+from collections.abc import Sequence
+from typing import Any, TypeVar, cast
 
 import torch
 from torch import nn
 
 from limner.errors import LimnerError
 from limner.interfaces import Dataset, Discriminator, Generator, Loss, Metric, TextEncoder, kind_of
+from limner.names import nearest
 from limner.options import check_options
 from limner.plugins import PluginHost
 from limner.recipe import Part, Recipe
@@ -44,6 +46,34 @@ def build_networks(host: PluginHost, recipe: Recipe, vocabulary: int) -> Network
         {name: build_part(host, Loss, part, f"losses.{name}", sizes) for name, part in recipe.losses.items()}
     )
     return Networks(Painting(encoder, generator), Judging(encoder, discriminator), losses, sizes)
+
+
+def parts_of(model: Any) -> nn.ModuleDict:
+    """The parts of `Networks` or of a `Model` by the names that recipes use: encoder, generator, losses.cycle, ..."""
+    return nn.ModuleDict(
+        {
+            "encoder": model.painting.encoder,
+            "generator": model.painting.generator,
+            "discriminator": model.judging.discriminator,
+            "losses": model.losses,
+        }
+    )
+
+
+def parts_named(model: Any, names: Sequence[str], place: str) -> list[nn.Module]:
+    """Parts of a model by name, such as "encoder" or "generator.stages.0"; `place` is where the recipe names them.
+
+    Raises:
+        LimnerError: for a part that the model does not have.
+    """
+    parts = dict(parts_of(model).named_modules())
+    for name in names:
+        if not name or name not in parts:
+            raise LimnerError(
+                f"{place}: this model has no part '{name}'{nearest(name, parts)}; "
+                "there is encoder, generator, discriminator, losses, and what is within, such as losses.hinge."
+            )
+    return [parts[name] for name in names]
 
 
 def build_part(host: PluginHost, interface: type[PartT], part: Part, place: str, known: object) -> PartT:
@@ -84,6 +114,8 @@ def rehearse(host: PluginHost, recipe: Recipe) -> None:
     """Build everything without memory or weights, so that sizes that do not fit fail before any work starts."""
     with torch.device("meta"):
         networks = build_networks(host, recipe, recipe.text.vocabulary)
+        parts_named(networks, recipe.training.freeze, "training.freeze")
+        parts_named(networks, recipe.training.take, "training.take")
     if all(type(loss).generator is Loss.generator for loss in networks.named_losses().values()):
         raise LimnerError(
             "losses: none of them says what the generator should want; add one that does, such as 'hinge'."

@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 from rich.markup import escape
-from rich.table import Table
+from rich.table import Column, Table
 
 from limner.errors import LimnerError
 from limner.plugins import COMPONENT_HOOKS, host
@@ -25,6 +25,7 @@ app = typer.Typer(
 )
 
 RunFolder = Annotated[Path, typer.Argument(metavar="RUN", help="The folder of a run that was trained.")]
+ImageSize = Annotated[int | None, typer.Option(help="Pixels of an earlier stage's images; by default the largest.")]
 
 
 @app.command(epilog="Example: `limner plugins`")
@@ -50,7 +51,7 @@ def plugins(as_json: Annotated[bool, typer.Option("--json", help="For machines."
         ]
         print(json.dumps({"plugins": report, "clashes": clashes}, indent=1))
         return
-    table = Table("plugin", "from", "state", "brings")
+    table = Table("plugin", "from", "state", Column("brings", max_width=70))
     for plugin, brought in rows:
         state = f"[red]broken:[/red] {escape(plugin.problem)}" if plugin.problem else "[green]healthy[/green]"
         brings = "\n".join(f"{kind}: {', '.join(names)}" for kind, names in brought.items())
@@ -100,12 +101,13 @@ def paint(
     prompts: Annotated[list[str], typer.Argument(help="What to paint; several prompts give a row each.")],
     n: Annotated[int, typer.Option("-n", min=1, max=1024, help="Pictures of each prompt.")] = 4,
     seed: Annotated[int, typer.Option(min=0, help="The same seed gives the same pictures.")] = 0,
+    size: ImageSize = None,
     out: Annotated[Path, typer.Option(help="The picture to write (.png, .jpg, .webp).")] = Path("painted.png"),
 ) -> None:
     """Paint what a prompt says with a trained model."""
     from limner.model import load
 
-    pictures = load(run).paint(prompts, n=n, seed=seed)
+    pictures = load(run).paint(prompts, n=n, seed=seed, size=size)
     print(pictures.save(out))
 
 
@@ -125,15 +127,29 @@ def explain(
     print(load(run).explain(prompt, seed).save(out))
 
 
+@app.command(epilog="Example: `limner caption runs/first mine.png red.png`")
+def caption(
+    run: RunFolder,
+    images: Annotated[list[Path], typer.Argument(metavar="IMAGE...", help="Image files, also of your own.")],
+) -> None:
+    """Read images back into words with the captioner of a trained model."""
+    from limner.model import load
+
+    said = load(run).caption(images)
+    for path, text in zip(images, said):
+        print(f"{path}: {text}" if len(images) > 1 else text)
+
+
 @app.command(epilog="Example: `limner evaluate runs/first --json`")
 def evaluate(
     run: RunFolder,
+    size: ImageSize = None,
     as_json: Annotated[bool, typer.Option("--json", help="For machines.")] = False,
 ) -> None:
     """Measure a trained model by the metrics of its data, and keep the scores in the run folder."""
     from limner.model import load
 
-    _evaluate(load(run), run, as_json)
+    _evaluate(load(run), run, as_json, size)
 
 
 @app.command(
@@ -190,9 +206,9 @@ def export_data(
     print(f"{count} images and their captions are in {out}.")
 
 
-def _evaluate(model, folder: Path, as_json: bool) -> None:
-    report = model.evaluate()
-    (folder / "scores.json").write_text(report.to_json())
+def _evaluate(model, folder: Path, as_json: bool, size: int | None = None) -> None:
+    report = model.evaluate(size)
+    (folder / ("scores.json" if size is None else f"scores_{size}.json")).write_text(report.to_json())
     print(report.to_json()) if as_json else Console().print(report.table())
 
 

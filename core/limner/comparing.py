@@ -46,7 +46,7 @@ def compare(
     Args:
         recipe: a recipe's name, a TOML file, a dict, or a `Recipe`.
         vary: keys of the recipe and the values to compare, such as `{"encoder.name": ["mlp", "lstm"]}`; several
-            keys give every combination.
+            keys give every combination. `{"recipe": ["scenes-64", "scenes-staged"]}` compares whole recipes.
         seeds: how many; each variant is trained with `training.seed` 0, 1, ...
         steps: the budget of each training in steps,
         seconds: or in seconds; by default the recipe's own.
@@ -68,11 +68,16 @@ def compare(
         raise LimnerError("Give the budget either in steps or in seconds, not in both.")
     source = recipe.table() if isinstance(recipe, Recipe) else recipe
     name = "RECIPE" if isinstance(source, Mapping) else _portable(source)
-    base = resolve(plugins, source, overrides)
-    for unit, budget in (("steps", steps), ("seconds", seconds)):
-        if budget is not None:
-            base = merge(base, {"training": {unit: budget}})
-    variants = make_variants(plugins, base, vary, "the recipe" if name == "RECIPE" else name)
+
+    def base_of(source: str | Path | Mapping[str, Any]) -> dict[str, Any]:
+        table = resolve(plugins, source, overrides)
+        for unit, budget in (("steps", steps), ("seconds", seconds)):
+            if budget is not None:
+                table = merge(table, {"training": {unit: budget}})
+        return table
+
+    base = base_of(source)
+    variants = make_variants(plugins, base, vary, "the recipe" if name == "RECIPE" else name, base_of)
     training = variants[0].recipe.training
     results = {
         "command": "",
@@ -83,6 +88,7 @@ def compare(
         "seeds": seeds,
         "budget": {"steps": training.steps} if training.steps else {"seconds": training.seconds},
         "recipe": base,
+        "recipes": {str(value): base_of(value) for value in vary.get("recipe", ())},
         "machine": machine(cast(torch.device, PartialState().device)),
         "versions": versions(plugins),
         "missing": len(variants) * seeds,
@@ -107,14 +113,18 @@ def _with_kept(folder: Path | None, results: dict[str, Any], asked: set[tuple[st
     kept = read_results(folder)
     made = {(run["variant"], run["seed"]) for run in kept["runs"]}
     missing = len(asked - made)
+    whole = {"recipes": {}} | kept
+    both = whole["recipes"].keys() & results["recipes"].keys()
 
     def same(comparison: Mapping[str, Any]) -> dict[str, Any]:
         """What must be the same; another machine or version only matters where something is yet to be trained."""
         versions = {name: version for name, version in comparison["versions"].items() if name != "plugins"}
         conditions = {"machine": comparison["machine"], "versions": versions} if missing and made else {}
-        return {"recipe": comparison["recipe"], "varied": " and ".join(comparison["vary"]), **conditions}
+        recipes = {name: comparison["recipes"][name] for name in sorted(both)}
+        varied = " and ".join(comparison["vary"])
+        return {"recipe": comparison["recipe"], "recipes": recipes, "varied": varied, **conditions}
 
-    if difference := _difference(same(kept), same(json.loads(json.dumps(results)))):
+    if difference := _difference(same(whole), same(json.loads(json.dumps(results)))):
         raise LimnerError(f"{folder} holds another comparison: {difference}; name another folder.")
     if not missing:
         return kept | {"missing": 0}
@@ -123,7 +133,8 @@ def _with_kept(folder: Path | None, results: dict[str, Any], asked: set[tuple[st
         for key, values in results["vary"].items()
     }
     seeds = max([results["seeds"], *(run["seed"] + 1 for run in kept["runs"])])
-    return results | {"vary": vary, "seeds": seeds, "missing": missing, "runs": kept["runs"]}
+    recipes = whole["recipes"] | results["recipes"]
+    return results | {"vary": vary, "recipes": recipes, "seeds": seeds, "missing": missing, "runs": kept["runs"]}
 
 
 def _distinct(values: Sequence[Any]) -> list[Any]:

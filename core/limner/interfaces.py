@@ -13,7 +13,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar, runtime_checkable
 
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from limner.errors import LimnerError
@@ -156,6 +156,16 @@ class Loss(nn.Module, ABC):
 
     def generator(self, step: "Step") -> Float[Tensor, ""] | None:
         """What the generator should minimise."""
+        return None
+
+    def score(self, step: "Step") -> Float[Tensor, " B"] | None:
+        """How well each real image of the step fits its caption, by the modules that this loss owns: the higher, the
+        better. None where it owns none that could tell.
+        """
+        return None
+
+    def read(self, step: "Step") -> Int[Tensor, "B T"] | None:
+        """The real images of the step in words, as token ids, by a captioner that this loss owns; None without one."""
         return None
 
 

@@ -4,11 +4,15 @@ import json
 import warnings
 from collections.abc import Sequence
 from copy import deepcopy
+from functools import partial
 from pathlib import Path
+from types import SimpleNamespace
+from typing import cast
 
 import tomli_w
 import torch
 from jaxtyping import Float
+from PIL import Image
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
@@ -17,8 +21,10 @@ from limner.build import build_dataset, build_metrics, build_networks
 from limner.errors import LimnerError
 from limner.explain import Explanation, watching
 from limner.folders import replace_file
+from limner.interfaces import Painter
 from limner.pictures import Pictures, film_strip
 from limner.plugins import PluginHost, host
+from limner.reading import describe, open_images, score
 from limner.recipe import Recipe
 from limner.report import Report
 from limner.step import Judging, Painting
@@ -55,13 +61,14 @@ class Model(nn.Module):
 
     # --- painting --------------------------------------------------------------------------------------------------
 
-    def paint(self, prompt: str | Sequence[str], n: int = 1, seed: int = 0) -> Pictures:
+    def paint(self, prompt: str | Sequence[str], n: int = 1, seed: int = 0, size: int | None = None) -> Pictures:
         """Paint a prompt, or several, `n` pictures of each; they show themselves in a notebook.
 
-        The same seed gives the same pictures. A word that training never showed is warned of.
+        The same seed gives the same pictures. A word that training never showed is warned of. `size` asks for the
+        images of an earlier stage, where the generator paints several; by default they are the largest.
 
         Raises:
-            LimnerError: for an empty or too long prompt, or one without a single known word.
+            LimnerError: for an empty or too long prompt, one without a known word, or a size that is not painted.
         """
         prompts = [prompt] if isinstance(prompt, str) else list(prompt)
         if not prompts:
@@ -75,11 +82,19 @@ class Model(nn.Module):
                 words = ", ".join(f"'{word}'" for word in unknown)
                 warnings.warn(f"Training never showed the model: {words}. The rest it knows.", stacklevel=2)
         repeated = [text for text in prompts for _ in range(n)]
-        return Pictures.of(self.paint_images(repeated, seed), repeated, columns=n if len(prompts) > 1 else None)
+        images = self.paint_images(repeated, seed, size)
+        return Pictures.of(images, repeated, columns=n if len(prompts) > 1 else None)
+
+    def paint_stages(self, prompt: str, seed: int = 0) -> Pictures:
+        """The image of every stage of the generator for one prompt, lowest resolution first, side by side."""
+        stages = [self.paint(prompt, seed=seed, size=size)[0] for size in self.painting.generator.resolutions]
+        shown = [image.resize(stages[-1].size, Image.Resampling.NEAREST) for image in stages]
+        return Pictures(shown, [f"{image.width} px: {prompt}" for image in stages], columns=len(stages))
 
     @torch.no_grad()
-    def paint_images(self, prompts: Sequence[str], seed: int = 0) -> Float[Tensor, "N 3 H W"]:
-        """One image in [-1, 1] per prompt, at the highest resolution. Image i depends on prompt i, the seed, and i."""
+    def paint_images(self, prompts: Sequence[str], seed: int = 0, size: int | None = None) -> Float[Tensor, "N 3 H W"]:
+        """An image in [-1, 1] per prompt, the largest or that of a size: by the prompt, its place, and the seed."""
+        stage = self._stage_of(size)
         device = next(self.painting.parameters()).device
         source = torch.Generator().manual_seed(seed)
         width = self.painting.generator.noise_width
@@ -89,9 +104,18 @@ class Model(nn.Module):
         painted = []
         for rows in torch.arange(len(prompts)).split(64):
             tokens = self.tokenizer([prompts[int(row)] for row in rows]).to(device)
-            painted.append(self.painting.generator(noise[rows], self.painting.encoder(tokens))[-1])
+            painted.append(self.painting.generator(noise[rows], self.painting.encoder(tokens))[stage])
         self.painting.train(training)
         return torch.cat(painted).float().clamp(-1, 1).cpu()
+
+    def _stage_of(self, size: int | None) -> int:
+        """Which of the generator's images has a size."""
+        sizes = tuple(self.painting.generator.resolutions)
+        if size is not None and size not in sizes:
+            raise LimnerError(
+                f"size: this model paints no images of {size} pixels; it paints {', '.join(map(str, sizes))}."
+            )
+        return -1 if size is None else sizes.index(size)
 
     def explain(self, prompt: str, seed: int = 0) -> Explanation:
         """Paint a prompt and show, for each of its words, where every attention module of the generator looked.
@@ -114,13 +138,48 @@ class Model(nn.Module):
         """How the preview prompts came to be: a row per prompt, time from left to right."""
         return film_strip(self.film, frames)
 
+    # --- reading ---------------------------------------------------------------------------------------------------
+
+    def score(
+        self, images: Float[Tensor, "N 3 H W"], captions: Sequence[str], by: str | None = None
+    ) -> Float[Tensor, " N"]:
+        """How well image i, in [-1, 1], fits caption i: the higher, the better.
+
+        `by` names the loss whose modules tell, such as "sentence-contrast" or "cycle"; by default the first that can.
+
+        Raises:
+            LimnerError: where there is no such loss.
+        """
+        return score(self, images, captions, by)
+
+    def caption(self, images: Float[Tensor, "N 3 H W"] | str | Path | Sequence[str | Path]) -> list[str]:
+        """What the model's captioner reads in images: a tensor in [-1, 1], or image files, also one's own.
+
+        Raises:
+            LimnerError: for a model without a captioner, or a file that is no image.
+        """
+        if not isinstance(images, Tensor):
+            paths = [images] if isinstance(images, str | Path) else images
+            images = open_images(paths, self.recipe.image_size)
+        return describe(self, images)
+
     # --- measuring -------------------------------------------------------------------------------------------------
 
-    def evaluate(self) -> Report:
-        """What the data set's metrics, or those that the recipe names, say of the model."""
-        dataset = build_dataset(self.plugins, self.recipe)
-        metrics = build_metrics(self.plugins, self.recipe, dataset)
-        return Report.collect({name: metric.measure(self) for name, metric in metrics.items()})
+    def evaluate(self, size: int | None = None) -> Report:
+        """What the data's metrics, or those that the recipe names, say of the model's images, the largest or of a size.
+
+        Raises:
+            LimnerError: where there is no metric, or the generator paints no images of that size.
+        """
+        painter, recipe = (self, self.recipe) if size is None else self._painting_at(size)
+        metrics = build_metrics(self.plugins, recipe, build_dataset(self.plugins, recipe))
+        return Report.collect({name: metric.measure(painter) for name, metric in metrics.items()})
+
+    def _painting_at(self, size: int) -> tuple[Painter, Recipe]:
+        """A painter of the images of an earlier stage, and the recipe with data of that size."""
+        self._stage_of(size)
+        painter = SimpleNamespace(paint_images=partial(self.paint_images, size=size))
+        return cast(Painter, painter), self.recipe.model_copy(update={"image_size": size})
 
     # --- living in a folder ----------------------------------------------------------------------------------------
 

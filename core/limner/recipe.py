@@ -58,6 +58,9 @@ class Training(BaseModel):
     average: Annotated[float, Field(ge=0, lt=1)] = 0.99  # of the painting weights, per step
     seed: Annotated[int, Field(ge=0, lt=2**63)] = 0
     precision: Literal["auto", "float32", "bfloat16"] = "auto"
+    start_from: str | None = None  # the folder of a run: begin with its weights, wherever it has the same parts
+    take: list[str] = []  # from it, such as ["encoder", "generator"]; empty: all that is alike
+    freeze: list[str] = []  # parts that do not learn, such as ["encoder", "generator.stages.0"]
     preview_every: Annotated[float, Field(gt=0)] = 0.05  # of the budget: pictures, and weights saved
 
     @model_validator(mode="after")

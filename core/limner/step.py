@@ -2,10 +2,12 @@
 
 from functools import cached_property
 
-from jaxtyping import Float
+import torch
+from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 from torch.nn import functional
 
+from limner.errors import LimnerError
 from limner.interfaces import Discriminator, Generator, TextEncoder
 from limner.types import Batch, Judgement, TextFeatures
 
@@ -74,7 +76,10 @@ class Step:
 
         It learns where reading can be checked, on real pairs; the generator takes the features as they are (detached).
         """
-        return self.judging.encoder(self.batch.tokens)
+        text = self.judging.encoder(self.batch.tokens)
+        if self.differentiate_images and not text.sentence.requires_grad:  # a frozen encoder
+            text.sentence.requires_grad_()  # a penalty may still ask how steep the discriminator is here
+        return text
 
     @cached_property
     def painted_images(self) -> list[Float[Tensor, "B 3 _ _"]]:
@@ -110,11 +115,41 @@ class Step:
     @cached_property
     def mismatched(self) -> Judgement | None:
         """Real images with captions that are not true of them; None where the batch has no such pair."""
-        rows = self.batch.has_mismatch
+        return self._mismatched(self.batch.mismatched, self.batch.has_mismatch)
+
+    @cached_property
+    def nearest_mismatched(self) -> tuple[Judgement, Bool[Tensor, " B"]] | None:
+        """Real images with the caption of the batch that is not true of them and whose sentence is most like their
+        own; and which images have one. None where none has.
+        """
+        sentences = functional.normalize(self.text.sentence.detach().float(), dim=1)
+        own = torch.eye(len(sentences), dtype=torch.bool, device=sentences.device)
+        likeness, rows = (sentences @ sentences.T).masked_fill(self.batch.confusable | own, -torch.inf).max(1)
+        judged = self._mismatched(rows, likeness.isfinite())
+        return None if judged is None else (judged, likeness.isfinite())
+
+    @cached_property
+    def swapped(self) -> Judgement:
+        """Real images with one of their distractors each: captions that are wrong in a word or two.
+
+        Raises:
+            LimnerError: where the data does not know what its captions speak of, and so has no distractors.
+        """
+        if self.distractors is None:
+            raise LimnerError(
+                "mismatched: this data does not know the attributes that its captions name, so no word can be "
+                'swapped; use mismatched = true or "nearest".'
+            )
+        images = len(self.batch)
+        kinds = len(self.distractors) // images
+        place = torch.arange(images, device=self.real_features.device)  # images come in random order, kinds in turn
+        return self.judging.discriminator.judge(self.real_features, self.distractors[place * kinds + place % kinds])
+
+    def _mismatched(self, captions: Int[Tensor, " B"], rows: Bool[Tensor, " B"]) -> Judgement | None:
+        """The real images of some rows, judged with other captions of the batch; None without a row."""
         if not rows.any():
             return None
-        text = self.text[self.batch.mismatched[rows]]
-        return self.judging.discriminator.judge(self.real_features[rows], text)
+        return self.judging.discriminator.judge(self.real_features[rows], self.text[captions[rows]])
 
 
 def resize(images: Float[Tensor, "B 3 H W"], size: int) -> Float[Tensor, "B 3 {size} {size}"]:

@@ -35,6 +35,10 @@ class Tokenizer:
         inner = _pretrained(settings.tokenizer) if settings.tokenizer else _word_piece(captions, settings.vocabulary)
         return cls(inner, {word for caption in captions for word in split_words(caption)}, settings.length)
 
+    def with_words(self, captions: Sequence[str]) -> "Tokenizer":
+        """The same tokenizer for further captions, whose words it then knows too."""
+        return Tokenizer(self.inner, self.words.union(*map(split_words, captions)), self.length)
+
     @property
     def vocabulary(self) -> int:
         """Number of token ids, so that every id is below it."""

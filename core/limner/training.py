@@ -2,35 +2,34 @@
 
 import math
 import time
-from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+import warnings
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import Any, NoReturn, TypeVar, cast
+from typing import Any, NoReturn, cast
 
 import torch
 from accelerate import PartialState
-from accelerate.utils import broadcast, reduce
+from accelerate.utils import broadcast
 from jaxtyping import Float
-from torch import Tensor, nn
+from torch import Tensor
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from limner.batches import Batches
-from limner.build import Networks, build_dataset, build_networks, rehearse
+from limner.build import Networks, build_dataset, build_networks, parts_named, rehearse
 from limner.errors import DivergedError
 from limner.folders import free_folder
 from limner.model import Model
+from limner.players import Hands, Player
 from limner.plugins import PluginHost, host
 from limner.recipe import Recipe, Training
+from limner.starting import begin_with, started_from
 from limner.step import Painting, Step
 from limner.tokenizer import Tokenizer
 from limner.types import Batch
 from limner.watchers import History, default_watchers
-
-FirstT = TypeVar("FirstT")
-SecondT = TypeVar("SecondT")
 
 
 @dataclass
@@ -106,13 +105,18 @@ def set_up(plugins: PluginHost, recipe: Recipe, folder: Path | None = None) -> R
     dataset = build_dataset(plugins, recipe)
     data = dataset.load()
     captions = [a["caption"] for annotations in data.annotations for a in annotations]
-    tokenizer = Tokenizer.learn(captions, recipe.text)
     state, settings = PartialState(), recipe.training
+    earlier = started_from(plugins, recipe)
+    tokenizer = earlier.tokenizer.with_words(captions) if earlier else Tokenizer.learn(captions, recipe.text)
     batches = Batches(
         data, tokenizer, settings.batch_size, settings.seed, state.device, state.process_index, state.num_processes
     )
     torch.manual_seed(settings.seed)
     networks = build_networks(plugins, recipe, tokenizer.vocabulary).to(state.device)
+    if earlier:
+        warnings.warn(begin_with(earlier, networks, str(settings.start_from), settings.take), stacklevel=3)
+    for part in parts_named(networks, settings.freeze, "training.freeze"):
+        part.requires_grad_(False)
     average = AveragedModel(networks.painting, multi_avg_fn=get_ema_multi_avg_fn(settings.average)).eval()
     model = Model(plugins, recipe, tokenizer, cast(Painting, average.module), networks.judging, networks.losses)
     prompts = recipe.prompts if recipe.prompts is not None else dataset.preview_prompts()
@@ -170,14 +174,15 @@ def play(plugins: PluginHost, run: Run) -> None:
 
 def new_step(run: Run, batch: Batch, noise: Tensor) -> Step:
     """The step that the losses read; real images are differentiable where a loss that is due asks for it."""
-    networks, losses = run.networks, run.networks.named_losses().values()
+    networks, weighed = run.networks, run.recipe.losses
+    losses = [loss for name, loss in networks.named_losses().items() if weighed[name].weight]
     differentiate = any(loss.differentiates_images for loss in losses if run.step % loss.every == 0)
     distracted = any(loss.reads_distractors for loss in losses)
     return Step(networks.painting, networks.judging, batch, noise, differentiate, distracted)
 
 
 def take_turn(
-    run: Run, step: Step, player: "Player", name: str, autocast: torch.autocast
+    run: Run, step: Step, player: Player, name: str, autocast: torch.autocast
 ) -> dict[str, Float[Tensor, ""]]:
     """Find the gradients by which a player will move; returns what its losses were, each by name and their sum."""
     with autocast:
@@ -190,72 +195,13 @@ def losses_of_step(run: Run, step: Step, player: str) -> tuple[Tensor, dict[str,
     """What the "discriminator" or the "generator" minimises at this step, and every part of it by name."""
     total, parts = step.noise.new_zeros(()), {}
     for name, loss in run.networks.named_losses().items():
+        weight = run.recipe.losses[name].weight
         lazy = loss.every if player == "discriminator" else 1  # a lazy loss counts for the steps it skipped
-        value = getattr(loss, player)(step) if run.step % lazy == 0 else None
+        value = getattr(loss, player)(step) if weight and run.step % lazy == 0 else None  # at weight 0 it costs nothing
         if value is not None:
             parts[f"{name}/{player}"] = value
-            total = total + run.recipe.losses[name].weight * lazy * value
+            total = total + weight * lazy * value
     return total, parts
-
-
-class Player:
-    """One side of the game: its weights, their gradients, and Adam (Kingma and Ba 2015) to move them."""
-
-    def __init__(self, weights: list[nn.Parameter], betas: Sequence[float]):
-        self.weights = weights
-        self.optimizer = torch.optim.Adam(weights, betas=(betas[0], betas[1]), fused=True)
-
-    def gradients(self, loss: Tensor) -> None:
-        """Take the gradient of the player's loss by its own weights, and by nothing else."""
-        if loss.requires_grad:
-            gradients = torch.autograd.grad(loss, self.weights, retain_graph=True, allow_unused=True)
-        else:  # no loss of this player is due
-            gradients = [None] * len(self.weights)
-        for weight, gradient in zip(self.weights, gradients):
-            weight.grad = gradient
-
-    def move(self, rate: float) -> None:
-        """Go one step along the gradients, averaged over all processes."""
-        gradients = [weight.grad for weight in self.weights if weight.grad is not None]
-        if gradients and PartialState().num_processes > 1:
-            mean = cast(Tensor, reduce(torch.cat([gradient.flatten() for gradient in gradients]), "mean"))
-            for gradient, piece in zip(gradients, mean.split([gradient.numel() for gradient in gradients])):
-                gradient.copy_(piece.view_as(gradient))
-        for group in self.optimizer.param_groups:
-            group["lr"] = rate
-        self.optimizer.step()
-
-
-class Hands:
-    """Two threads for the two players: on a CPU they share the cores evenly and work side by side.
-
-    Small convolutions gain little from a second core each; two players at once gain much. The same seed gives the
-    same weights, bit for bit, on as many threads: autograd's order of addition depends on the thread of each part.
-    """
-
-    def __init__(self, device: torch.device):
-        self.threads = torch.get_num_threads()
-        self.second: ThreadPoolExecutor | None = None
-        if device.type == "cpu" and self.threads > 1:
-            half = self.threads // 2
-            self.second = ThreadPoolExecutor(1, "second-hand", torch.set_num_threads, (half,))
-
-    def __enter__(self) -> "Hands":
-        if self.second:
-            torch.set_num_threads(self.threads // 2)
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        if self.second:
-            self.second.shutdown()
-            torch.set_num_threads(self.threads)
-
-    def together(self, first: Callable[[], FirstT], second: Callable[[], SecondT]) -> tuple[FirstT, SecondT]:
-        """Do both, at the same time where there are two hands; what each returns."""
-        if self.second is None:
-            return first(), second()
-        other = self.second.submit(second)
-        return first(), other.result()
 
 
 def draw_noise(run: Run, rows: int, source: torch.Generator) -> Tensor:

@@ -1,15 +1,16 @@
 """The variants of a recipe that a comparison trains: `--vary KEY=VALUE,VALUE,...`, and the product of several."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from itertools import product
 from typing import Any
 
 from limner.build import build_dataset, build_metrics, rehearse
 from limner.errors import LimnerError
 from limner.plugins import PluginHost
-from limner.recipe import Recipe, merge, parse_value, setting
+from limner.recipe import Recipe, merge, parse_value, resolve, setting
 
 Vary = Mapping[str, Sequence[Any]]
 """Keys of a recipe, and the values that each of them takes."""
@@ -28,13 +29,20 @@ class Variant:
         return ", ".join(text_of(value) for value in self.settings.values())
 
 
-def make_variants(plugins: PluginHost, base: Mapping[str, Any], vary: Vary, place: str) -> list[Variant]:
+def make_variants(
+    plugins: PluginHost,
+    base: Mapping[str, Any],
+    vary: Vary,
+    place: str,
+    base_of: Callable[[Any], Mapping[str, Any]] | None = None,
+) -> list[Variant]:
     """Every combination of the values in `vary`, as recipes that are known to fit together and to be measurable.
 
     Args:
         plugins: the plugin host.
         base: the table of the recipe that they share.
-        vary: the values of each key; the last key changes fastest.
+        vary: the values of each key; the last key changes fastest. The key "recipe" stands for the whole recipe.
+        base_of: gives the table of a recipe that a value of the key "recipe" names; by default as it is written.
         place: what errors call the recipe.
 
     Raises:
@@ -46,12 +54,14 @@ def make_variants(plugins: PluginHost, base: Mapping[str, Any], vary: Vary, plac
         if isinstance(values, str) or len(values) == 0:
             raise LimnerError(f"vary: {key}: expected a list of values, got {values!r}.")
     variants: list[Variant] = []
+    base_of = base_of or partial(resolve, plugins)
     for values in product(*vary.values()):
-        table = dict(base)
-        for key, value in zip(vary, values):
-            table = merge(table, setting(key, value))
+        settings = dict(zip(vary, values))
+        table = dict(base_of(settings["recipe"]) if "recipe" in settings else base)
+        for key, value in settings.items():
+            table = table if key == "recipe" else merge(table, setting(key, value))
         changes = ", ".join(f"{key}={text_of(value)}" for key, value in zip(vary, values))
-        variant = Variant(dict(zip(vary, values)), _checked(plugins, table, f"{place} with {changes}"))
+        variant = Variant(settings, _checked(plugins, table, f"{place} with {changes}"))
         for other in variants:
             if variant.recipe == other.recipe:
                 raise LimnerError(

@@ -3,7 +3,7 @@
 from abc import abstractmethod
 from typing import Literal
 
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 from limner import Judgement, LimnerError, Loss, Sizes, Step
 from torch import Tensor
 from torch.nn.functional import logsigmoid, relu, softplus
@@ -17,12 +17,21 @@ class Adversarial(Loss):
     `condition` says what is judged: "text", the image as a picture of its caption, D(x, c); "none", the image
     alone, D(x); "both", the sum of the two. With `mismatched` the discriminator is also shown real images with
     captions that are not true of them, and takes them for false, half and half with the painted ones (Reed et al.
-    2016): without these it may judge the image and never read the text.
+    2016): without these it may judge the image and never read the text. Hard ones teach it to read closely:
+    "nearest", the wrong caption of the batch whose sentence is most like the right one, and "swapped", the right
+    caption with a word or two changed, where the data knows how.
     """
 
-    def __init__(self, sizes: Sizes, *, condition: Literal["text", "none", "both"] = "text", mismatched: bool = True):
+    def __init__(
+        self,
+        sizes: Sizes,
+        *,
+        condition: Literal["text", "none", "both"] = "text",
+        mismatched: bool | Literal["nearest", "swapped"] = True,
+    ):
         super().__init__(sizes)
         self.condition, self.mismatched = condition, mismatched
+        self.reads_distractors = mismatched == "swapped"
 
     @abstractmethod
     def discriminate(self, real: Scored, false: Scored) -> Float[Tensor, ""]:
@@ -36,13 +45,21 @@ class Adversarial(Loss):
         losses = []
         if self.condition in ("text", "both"):
             loss = self.discriminate(step.real.match, step.generated.match)
-            if self.mismatched and step.mismatched is not None:
-                real = step.real.match[step.batch.has_mismatch]
-                loss = (loss + self.discriminate(real, step.mismatched.match)) / 2
+            wrong, rows = self.mismatch(step)
+            if wrong is not None:
+                loss = (loss + self.discriminate(step.real.match[rows], wrong.match)) / 2
             losses.append(loss)
         if self.condition in ("none", "both"):
             losses.append(self.discriminate(realism(step.real), realism(step.generated)))
         return sum(losses[1:], losses[0])
+
+    def mismatch(self, step: Step) -> tuple[Judgement | None, Bool[Tensor, " B"] | slice]:
+        """Real images with wrong captions, of the kind that `mismatched` says; and which images these are."""
+        if self.mismatched == "swapped":
+            return step.swapped, slice(None)
+        if self.mismatched == "nearest":
+            return step.nearest_mismatched or (None, step.batch.has_mismatch)
+        return (step.mismatched if self.mismatched else None), step.batch.has_mismatch
 
     def generator(self, step: Step) -> Float[Tensor, ""]:
         losses = []

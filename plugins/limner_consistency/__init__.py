@@ -7,5 +7,11 @@ from limner.hooks import hookimpl
 def limner_losses():
     return {
         "sentence-contrast": "limner_consistency.contrast:SentenceContrast",
+        "word-contrast": "limner_consistency.word_contrast:WordContrast",
         "cycle": "limner_consistency.cycle:CycleConsistency",
     }
+
+
+@hookimpl
+def limner_metrics():
+    return {"retrieval": "limner_consistency.retrieval:Retrieval"}

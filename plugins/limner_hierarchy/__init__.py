@@ -2,6 +2,10 @@
 
 from limner.hooks import hookimpl
 
+from .growing import grow
+
+RECIPES = ("scenes-staged", "scenes-super-resolution", "scenes-128")
+
 
 @hookimpl
 def limner_generators():
@@ -29,21 +33,14 @@ def limner_losses():
 
 @hookimpl
 def limner_recipes():
-    return {name: f"limner_hierarchy:recipes/{name}.toml" for name in ("scenes-staged", "scenes-128")}
+    return {name: f"limner_hierarchy:recipes/{name}.toml" for name in RECIPES}
 
 
 @hookimpl
 def limner_training_started(run):
-    _grow(run)
+    grow(run)
 
 
 @hookimpl
 def limner_step_finished(run):
-    _grow(run)
-
-
-def _grow(run):
-    """A generator that grows is told how far the training has come, and so is its average."""
-    for generator in (run.networks.painting.generator, run.model.painting.generator):
-        if hasattr(generator, "grow_to"):
-            generator.grow_to(run.progress)
+    grow(run)

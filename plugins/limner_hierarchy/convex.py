@@ -1,36 +1,46 @@
 """Convex enlargement: an image at twice its size, sharpened by what a hidden map says."""
 
 import torch
-from einops import rearrange, reduce
+from einops import einsum, rearrange
 from jaxtyping import Float
 from torch import Tensor, nn
-from torch.nn.functional import pad, pixel_shuffle, unfold
+from torch.nn.functional import interpolate, pad
 
 
 class ConvexEnlargement(nn.Module):
     """Each new pixel is a mixture of the nine old ones around it (Teed and Deng 2020, RAFT, section 3.3).
 
-        m = softmax_9(PixelShuffle(Conv(h))),    x'_p = sum_{n=1}^{9} m_pn x_n
+        m = softmax_9(log b + Up(Conv(h))),    x'_p = sum_{n=1}^{9} m_pn x_n
 
     The masks m come from the hidden map h, nine for each new pixel; x_n are the old pixels around the one that it lies
     in. An edge can be put anywhere and made sharp, but no color comes in that is not near already: what the image says
-    in the large stays as it was. It begins as plain enlargement.
+    in the large stays as it was. b are the shares of bilinear enlargement, with which it begins; Up is bilinear too,
+    so that neighboring pixels have nearly the same shares and edges do not fray.
     """
 
-    def __init__(self, channels: int, map_size: int, size: int):
-        """`channels` and `map_size`: of the hidden map; `size`: of the new image, a multiple of the map's."""
+    bilinear: Float[Tensor, "9 4 1 1"]
+
+    def __init__(self, channels: int):
+        """`channels`: of the hidden map, which may be of any size that divides the new image's."""
         super().__init__()
-        self.shuffle = size // map_size
-        self.masks = nn.Conv2d(channels, 9 * self.shuffle**2, 3, padding=1)
+        self.masks = nn.Conv2d(channels, 9, 3, padding=1)
         with torch.no_grad():
-            self.masks.weight.mul_(0.5)
-            if self.masks.bias is not None:
-                rearrange(self.masks.bias.zero_(), "(n s) -> n s", n=9)[4] = 4.0  # the pixel's own place is the fifth
+            self.masks.weight.mul_(0.1)
+            self.masks.bias.zero_()  # pyright: ignore[reportOptionalMemberAccess]
+        along = torch.tensor(
+            [[0.25, 0.75, 0.01], [0.01, 0.75, 0.25]]
+        )  # of a new pixel: the old ones before, at, after it
+        shares = rearrange(einsum(along, along, "i y, j x -> y x i j"), "y x i j -> (y x) (i j) 1 1")
+        self.register_buffer("bilinear", shares.log(), persistent=False)
 
     def forward(self, hidden: Float[Tensor, "B C h w"], image: Float[Tensor, "B 3 H W"]) -> Float[Tensor, "B 3 H2 W2"]:
-        masks = pixel_shuffle(self.masks(hidden).float(), self.shuffle)  # [B, 9, H2, W2]
-        masks = rearrange(masks, "b n (h i) (w j) -> b 1 n (i j) h w", i=2, j=2).softmax(2)
-        around = unfold(pad(image.float(), (1, 1, 1, 1), mode="replicate"), 3)
-        around = rearrange(around, "b (c n) (h w) -> b c n 1 h w", n=9, h=image.shape[-1])
-        mixed = reduce(masks * around, "b c n s h w -> b c s h w", "sum")
-        return rearrange(mixed, "b c (i j) h w -> b c (h i) (w j)", i=2)
+        height, width = image.shape[2:]
+        masks = interpolate(self.masks(hidden), (2 * height, 2 * width), mode="bilinear")
+        masks = rearrange(masks, "b n (h i) (w j) -> b n (i j) h w", i=2, j=2)  # i, j: the new pixels of an old one
+        masks = (masks + self.bilinear).softmax(1).to(hidden.dtype)[:, None].unbind(2)  # nine of [B, 1, 4, H, W]
+        around = pad(image.to(hidden.dtype), (1, 1, 1, 1), mode="replicate")
+        places = [around[:, :, None, y : y + height, x : x + width] for y in range(3) for x in range(3)]
+        mixed = masks[0] * places[0]  # [B, 3, 4, H, W]
+        for mask, place in zip(masks[1:], places[1:]):
+            mixed = torch.addcmul(mixed, mask, place)
+        return rearrange(mixed, "b c (i j) h w -> b c (h i) (w j)", i=2).float()

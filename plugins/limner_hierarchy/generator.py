@@ -15,8 +15,11 @@ class StagedGenerator(Generator):
         (h_1, x_1) = Stage_1(z, c),    (h_i, x_i) = Stage_i(h_{i-1}, x_{i-1}, z, c)
 
     z is the noise, c the text (every stage reads both again), h_i the hidden map behind the image x_i. All images are
-    returned, x_n being the model's. A generator that grows (Karras et al. 2018) begins with one stage, and the others
-    join in the course of the training.
+    returned, x_n being the model's. There are three ways to train it, each a line in the recipe:
+
+        all stages at once (StackGAN++, AttnGAN)                            the default
+        growing: one at first, others join later (Karras et al. 2018)       grow = [0.5]
+        one after the other, those before frozen (StackGAN)                 grow = [0.5] and freeze = true
     """
 
     def __init__(
@@ -26,6 +29,7 @@ class StagedGenerator(Generator):
         stages: Slot[Stage],
         noise: Annotated[int, Field(ge=1)] = 32,
         grow: list[Annotated[float, Field(gt=0, lt=1)]] = [],  # noqa: B006
+        freeze: bool = False,
     ):
         """
         Args:
@@ -34,13 +38,14 @@ class StagedGenerator(Generator):
             noise: Z, the width of the noise.
             grow: when the second stage, the third, ... joins, as a part of the training's budget; empty for all
                 stages from the start.
+            freeze: whether the stages before, and the encoder, are frozen when another one joins.
 
         Raises:
-            LimnerError: where the stages do not end at the image size, or `grow` does not fit them.
+            LimnerError: where the stages do not end at the image size, or `grow` and `freeze` do not fit them.
         """
         super().__init__(sizes)
         self.stages = nn.ModuleList(stages.stack(sizes.knowing(noise=noise)))
-        self.noise_width, self.grow = noise, grow
+        self.noise_width, self.grow, self.freeze = noise, grow, freeze
         self.sizes_of_stages = tuple(stage.size for stage in self.children_in_order())
         if not self.sizes_of_stages or self.sizes_of_stages[-1] != sizes.image:
             reached = " -> ".join(map(str, self.sizes_of_stages)) or "nothing"
@@ -52,6 +57,10 @@ class StagedGenerator(Generator):
             raise LimnerError(
                 f"grow: expected {len(self.stages) - 1} rising parts of the budget, one for each stage after the "
                 f"first, got {grow}."
+            )
+        if freeze and not grow:
+            raise LimnerError(
+                "freeze: nothing would be frozen, for all stages join at once; say in grow when they join."
             )
         self.grown = len(self.stages)
 

@@ -53,7 +53,7 @@ class RefinementStage(Stage):
         self.attentions = attention.build(sizes, before.channels, before.map_size)
         self.up = UpLevel(mapping, before.channels, channels, False)
         self.modulate = Modulate(mapping, channels)
-        self.enlarge = ConvexEnlargement(channels, self.map_size, self.size)
+        self.enlarge = ConvexEnlargement(channels)
 
     def forward(self, canvas: Canvas | None, noise: Float[Tensor, "B Z"], text: TextFeatures) -> Canvas:
         assert canvas is not None  # there is a stage before

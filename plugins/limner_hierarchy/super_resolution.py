@@ -57,7 +57,7 @@ class SuperResolutionStage(Stage):
         self.join = nn.Conv2d(channels, channels, 3, padding=1)
         self.attentions = attention.build(sizes, channels, self.map_size)
         self.modulate = Modulate(mapping, channels)
-        self.enlarge = ConvexEnlargement(channels, self.map_size, self.size)
+        self.enlarge = ConvexEnlargement(channels)
 
     def forward(self, canvas: Canvas | None, noise: Float[Tensor, "B Z"], text: TextFeatures) -> Canvas:
         assert canvas is not None  # there is a stage before

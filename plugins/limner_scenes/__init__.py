@@ -20,6 +20,7 @@ def limner_metrics() -> Mapping[str, str]:
     """How well prompts are met, and how much images of one prompt vary."""
     return {
         "scene-judge": "limner_scenes.metrics:SceneJudge",
+        "scene-captions": "limner_scenes.metrics:SceneCaptions",
         "scene-diversity": "limner_scenes.metrics:SceneDiversity",
     }
 

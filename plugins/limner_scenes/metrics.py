@@ -3,16 +3,20 @@
 import torch
 from einops import rearrange
 from jaxtyping import Float
+from limner.batches import to_float
 from limner.errors import LimnerError
 from limner.interfaces import Dataset, Metric, Painter
+from limner.model import Model
 from limner.types import Scores
 from torch import Tensor
 
 from .dataset import Prompts, Scenes
+from .grammar import parse
 from .judge import read, score
-from .scenes import ANY
+from .scenes import ANY, COLUMNS
 
 IMAGES_PER_PASS = 100
+NOTHING = -2  # what a caption says that says nothing of a scene: equal to no fact
 
 
 class SceneJudge(Metric):
@@ -57,6 +61,73 @@ def shares(images: Float[Tensor, "N 3 H W"], prompts: Prompts) -> Scores:
     if mentioned.any():
         right["background"] = judged["background"][mentioned].float().mean().item()
     return {"exact": right.pop("exact"), **right}
+
+
+class SceneCaptions(Metric):
+    """The share of images that the model's captioner describes truly, attribute by attribute.
+
+    "read from real": 200 real renders (option `images`), one for each of fresh prompts of trained combinations, are
+    captioned, and the caption is held against the prompt. "read from painted": as many images that the model paints
+    for these prompts. A caption that is no sentence of the grammar is wrong in everything; an attribute that either of
+    the two does not name is not counted.
+    """
+
+    def __init__(self, dataset: Dataset, *, images: int = 200, seed: int = 0):
+        """
+        Args:
+            dataset: the captioned scenes on which the model was trained.
+            images: how many, real and painted each.
+            seed: of the prompts, the scenes and the noise.
+
+        Raises:
+            LimnerError: if the data set is another one, or `images` is not positive.
+        """
+        super().__init__(dataset)
+        self.scenes = _scenes(dataset)
+        self.images = _at_least(1, "images", images)
+        self.seed = seed
+
+    def measure(self, painter: Painter) -> Scores:
+        """
+        Raises:
+            LimnerError: if what paints is no model with a captioner.
+        """
+        if not isinstance(painter, Model):
+            raise LimnerError("scene-captions: only a trained model, at its full size, can caption images.")
+        prompts = self.scenes.prompts(self.images, self.seed)
+        real = [self.scenes.real_images(text, 1, self.seed + i) for i, text in enumerate(prompts.texts)]
+        images = {"real": to_float(torch.cat(real)), "painted": _paint(painter, prompts.texts, self.seed)}
+        scores: Scores = {}
+        for name, shown in images.items():
+            found = truths(painter.caption(shown), prompts.asked.tolist())
+            scores |= {f"read from {name}/{attribute}": value for attribute, value in found.items()}
+        return scores
+
+
+def truths(captions: list[str], facts: list[list[int]]) -> Scores:
+    """The share of captions that are true of rows of facts, for `exact` and each attribute that they name."""
+    names = {len(columns): ["relation" if name == "axis" else name for name in columns] for columns in COLUMNS.values()}
+    found: dict[str, list[bool]] = {"exact": []}
+    for text, row in zip(captions, facts):
+        said = parse(text)
+        said = [NOTHING] * len(row) if said is None or len(said) != len(row) else _in_order(said, row)
+        right = {}
+        for name, one, other in zip(names[len(row)], said, row):
+            if ANY not in (one, other):
+                right[name] = right.get(name, True) and one == other
+        for name, value in {**right, "exact": all(right.values())}.items():
+            found.setdefault(name, []).append(value)
+    return {name: sum(values) / len(values) for name, values in found.items()}
+
+
+def _in_order(said: list[int], row: list[int]) -> list[int]:
+    """What a caption says, its two objects exchanged where they then agree better: it is the relation that is wrong."""
+    if len(row) == len(COLUMNS[1]):
+        return said
+    _, *objects, background = said
+    exchanged = [*objects[2:], *objects[:2]]
+    agreeing = [sum(one == other for one, other in zip(order, row[1:-1])) for order in (objects, exchanged)]
+    return said if agreeing[0] >= agreeing[1] else [NOTHING, *exchanged, background]
 
 
 class SceneDiversity(Metric):

@@ -1,9 +1,12 @@
 """The adversarial losses against their formulas, written out by hand."""
 
+from dataclasses import replace
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 import torch
-from limner import Batch, Judgement, LimnerError, Tokens
+from limner import Batch, Judgement, LimnerError, TextFeatures, Tokens
 from limner_baseline.adversarial import Hinge, Minimax, NonSaturating, Relativistic
 
 
@@ -133,3 +136,60 @@ def test_a_score_that_the_discriminator_does_not_give_is_told(sizes, make_step, 
     silent = make_step(**vars(step) | {"real": judgement(MATCH["real"], None)})
     with pytest.raises(LimnerError, match=r"condition: .*realism = true"):
         Hinge(sizes, condition="both").discriminator(silent)
+
+
+# --- hard mismatches ------------------------------------------------------------------------------------------------
+
+
+class Reader:
+    """A discriminator whose score is the sentence's first number."""
+
+    def judge(self, features, text):
+        return Judgement(text.sentence[:, :1], None, features)
+
+
+@pytest.fixture
+def hard(make_step, step):
+    """Four images; sentences 0 and 1 are alike, so are 2 and 3, but caption 3 is true of image 2 as well."""
+    sentence = torch.tensor([[1.0, 0.0], [0.9, 0.1], [0.0, 1.0], [0.1, 0.9]])
+    confusable = torch.zeros(4, 4, dtype=torch.bool)
+    confusable[2, 3] = True
+    mask = torch.ones(4, 1, dtype=torch.bool)
+    wrong = torch.arange(8.0)[:, None].expand(8, 2)
+    return make_step(
+        **vars(step) | {"batch": replace(step.batch, confusable=confusable)},
+        text=TextFeatures(sentence[:, None], sentence, mask),
+        distractors=TextFeatures(wrong[:, None], wrong, torch.ones(8, 1, dtype=torch.bool)),
+        real_features=torch.zeros(4, 2, 1, 1),
+        judging=SimpleNamespace(discriminator=Reader()),
+    )
+
+
+def test_the_nearest_wrong_caption_is_the_one_most_alike_that_is_not_true(hard):
+    judged, rows = hard.nearest_mismatched
+    assert rows.all()
+    assert judged.match[:, 0].tolist() == pytest.approx([0.9, 1.0, 0.9, 0.0], abs=1e-6)
+
+
+def test_a_word_is_swapped_in_turn(hard):
+    assert hard.swapped.match[:, 0].tolist() == [
+        0.0,
+        3.0,
+        4.0,
+        7.0,
+    ]  # of two distractors each: first, second, first, ...
+
+
+@pytest.mark.parametrize("kind", ["nearest", "swapped"])
+def test_hard_mismatches_are_half_of_what_is_false(sizes, hard, kind):
+    wrong = [0.9, 1.0, 0.9, 0.0] if kind == "nearest" else [0.0, 3.0, 4.0, 7.0]
+    discriminate, _ = FORMULAS[Hinge]
+    expected = (discriminate(MATCH["real"], MATCH["generated"]) + discriminate(MATCH["real"], wrong)) / 2
+    loss = Hinge(sizes, mismatched=kind)
+    assert loss.reads_distractors == (kind == "swapped")
+    assert loss.discriminator(hard).item() == pytest.approx(expected, rel=1e-5)
+
+
+def test_data_without_attributes_has_no_word_to_swap(sizes, make_step, step):
+    with pytest.raises(LimnerError, match="no word can be swapped; use mismatched = true or"):
+        Hinge(sizes, mismatched="swapped").discriminator(make_step(**vars(step), distractors=None))

@@ -91,7 +91,7 @@ def test_padding_and_the_other_captions_have_no_influence(make_step, loss):
     logits = loss.captioner(judgement.features, tokens)
     longer = Tokens(pad(tokens.ids, (0, 3)), pad(tokens.mask, (0, 3)))
     torch.testing.assert_close(loss.captioner(judgement.features, longer)[:, : max(LENGTHS)], logits)
-    value, padded = (loss.cross_entropy(make_step(batch=batch(t)), judgement) for t in (tokens, longer))
+    value, padded = (loss.nats(make_step(batch=batch(t)), judgement.features) for t in (tokens, longer))
     torch.testing.assert_close(value, padded)
     torch.testing.assert_close(loss.captioner(judgement.features[1:2], tokens[1:2])[0], logits[1])
 
@@ -106,6 +106,24 @@ def test_a_word_depends_on_the_words_before_it_and_on_the_image_and_not_on_the_w
     torch.testing.assert_close(after[0, :3], logits[0, :3])
     assert (after[0, 3:] - logits[0, 3:]).abs().amax(1).min() > 1e-4
     assert (loss.captioner(judged(2).features, tokens) - logits).abs().amax(2).min() > 1e-4
+
+
+@torch.no_grad()
+def test_a_caption_is_read_word_by_word_the_likeliest_each_time(make_step, loss):
+    read = loss.read(make_step(real=judged(1)))
+    assert read.shape == (IMAGES, 12)
+    logits = loss.captioner(judged(1).features, Tokens(read, torch.ones_like(read, dtype=torch.bool)))
+    assert torch.equal(logits.argmax(2), read)
+
+
+@torch.no_grad()
+def test_the_score_is_the_mean_log_likelihood_of_a_token(make_step, loss):
+    tokens, real = captions(), judged(1)
+    scores = loss.score(make_step(batch=batch(tokens), real=real))
+    for i, length in enumerate(LENGTHS):
+        words = tokens.ids[i, :length].tolist()
+        expected = log_likelihood(loss.captioner, real.features[i].double().numpy(), words) / length
+        assert scores[i].item() == pytest.approx(expected, rel=1e-5)
 
 
 def test_gradients_reach_the_image_and_every_weight(make_step, loss):

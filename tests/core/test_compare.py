@@ -174,6 +174,20 @@ def test_all_variants_are_trained_on_one_budget_with_one_seed_and_then_with_the_
         assert (out / run["folder"] / "pictures" / "film.png").is_file()
 
 
+def test_whole_recipes_are_compared_and_a_changed_one_is_not_mixed_in(compare, out, tmp_path):
+    files = [tmp_path / f"{name}.toml" for name in ("narrow", "wide", "third")]
+    for file, width in zip(files, (8, 16, 24)):
+        file.write_text(tomli_w.dumps(RECIPE | {"encoder": {"name": "mlp", "width": width, "hidden": 8}}))
+    found = compare({"recipe": [str(file) for file in files[:2]]}, seeds=1, steps=3)
+    assert found["steps"].tolist() == [3, 3]
+    assert [len(found.attrs["recipes"]), found.attrs["missing"]] == [2, 0]
+    more = compare({"recipe": [str(files[2])]}, seeds=1, steps=3)
+    assert [len(more), len(more.attrs["recipes"])] == [3, 3]
+    files[0].write_text(files[0].read_text().replace("hidden = 8", "hidden = 9"))
+    with pytest.raises(LimnerError, match="hidden is 8 there and 9 here"):
+        compare({"recipe": [str(file) for file in files]}, seeds=2, steps=3)
+
+
 def test_a_budget_in_seconds_takes_that_long(compare):
     result = compare(seeds=1, seconds=0.2, out=None)
     assert all(0.2 <= seconds < 1 for seconds in result["seconds"])

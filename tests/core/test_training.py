@@ -158,6 +158,26 @@ def test_a_lazy_loss_is_asked_for_at_every_so_manyth_step_and_counts_that_many_t
     assert [losses["generator"] for losses in watcher.losses] == [0.5] * 5
 
 
+def test_a_loss_of_weight_zero_is_never_asked_for(recipe):
+    class Costly(Loss):
+        differentiates_images = True
+
+        def discriminator(self, step):
+            raise AssertionError("it was asked for")
+
+        generator = discriminator
+
+    class Plain(Loss):
+        def generator(self, step):
+            assert not step.real_images[0].requires_grad, "nobody who is asked needs this"
+            return step.generated.match.mean()
+
+    watcher = Watcher()
+    recipe["losses"] = {"costly": {"weight": 0}, "plain": {}}
+    limner.train(recipe, watchers=[watcher], plugins=brought(costly=Costly, plain=Plain))
+    assert set(watcher.losses[0]) == {"plain/generator", "generator", "discriminator"}
+
+
 def test_history_holds_means_over_ten_steps(recipe):
     watcher = Watcher()
     model = limner.train(recipe, overrides=["training.steps=25", "losses.r1=false"], watchers=[watcher])

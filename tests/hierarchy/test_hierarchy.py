@@ -1,5 +1,7 @@
 """Stages, the generator that stacks them, the discriminator of several scales, and the consistency between scales."""
 
+import json
+
 import limner
 import pytest
 import torch
@@ -67,6 +69,7 @@ def test_gradients_reach_every_parameter_of_every_stage():
 @pytest.mark.parametrize(
     ("stages", "image", "options", "message"),
     [
+        ([FIRST, REFINEMENT], 16, {"freeze": True}, "freeze: nothing would be frozen"),
         ([FIRST, REFINEMENT], 32, {}, "they paint 8 -> 16, and the recipe's image_size is 32"),
         ([], 32, {}, "they paint nothing"),
         ([REFINEMENT], 16, {}, "'refinement' .* cannot stand first"),
@@ -99,25 +102,29 @@ def test_a_generator_that_grows_begins_with_one_stage():
 # --- enlargement ----------------------------------------------------------------------------------------------------
 
 
-def test_convex_enlargement_equals_its_formula():
-    part = ConvexEnlargement(4, 3, 12).double()
-    hidden, image = torch.randn(2, 4, 3, 3).double(), torch.rand(2, 3, 6, 6).double()
-    masks = torch.nn.functional.pixel_shuffle(part.masks(hidden).float(), 4)  # [2, 9, 12, 12]
-    padded = torch.nn.functional.pad(image.float(), (1, 1, 1, 1), mode="replicate")
+@pytest.mark.parametrize("size", [3, 6, 12])
+def test_convex_enlargement_equals_its_formula(size):
+    part = ConvexEnlargement(4).double()
+    torch.nn.init.normal_(part.masks.weight, std=0.5)
+    hidden, image = torch.randn(2, 4, size, size).double(), torch.rand(2, 3, 6, 6).double()
+    masks = interpolate(part.masks(hidden), (12, 12), mode="bilinear")
+    padded = torch.nn.functional.pad(image, (1, 1, 1, 1), mode="replicate")
+    toward = [[0.25, 0.75, 0.01], [0.01, 0.75, 0.25]]  # the old pixel before, at and after an even or an odd new one
     for y, x in ((0, 0), (5, 8), (11, 3)):
         row, column = y // 2, x // 2
-        shares = masks[:, :, y, x].softmax(1)
+        bilinear = [toward[y % 2][one] * toward[x % 2][other] for one in range(3) for other in range(3)]
+        shares = (masks[:, :, y, x] + torch.tensor(bilinear).double().log()).softmax(1)
         around = padded[:, :, row : row + 3, column : column + 3].flatten(2)
-        expected = (shares[:, None] * around).sum(-1)
+        expected = (shares[:, None] * around).sum(-1).float()
         torch.testing.assert_close(part(hidden, image)[:, :, y, x], expected)
 
 
-def test_convex_enlargement_begins_as_enlargement_and_brings_in_no_color():
-    part = ConvexEnlargement(4, 4, 16)
+def test_convex_enlargement_begins_as_bilinear_and_brings_in_no_color():
+    part = ConvexEnlargement(4)
     image = torch.rand(2, 3, 8, 8)
     painted = part(torch.zeros(2, 4, 4, 4), image)
-    assert (painted - interpolate(image, scale_factor=2)).abs().mean() < 0.2 * image.std()
-    wild = part(100 * torch.randn(2, 4, 4, 4), image)
+    assert (painted - interpolate(image, scale_factor=2, mode="bilinear")).abs().max() < 0.05
+    wild = part(1000 * torch.randn(2, 4, 4, 4), image)
     assert wild.max() <= image.max() + 1e-5
     assert wild.min() >= image.min() - 1e-5
 
@@ -210,3 +217,51 @@ def test_a_training_that_grows_ends_with_every_stage(recipe, tmp_path):
     model = limner.train(recipe, tmp_path / "run", quiet=True, watchers=[Watch()])
     assert seen == [(8,), (8, 16), (8, 16), (8, 16)]
     assert model.paint_images(["a red circle above a blue square"]).shape[-1] == 16
+
+
+def test_one_after_the_other_what_came_before_is_frozen_at_its_average(recipe, tmp_path):
+    frozen = []
+
+    class Watch:
+        @limner.hookimpl(trylast=True)
+        def limner_step_finished(self, run):
+            painting, average = run.networks.painting, run.model.painting
+            halves = [(p.encoder.state_dict(), p.generator.stages[0].state_dict()) for p in (painting, average)]
+            frozen.append([{k: v.clone() for part in half for k, v in part.items()} for half in halves])
+
+    recipe = staged(recipe, grow=[0.5], freeze=True)
+    recipe["training"]["steps"] = 6
+    model = limner.train(recipe, tmp_path / "run", quiet=True, watchers=[Watch()])
+
+    def same(one, other):
+        return all(torch.equal(one[name], other[name]) for name in one)
+
+    assert not same(frozen[0][0], frozen[1][0])  # it learned while it was alone
+    assert not same(frozen[1][0], frozen[2][0])  # then it took the average
+    assert all(same(frozen[2][half], later[half]) for later in frozen[3:] for half in (0, 1))
+    assert same(frozen[2][0], frozen[2][1])
+    assert limner.load(tmp_path / "run").painting.generator.resolutions == (8, 16)
+    assert model.recipe.generator.options["freeze"] is True
+
+
+def test_every_stage_paints_and_is_judged_by_itself(recipe, tmp_path, command):
+    recipe = staged(recipe)
+    model = limner.train(recipe, tmp_path / "run", quiet=True)
+    prompt = "a red circle above a blue square"
+    small, large = (model.paint_images([prompt], seed=3, size=size) for size in (8, 16))
+    assert (small.shape[-1], large.shape[-1]) == (8, 16)
+    assert torch.equal(large, model.paint_images([prompt], seed=3))
+    pictures = model.paint_stages(prompt, seed=3)
+    assert [image.size for image in pictures.images] == [(16, 16)] * 2
+    assert pictures.labels[0] == f"8 px: {prompt}"
+    assert pictures[0].resize((8, 8), 0).tobytes() == model.paint(prompt, seed=3, size=8)[0].tobytes()
+    with pytest.raises(LimnerError, match="paints no images of 32 pixels; it paints 8, 16"):
+        model.evaluate(32)
+    status, out, _ = command("evaluate", tmp_path / "run", "--size", 16, "--json")
+    assert status == 0
+    assert (
+        json.loads(out)["trained/exact"]
+        == json.loads((tmp_path / "run" / "scores_16.json").read_text())["trained/exact"]
+    )
+    status, _, err = command("paint", tmp_path / "run", prompt, "--size", 9)
+    assert (status, "size: this model paints no images of 9 pixels" in err) == (1, True)

@@ -2,13 +2,16 @@
 
 from importlib import import_module
 
+import limner
 import limner_scenes
 import pytest
 import torch
 from limner.errors import LimnerError
 from limner.interfaces import Dataset, Metric
 from limner_scenes.dataset import Scenes
-from limner_scenes.metrics import SceneDiversity, SceneJudge
+from limner_scenes.grammar import parse
+from limner_scenes.metrics import SceneCaptions, SceneDiversity, SceneJudge, truths
+from limner_scenes.scenes import ANY
 
 
 class Perfect:
@@ -68,3 +71,35 @@ def test_the_plugin_names_what_it_offers():
             module, name = place.split(":")
             assert issubclass(getattr(import_module(module), name), kind)
     assert set(Scenes.metrics) <= set(limner_scenes.limner_metrics())
+
+
+def test_a_caption_counts_as_true_where_it_names_what_is_asked_whichever_object_comes_first():
+    asked = parse("a red circle above a blue square on a white background") or []
+    plain = [*asked[:-1], ANY]
+    right = ["a blue square below a red circle", "a red circle above a blue square on a white background"]
+    wrong = ["a red circle below a blue square", "a red circle above a green square", "a circle, I think"]
+    found = truths([*right, *wrong], [asked] * 5)
+    assert found == {"exact": 2 / 5, "relation": 3 / 5, "color": 3 / 5, "shape": 4 / 5, "background": 1 / 2}
+    assert truths(right, [plain, plain])["exact"] == 1
+
+
+def test_captions_of_real_scenes_are_held_against_their_prompts(monkeypatch):
+    scenes = Scenes(16)
+    prompts = scenes.prompts(6, 0)
+
+    class Reading(limner.Model):
+        def __init__(self):
+            pass
+
+        def paint_images(self, prompts, seed=0, size=None):
+            return torch.zeros(len(prompts), 3, 16, 16)
+
+        def caption(self, images):
+            assert isinstance(images, torch.Tensor)
+            return prompts.texts if images.std() > 0 else ["nothing"] * len(images)
+
+    scores = SceneCaptions(scenes, images=6).measure(Reading())
+    assert scores["read from real/exact"] == 1
+    assert scores["read from painted/exact"] == scores["read from painted/color"] == 0
+    with pytest.raises(LimnerError, match="only a trained model"):
+        SceneCaptions(scenes).measure(Perfect(scenes))

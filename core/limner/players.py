@@ -1,0 +1,74 @@
+"""The two players of the game: how each finds its gradients and moves, and how both work at the same time."""
+
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import TypeVar, cast
+
+import torch
+from accelerate import PartialState
+from accelerate.utils import reduce
+from torch import Tensor, nn
+
+FirstT = TypeVar("FirstT")
+SecondT = TypeVar("SecondT")
+
+
+class Player:
+    """One side of the game: its weights, their gradients, and Adam (Kingma and Ba 2015) to move them."""
+
+    def __init__(self, weights: list[nn.Parameter], betas: Sequence[float]):
+        self.weights = weights
+        self.optimizer = torch.optim.Adam(weights, betas=(betas[0], betas[1]), fused=True)
+
+    def gradients(self, loss: Tensor) -> None:
+        """Take the gradient of the player's loss by its own weights, and by nothing else; frozen ones get none."""
+        learning = [weight for weight in self.weights if weight.requires_grad]
+        for weight in self.weights:
+            weight.grad = None
+        if loss.requires_grad and learning:  # otherwise no loss of this player is due, or all of it is frozen
+            gradients = torch.autograd.grad(loss, learning, retain_graph=True, allow_unused=True)
+            for weight, gradient in zip(learning, gradients):
+                weight.grad = gradient
+
+    def move(self, rate: float) -> None:
+        """Go one step along the gradients, averaged over all processes."""
+        gradients = [weight.grad for weight in self.weights if weight.grad is not None]
+        if gradients and PartialState().num_processes > 1:
+            mean = cast(Tensor, reduce(torch.cat([gradient.flatten() for gradient in gradients]), "mean"))
+            for gradient, piece in zip(gradients, mean.split([gradient.numel() for gradient in gradients])):
+                gradient.copy_(piece.view_as(gradient))
+        for group in self.optimizer.param_groups:
+            group["lr"] = rate
+        self.optimizer.step()
+
+
+class Hands:
+    """Two threads for the two players: on a CPU they share the cores evenly and work side by side.
+
+    Small convolutions gain little from a second core each; two players at once gain much. The same seed gives the
+    same weights, bit for bit, on as many threads: autograd's order of addition depends on the thread of each part.
+    """
+
+    def __init__(self, device: torch.device):
+        self.threads = torch.get_num_threads()
+        self.second: ThreadPoolExecutor | None = None
+        if device.type == "cpu" and self.threads > 1:
+            half = self.threads // 2
+            self.second = ThreadPoolExecutor(1, "second-hand", torch.set_num_threads, (half,))
+
+    def __enter__(self) -> "Hands":
+        if self.second:
+            torch.set_num_threads(self.threads // 2)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self.second:
+            self.second.shutdown()
+            torch.set_num_threads(self.threads)
+
+    def together(self, first: Callable[[], FirstT], second: Callable[[], SecondT]) -> tuple[FirstT, SecondT]:
+        """Do both, at the same time where there are two hands; what each returns."""
+        if self.second is None:
+            return first(), second()
+        other = self.second.submit(second)
+        return first(), other.result()

@@ -1,0 +1,108 @@
+"""Models that read: captions of images and files, scores, eyes of their own, and retrieval."""
+
+from types import SimpleNamespace
+from typing import cast
+
+import limner
+import pytest
+import torch
+from limner import LimnerError, Model
+from limner.interfaces import Painter
+from limner_consistency.retrieval import Retrieval
+from limner_scenes.dataset import Scenes
+from PIL import Image
+
+PROMPTS = ["a red circle above a blue square", "a green square above a red circle"]
+
+
+@pytest.fixture
+def reader(recipe, tmp_path):
+    """The folder of a tiny run with every loss that reads."""
+    recipe["losses"] |= {"cycle": {"width": 8}, "word-contrast": {"width": 8}}
+    limner.train(recipe, tmp_path / "reader", quiet=True)
+    return tmp_path / "reader"
+
+
+def test_images_are_scored_by_each_loss_that_can(reader):
+    model = limner.load(reader)
+    images = model.paint_images(PROMPTS)
+    scores = {by: model.score(images, PROMPTS, by) for by in ("sentence-contrast", "cycle", "word-contrast")}
+    assert torch.equal(model.score(images, PROMPTS), scores["sentence-contrast"])
+    for by, both in scores.items():
+        assert both.shape == (2,)
+        assert not torch.allclose(both, model.score(images, PROMPTS[::-1], by)), "another caption, another score"
+        torch.testing.assert_close(both[:1], model.score(images[:1], PROMPTS[:1], by))  # whatever else is there
+    with pytest.raises(LimnerError, match="no loss 'cycles' that scores images, did you mean 'cycle'"):
+        model.score(images, PROMPTS, "cycles")
+
+
+def test_a_model_that_cannot_read_says_so(recipe):
+    recipe["losses"] = {"hinge": {}}
+    model = limner.train(recipe, quiet=True)
+    with pytest.raises(LimnerError, match="No loss of this model can score"):
+        model.score(torch.zeros(1, 3, 16, 16), PROMPTS[:1])
+    with pytest.raises(LimnerError, match="has no captioner; train one that has, with the loss 'cycle'"):
+        model.caption(torch.zeros(1, 3, 16, 16))
+
+
+def test_the_command_reads_files_of_any_size_and_mode(reader, tmp_path, command):
+    Image.new("RGB", (40, 24), "red").save(tmp_path / "red.png")
+    Image.new("LA", (9, 30)).save(tmp_path / "gray.png")
+    status, out, _ = command("caption", reader, tmp_path / "red.png")
+    assert status == 0
+    model = limner.load(reader)
+    assert out.strip() == model.caption(tmp_path / "red.png")[0]
+    assert "[" not in out
+    status, out, _ = command("caption", reader, tmp_path / "red.png", tmp_path / "gray.png")
+    assert [line.split(": ")[0].rsplit("/", 1)[-1] for line in out.splitlines()] == ["red.png", "gray.png"]
+    (tmp_path / "text.png").write_text("no image")
+    for file in ("text.png", "nowhere.png"):
+        status, _, err = command("caption", reader, tmp_path / file)
+        assert (status, f"{file} cannot be read as an image" in err) == (1, True)
+
+
+@pytest.mark.parametrize("name", ["cycle", "sentence-contrast", "word-contrast"])
+def test_an_eye_of_its_own_sees_for_itself_and_can_be_taken_and_frozen(recipe, tmp_path, name):
+    recipe["losses"] = {"hinge": {}, name: {"own_eye": True, "width": 8}}
+    first = limner.train(recipe, tmp_path / "first", quiet=True)
+    recipe["training"] |= {"start_from": str(tmp_path / "first"), "take": ["encoder", f"losses.{name}"]}
+    recipe["training"]["freeze"] = ["encoder", f"losses.{name}"]
+    with pytest.warns(UserWarning, match="Taken from .*: encoder, losses; new: generator, discriminator"):
+        second = limner.train(recipe, quiet=True)
+    before, after = first.losses.state_dict(), second.losses.state_dict()
+    assert any("eye" in key for key in before)
+    assert all(torch.equal(before[key], after[key]) for key in before)
+
+
+def test_an_eye_needs_a_size_that_it_can_divide(recipe):
+    recipe["losses"]["cycle"] = {"own_eye": True}
+    with pytest.raises(LimnerError, match=r"losses.cycle: own_eye: the image size should be a multiple of 16, not 24"):
+        limner.train(recipe, overrides=["image_size=24"], quiet=True)
+
+
+# --- retrieval ------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("matching", "won"), [("right", 1.0), ("wrong", 0.0), ("blind", 0.0)])
+def test_retrieval_is_won_where_the_own_caption_comes_first_alone(reader, monkeypatch, matching, won):
+    model, asked = limner.load(reader), []
+
+    def score(self, images, captions, by=None):
+        asked.append(captions)
+        own = {"right": 1.0, "wrong": -1.0, "blind": 0.0}[matching]
+        return torch.tensor([own, *[0.0] * (len(captions) - 1)])
+
+    monkeypatch.setattr(Model, "score", score)
+    metric = Retrieval(Scenes(16, count=80), trials=5, candidates=10)
+    assert metric.measure(model) == {"R-precision": won}
+    assert [len(captions) for captions in asked] == [10] * 5
+    assert all(len(set(captions)) == 10 for captions in asked)
+
+
+def test_retrieval_says_what_it_needs(reader):
+    model = limner.load(reader)
+    with pytest.raises(LimnerError, match=r"retrieval: the data has \d+ different captions, and 100 are needed"):
+        Retrieval(Scenes(16, count=20)).measure(model)
+    with pytest.raises(LimnerError, match="only a trained model"):
+        Retrieval(Scenes(16, count=20)).measure(cast(Painter, SimpleNamespace(paint_images=model.paint_images)))
+    assert 0 <= Retrieval(Scenes(16, count=40), trials=3, candidates=5, by="cycle").measure(model)["R-precision"] <= 1
