@@ -153,13 +153,16 @@ def evaluate(
 
 
 @app.command(
-    epilog="Example: `limner compare scenes-one --vary encoder.name=mlp,lstm --seeds 3 --seconds 60 "
-    "--out comparisons/encoders`"
+    epilog="Examples: `limner compare scenes-one --vary encoder.name=mlp,lstm --seeds 3 --seconds 60 "
+    "--out comparisons/encoders`, `limner compare scenes-64 --vary recipe=scenes-64,scenes-staged --out found`"
 )
 def compare(
     recipe: Annotated[str, typer.Argument(help="A recipe's name (see `limner recipes`) or a TOML file.")],
     vary: Annotated[
-        list[str], typer.Option(metavar="KEY=VALUE,VALUE,...", help="What differs; given often, every combination.")
+        list[str],
+        typer.Option(
+            metavar="KEY=VALUE,VALUE,...", help="What differs (recipe=A,B too); given often, every combination."
+        ),
     ],
     out: Annotated[Path, typer.Option(help="The folder to make, or to go on with.")],
     seeds: Annotated[int, typer.Option(min=1, help="How many times each variant is trained.")] = 3,

@@ -79,7 +79,11 @@ def _losses(model: "Model") -> dict[str, Loss]:
 
 def _steps(model: "Model", images: Float[Tensor, "N 3 H W"], captions: Sequence[str]) -> list[Step]:
     """Steps whose real images are these, with their captions, and nothing painted."""
-    device = next(model.parameters()).device
+    device, size = next(model.parameters()).device, model.recipe.image_size
+    if tuple(images.shape[2:]) != (size, size):
+        raise LimnerError(f"images: expected {size} x {size} pixels, got {images.shape[3]} x {images.shape[2]}.")
+    if len(images) != len(captions):
+        raise LimnerError(f"captions: expected one for each of {len(images)} images, got {len(captions)}.")
     steps = []
     for rows in torch.arange(len(images)).split(ROWS):
         none = torch.zeros(len(rows), len(rows), dtype=torch.bool, device=device)

@@ -67,10 +67,10 @@ def begin_with(earlier: Model, networks: Networks, folder: str, only: Sequence[s
     if not taken:
         raise LimnerError(f"training.start_from: {folder} has no part that this model has; nothing could be taken.")
     new, left = (summed_up(weights.keys() - set(taken), weights) for weights in (own, others))
-    told = [f"taken from {folder}: {', '.join(summed_up(set(taken), own))}"]
+    told = [f"Taken from {folder}: {', '.join(summed_up(set(taken), own))}"]
     told += [f"new: {', '.join(new)}"] if new else []
     told += [f"left there: {', '.join(left)}"] if left else []
-    return "; ".join(told).capitalize() + "."
+    return "; ".join(told) + "."
 
 
 def weights_of(parts: nn.Module) -> dict[str, Tensor]:

@@ -32,6 +32,10 @@ def test_images_are_scored_by_each_loss_that_can(reader):
         assert both.shape == (2,)
         assert not torch.allclose(both, model.score(images, PROMPTS[::-1], by)), "another caption, another score"
         torch.testing.assert_close(both[:1], model.score(images[:1], PROMPTS[:1], by))  # whatever else is there
+    with pytest.raises(LimnerError, match="expected 16 x 16 pixels, got 8 x 16"):
+        model.score(images[..., :8], PROMPTS)
+    with pytest.raises(LimnerError, match="expected one for each of 2 images, got 1"):
+        model.score(images, PROMPTS[:1])
     with pytest.raises(LimnerError, match="no loss 'cycles' that scores images, did you mean 'cycle'"):
         model.score(images, PROMPTS, "cycles")
 
