@@ -15,7 +15,7 @@ class ConvexEnlargement(nn.Module):
     The masks m come from the hidden map h, nine for each new pixel; x_n are the old pixels around the one that it lies
     in. An edge can be put anywhere and made sharp, but no color comes in that is not near already: what the image says
     in the large stays as it was. b are the shares of bilinear enlargement, with which it begins; Up is bilinear too,
-    so that neighboring pixels have nearly the same shares and edges do not fray.
+    so that neighboring pixels have nearly the same shares.
     """
 
     bilinear: Float[Tensor, "9 4 1 1"]
@@ -27,9 +27,8 @@ class ConvexEnlargement(nn.Module):
         with torch.no_grad():
             self.masks.weight.mul_(0.1)
             self.masks.bias.zero_()  # pyright: ignore[reportOptionalMemberAccess]
-        along = torch.tensor(
-            [[0.25, 0.75, 0.01], [0.01, 0.75, 0.25]]
-        )  # of a new pixel: the old ones before, at, after it
+        # of an even and of an odd new pixel: the shares of the old ones before, at and after it
+        along = torch.tensor([[0.25, 0.75, 0.01], [0.01, 0.75, 0.25]])
         shares = rearrange(einsum(along, along, "i y, j x -> y x i j"), "y x i j -> (y x) (i j) 1 1")
         self.register_buffer("bilinear", shares.log(), persistent=False)
 
