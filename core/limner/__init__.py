@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from limner.comparing import compare
     from limner.comparison import Comparison, load_comparison
+    from limner.ensemble import Ensemble
     from limner.errors import LimnerError
     from limner.explain import Explanation
     from limner.hooks import hookimpl
@@ -24,7 +25,6 @@ if TYPE_CHECKING:
         Generator,
         Loss,
         Metric,
-        Slot,
         Stage,
         TextEncoder,
     )
@@ -33,14 +33,17 @@ if TYPE_CHECKING:
     from limner.plugins import PluginHost, host
     from limner.recipe import Recipe
     from limner.report import Report
+    from limner.slots import Slot
     from limner.step import Step
     from limner.tokenizer import Tokenizer
+    from limner.tradeoffs import Tradeoff, load_tradeoff, tradeoff
     from limner.training import Run, train
     from limner.types import Batch, Canvas, CaptionedImages, Judgement, Scores, Sizes, TextFeatures, Tokens
 
 _HOMES = {
     "comparing": ["compare"],
     "comparison": ["Comparison", "load_comparison"],
+    "ensemble": ["Ensemble"],
     "errors": ["LimnerError"],
     "explain": ["Explanation"],
     "hooks": ["hookimpl"],
@@ -51,7 +54,6 @@ _HOMES = {
         "Generator",
         "Loss",
         "Metric",
-        "Slot",
         "Stage",
         "TextEncoder",
     ],
@@ -60,8 +62,10 @@ _HOMES = {
     "plugins": ["PluginHost", "host"],
     "recipe": ["Recipe"],
     "report": ["Report"],
+    "slots": ["Slot"],
     "step": ["Step"],
     "tokenizer": ["Tokenizer"],
+    "tradeoffs": ["Tradeoff", "load_tradeoff", "tradeoff"],
     "training": ["Run", "train"],
     "types": ["Batch", "Canvas", "CaptionedImages", "Judgement", "Scores", "Sizes", "TextFeatures", "Tokens"],
 }
@@ -75,6 +79,7 @@ __all__ = [
     "Comparison",
     "Dataset",
     "Discriminator",
+    "Ensemble",
     "Explanation",
     "Generator",
     "Judgement",
@@ -96,11 +101,14 @@ __all__ = [
     "TextFeatures",
     "Tokenizer",
     "Tokens",
+    "Tradeoff",
     "compare",
     "hookimpl",
     "host",
     "load",
     "load_comparison",
+    "load_tradeoff",
+    "tradeoff",
     "train",
 ]
 

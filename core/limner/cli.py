@@ -5,15 +5,20 @@ import sys
 import tomllib
 import warnings
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Column, Table
 
+from limner.cli_tradeoff import EXAMPLE, tradeoff
 from limner.errors import LimnerError
 from limner.plugins import COMPONENT_HOOKS, host
+
+if TYPE_CHECKING:
+    from limner.paints import Paints
+    from limner.report import Report
 
 app = typer.Typer(
     name="limner",
@@ -25,6 +30,14 @@ app = typer.Typer(
 )
 
 RunFolder = Annotated[Path, typer.Argument(metavar="RUN", help="The folder of a run that was trained.")]
+Truncation = Annotated[
+    float | None, typer.Option(help="Keep the noise within plus and minus this; the smaller, the more alike.")
+]
+BestOf = Annotated[int | None, typer.Option(min=1, max=1024, help="Paint so many of each prompt, and keep the best n.")]
+Others = Annotated[list[Path] | None, typer.Option("--with", metavar="RUN", help="Another run to paint with, as one.")]
+Weights = Annotated[
+    str | None, typer.Option(metavar="W,W,...", help="How often each run paints, in proportion; by default all alike.")
+]
 ImageSize = Annotated[int | None, typer.Option(help="Pixels of an earlier stage's images; by default the largest.")]
 
 
@@ -95,19 +108,29 @@ def train(
         _evaluate(model, folder, as_json=False)
 
 
-@app.command(epilog='Example: `limner paint runs/first "a red circle above a blue square" -n 8 --seed 3 --out red.png`')
+@app.command(
+    epilog='Examples: `limner paint runs/first "a red circle above a blue square" -n 8 --seed 3 --out red.png`, '
+    "`limner paint runs/first --best-of 32 --by caption 'a red circle above a blue square'`, "
+    "`limner paint runs/a --with runs/b --with runs/c 'a red circle above a blue square'`"
+)
 def paint(
     run: RunFolder,
     prompts: Annotated[list[str], typer.Argument(help="What to paint; several prompts give a row each.")],
     n: Annotated[int, typer.Option("-n", min=1, max=1024, help="Pictures of each prompt.")] = 4,
     seed: Annotated[int, typer.Option(min=0, help="The same seed gives the same pictures.")] = 0,
     size: ImageSize = None,
+    truncation: Truncation = None,
+    best_of: BestOf = None,
+    by: Annotated[
+        str, typer.Option(help="What the kept ones are best in: matching, caption, a loss's name, or diversity.")
+    ] = "matching",
+    others: Others = None,
+    weights: Weights = None,
     out: Annotated[Path, typer.Option(help="The picture to write (.png, .jpg, .webp).")] = Path("painted.png"),
 ) -> None:
-    """Paint what a prompt says with a trained model."""
-    from limner.model import load
-
-    pictures = load(run).paint(prompts, n=n, seed=seed, size=size)
+    """Paint what a prompt says with a trained model, or with several."""
+    painter = _painter(run, others, weights)
+    pictures = painter.paint(prompts, n=n, seed=seed, size=size, truncation=truncation, best_of=best_of, by=by)
     print(pictures.save(out))
 
 
@@ -140,16 +163,35 @@ def caption(
         print(f"{path}: {text}" if len(images) > 1 else text)
 
 
-@app.command(epilog="Example: `limner evaluate runs/first --json`")
+@app.command(
+    epilog="Examples: `limner evaluate runs/first --json`, `limner evaluate runs/a --with runs/b --truncation 1`"
+)
 def evaluate(
     run: RunFolder,
     size: ImageSize = None,
+    truncation: Truncation = None,
+    best_of: Annotated[int, typer.Option(min=1, max=1024, help="Each image measured is the best of so many.")] = 1,
+    by: Annotated[str, typer.Option(help="What it is best in: matching, caption, or a loss's name.")] = "matching",
+    metrics: Annotated[
+        list[str] | None, typer.Option("--metric", help="Only this one; may be given often. By default all that can.")
+    ] = None,
+    others: Others = None,
+    weights: Weights = None,
     as_json: Annotated[bool, typer.Option("--json", help="For machines.")] = False,
 ) -> None:
-    """Measure a trained model by the metrics of its data, and keep the scores in the run folder."""
-    from limner.model import load
+    """Measure a trained model by every metric that can, and keep the scores in the run folder.
 
-    _evaluate(load(run), run, as_json, size)
+    Scores of an ensemble, or of another way to sample than the recipe's, are shown and not kept.
+    """
+    from limner.recipe import Sampling
+
+    painter = _painter(run, others, weights)
+    if others or truncation is not None or best_of > 1:
+        usual = painter.recipe.sampling.model_dump()
+        asked = {"truncation": truncation or usual["truncation"], "candidates": best_of, "by": by}
+        _show(painter.evaluate(size, Sampling(**asked), metrics or ["all"]), as_json)
+    else:
+        _evaluate(painter, run, as_json, size, metrics or ["all"])
 
 
 @app.command(
@@ -194,6 +236,9 @@ def compare(
         sys.exit(130)  # as after any Ctrl-C
 
 
+app.command(epilog=EXAMPLE)(tradeoff)
+
+
 @app.command("export-data", epilog="Example: `limner export-data scenes-32 --out scenes`")
 def export_data(
     recipe: Annotated[str, typer.Argument(help="The recipe whose data to write.")],
@@ -209,9 +254,29 @@ def export_data(
     print(f"{count} images and their captions are in {out}.")
 
 
-def _evaluate(model, folder: Path, as_json: bool, size: int | None = None) -> None:
-    report = model.evaluate(size)
+def _painter(run: Path, others: list[Path] | None, weights: str | None) -> "Paints":
+    """The model of a run, or an ensemble of several."""
+    from limner.ensemble import Ensemble
+    from limner.model import load
+
+    if not others and weights is None:
+        return load(run)
+    try:
+        given = [float(weight) for weight in weights.split(",")] if weights is not None else None
+    except ValueError:
+        raise LimnerError(f"--weights {weights}: expected numbers between commas, such as 2,1,1.") from None
+    return Ensemble([run, *(others or [])], given)
+
+
+def _evaluate(
+    model: "Paints", folder: Path, as_json: bool, size: int | None = None, metrics: list[str] | None = None
+) -> None:
+    report = model.evaluate(size, metrics=metrics)
     (folder / ("scores.json" if size is None else f"scores_{size}.json")).write_text(report.to_json())
+    _show(report, as_json)
+
+
+def _show(report: "Report", as_json: bool) -> None:
     print(report.to_json()) if as_json else Console().print(report.table())
 
 

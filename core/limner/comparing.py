@@ -18,6 +18,7 @@ from limner.comparison import RESULTS_FILE, Comparison, read_results
 from limner.errors import DivergedError, LimnerError
 from limner.folders import free_folder, replace_file
 from limner.machine import machine, versions
+from limner.model import Model
 from limner.plugins import PluginHost, host
 from limner.recipe import Recipe, merge, resolve
 from limner.training import precision_of, train
@@ -38,6 +39,8 @@ def compare(
     plugins: PluginHost | None = None,
 ) -> Comparison:
     """Train every variant of a recipe on one equal budget, with several seeds, and measure each by its data's metrics.
+
+    Variants that differ only in how images are sampled (`sampling.truncation`, ...) are trained once and measured each.
 
     All variants are checked before anything is trained. Then each is trained with the seed 0, then each with 1, and so
     on. Called again with the same `out`, it keeps what is finished and goes on with the rest; more seeds or
@@ -162,12 +165,21 @@ def _train_missing(
         return
     results["command"] = _command(results, folder)
     bar = WholeBar(len(asked) - len(missing), len(asked), quiet)
+    models: dict[str, Model] = {}
     try:
         for variant, seed in missing:
             _keep(results, folder)
             bar.begin(f"{variant.label}, seed {seed}")
-            place = _place(variant.label, seed, results["runs"])
-            results["runs"].append(_train(plugins, variant, seed, place, folder, bar))
+            weights = _weights(variant.settings, seed)
+            twins = [run for run in results["runs"] if _weights(run["settings"], run["seed"]) == weights]
+            if twins:
+                run = _sample(plugins, variant, twins[0], models.get(weights), folder)
+            else:
+                place = _place(variant.label, seed, results["runs"])
+                run = _train(plugins, variant, seed, place, folder, bar)
+                if any(map(_samples, variant.settings)):
+                    models[weights] = bar.run.model
+            results["runs"].append(run)
             results["missing"] -= 1
             bar.end()
     except KeyboardInterrupt:
@@ -213,6 +225,28 @@ def _train(
         "folder": None if out is None else place,
         **problem,
     }
+
+
+def _samples(key: str) -> bool:
+    """Whether a key of a recipe says how images are sampled, so that no training depends on it."""
+    return key.split(".")[0] == "sampling"
+
+
+def _weights(settings: Mapping[str, Any], seed: int) -> str:
+    """What a run's weights depend on: its settings but those of sampling, and its seed."""
+    return json.dumps([{key: value for key, value in settings.items() if not _samples(key)}, seed])
+
+
+def _sample(
+    plugins: PluginHost, variant: Variant, twin: Mapping[str, Any], model: Model | None, out: Path | None
+) -> dict[str, Any]:
+    """A run with the weights of its twin, from which it differs in how images are sampled; measured by itself."""
+    scores = {}
+    if twin["scores"]:  # otherwise it diverged
+        model = model or Model.load(cast(Path, out) / twin["folder"], plugins)
+        model.recipe = model.recipe.model_copy(update={"sampling": variant.recipe.sampling})
+        scores = model.evaluate().scores
+    return {**twin, "variant": variant.label, "settings": variant.settings, "scores": scores}
 
 
 def _keep(results: dict[str, Any], folder: Path | None) -> None:

@@ -11,9 +11,9 @@ the constructor, with types and defaults: exactly these can be set in a recipe. 
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar, runtime_checkable
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
-from jaxtyping import Float, Int
+from jaxtyping import Float, Int, UInt8
 from torch import Tensor, nn
 
 from limner.errors import LimnerError
@@ -218,50 +218,6 @@ class Stage(nn.Module, ABC):
         """What this stage makes of the canvas; the first stage gets None and begins from noise and text."""
 
 
-PartT = TypeVar("PartT", Attention, Stage)
-
-
-class Slot(Generic[PartT]):
-    """Components that a recipe puts into a slot of a generator: which, where, and with which options.
-
-    In a recipe: `attention = "multi-head"`, `attention = {name = "multi-head", at = [8, 16], heads = 4}`, or a list
-    of such; `"none"` leaves the slot empty. A generator asks for attention with `slot.build` at each of its
-    resolutions, and for its stages with `slot.stack`.
-    """
-
-    def __init__(self, entries: Sequence[tuple[type[PartT], Sequence[int] | None, dict[str, Any]]] = ()):
-        """`entries`: component class, resolutions (None: every one), options."""
-        self.entries = tuple(entries)
-
-    def __bool__(self) -> bool:
-        return bool(self.entries)
-
-    def build(self: "Slot[Attention]", sizes: Sizes, channels: int, size: int) -> "nn.ModuleList":
-        """The attention that stands at resolution `size`, where the feature map has `channels` channels."""
-        return nn.ModuleList(
-            part(sizes, channels, **options) for part, at, options in self.entries if at is None or size in at
-        )
-
-    def stack(self: "Slot[Stage]", sizes: Sizes) -> "list[Stage]":
-        """The stages, one upon the other."""
-        stages: list[Stage] = []
-        for part, at, options in self.entries:
-            if at is not None:
-                raise LimnerError(f"at: stages stand one upon the other, so say no resolution; got {list(at)}.")
-            stages.append(part(sizes, stages[-1] if stages else None, **options))
-        return stages
-
-    def require(self, resolutions: Sequence[int]) -> None:
-        """Refuse a resolution that the generator does not have."""
-        for part, at, _ in self.entries:
-            for size in at or ():
-                if size not in resolutions:
-                    raise LimnerError(
-                        f"{part.__name__} is asked for at resolution {size}, which this generator does not have; "
-                        f"it has {', '.join(map(str, resolutions))}."
-                    )
-
-
 @runtime_checkable
 class Painter(Protocol):
     """Whatever paints: a trained model, an ensemble, a model in the middle of its training."""
@@ -284,6 +240,14 @@ class Dataset(ABC):
     def load(self) -> CaptionedImages:
         """All images, decoded, with their captions. Bad files raise a `LimnerError` that names them."""
 
+    def real_images(self, prompt: str, count: int, seed: int) -> UInt8[Tensor, "{count} 3 H W"]:
+        """Real images that a prompt is true of, as many as asked for, where the data can show them.
+
+        Raises:
+            LimnerError: where it cannot, as with photographs, of which each caption has but one.
+        """
+        raise LimnerError(f"{type(self).__name__} has no way to show several images of one prompt.")
+
     def preview_prompts(self) -> list[str]:
         """Eight prompts that are painted again and again during training; by default the first captions."""
         captions = [a["caption"] for annotations in self.load().annotations for a in annotations[:1]]
@@ -292,6 +256,9 @@ class Dataset(ABC):
 
 class Metric(ABC):
     """A measurement of a trained model on a data set."""
+
+    about: str = ""
+    """What its numbers stand on, in a few words for people: how many samples, which seed."""
 
     def __init__(self, dataset: Dataset):
         self.dataset = dataset

@@ -26,6 +26,31 @@ class Mapping(nn.Module):
         return self.layers(torch.cat([noise, sentence], 1))
 
 
+class ConditioningAugmentation(nn.Module):
+    """Not one sentence vector but a neighbourhood of it (Zhang et al. 2017, StackGAN, section 3.2).
+
+        s' = mu(s) + sigma(s) eps,  eps ~ N(0, I),
+        KL(N(mu, sigma^2) || N(0, I)) = 1/2 sum(mu^2 + sigma^2 - 1 - log sigma^2)
+
+    One caption then stands for many conditions near each other, which fills the gaps between the captions and makes
+    images of one prompt differ. The divergence keeps the neighbourhoods from shrinking to points.
+    """
+
+    def __init__(self, text: int, width: int):
+        """`text`: D, of the sentence; `width`: W, of the augmented one."""
+        super().__init__()
+        self.mean, self.log_variance = nn.Linear(text, width), nn.Linear(text, width)
+
+    def forward(self, sentence: Float[Tensor, "B D"], epsilon: Float[Tensor, "B W"]) -> Float[Tensor, "B W"]:
+        """s', at the point of its neighbourhood that epsilon names."""
+        return self.mean(sentence) + (self.log_variance(sentence) / 2).exp() * epsilon
+
+    def divergence(self, sentence: Float[Tensor, "B D"]) -> Float[Tensor, " B"]:
+        """How far each neighbourhood is from N(0, I), in nats."""
+        mean, log_variance = self.mean(sentence), self.log_variance(sentence)
+        return (mean.square() + log_variance.exp() - 1 - log_variance).sum(1) / 2
+
+
 class UpLevel(nn.Module):
     """Twice the resolution: modulate by noise and sentence, then a transposed convolution.
 

@@ -1,13 +1,9 @@
 """A trained model: it paints what a prompt says, and lives in a run folder."""
 
 import json
-import warnings
 from collections.abc import Sequence
 from copy import deepcopy
-from functools import partial
 from pathlib import Path
-from types import SimpleNamespace
-from typing import cast
 
 import tomli_w
 import torch
@@ -17,16 +13,16 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
-from limner.build import build_dataset, build_metrics, build_networks
+from limner.build import build_networks
 from limner.errors import LimnerError
 from limner.explain import Explanation, watching
 from limner.folders import replace_file
-from limner.interfaces import Painter
+from limner.paints import Paints
 from limner.pictures import Pictures, film_strip
 from limner.plugins import PluginHost, host
 from limner.reading import describe, open_images, score
 from limner.recipe import Recipe
-from limner.report import Report
+from limner.sampling import truncate
 from limner.step import Judging, Painting
 from limner.tokenizer import WORDS_FILE, Tokenizer
 
@@ -38,7 +34,7 @@ RECIPE_FILE, WEIGHTS_FILE, HISTORY_FILE, TOKENIZER_FOLDER = (
 )
 
 
-class Model(nn.Module):
+class Model(Paints, nn.Module):
     """A text-to-image model with everything that it needs to paint, to judge, and to be measured.
 
     `limner.train` makes one and `limner.load` reads one back from its folder.
@@ -61,44 +57,29 @@ class Model(nn.Module):
 
     # --- painting --------------------------------------------------------------------------------------------------
 
-    def paint(self, prompt: str | Sequence[str], n: int = 1, seed: int = 0, size: int | None = None) -> Pictures:
-        """Paint a prompt, or several, `n` pictures of each; they show themselves in a notebook.
+    @property
+    def sizes(self) -> tuple[int, ...]:
+        return tuple(self.painting.generator.resolutions)
 
-        The same seed gives the same pictures. A word that training never showed is warned of. `size` asks for the
-        images of an earlier stage, where the generator paints several; by default they are the largest.
-
-        Raises:
-            LimnerError: for an empty or too long prompt, one without a known word, or a size that is not painted.
-        """
-        prompts = [prompt] if isinstance(prompt, str) else list(prompt)
-        if not prompts:
-            raise LimnerError("There is no prompt; say what to paint.")
-        if n < 1:
-            raise LimnerError(f"n: expected how many pictures to paint, at least 1, got {n}.")
-        if not 0 <= seed < 2**63:
-            raise LimnerError(f"seed: expected a number from 0 to 2^63 - 1, got {seed}.")
-        for text in prompts:
-            if unknown := self.tokenizer.check(text):
-                words = ", ".join(f"'{word}'" for word in unknown)
-                warnings.warn(f"Training never showed the model: {words}. The rest it knows.", stacklevel=2)
-        repeated = [text for text in prompts for _ in range(n)]
-        images = self.paint_images(repeated, seed, size)
-        return Pictures.of(images, repeated, columns=n if len(prompts) > 1 else None)
+    def unknown_words(self, prompt: str) -> list[str]:
+        return self.tokenizer.check(prompt)
 
     def paint_stages(self, prompt: str, seed: int = 0) -> Pictures:
         """The image of every stage of the generator for one prompt, lowest resolution first, side by side."""
-        stages = [self.paint(prompt, seed=seed, size=size)[0] for size in self.painting.generator.resolutions]
+        stages = [self.paint(prompt, seed=seed, size=size)[0] for size in self.sizes]
         shown = [image.resize(stages[-1].size, Image.Resampling.NEAREST) for image in stages]
         return Pictures(shown, [f"{image.width} px: {prompt}" for image in stages], columns=len(stages))
 
     @torch.no_grad()
-    def paint_images(self, prompts: Sequence[str], seed: int = 0, size: int | None = None) -> Float[Tensor, "N 3 H W"]:
-        """An image in [-1, 1] per prompt, the largest or that of a size: by the prompt, its place, and the seed."""
-        stage = self._stage_of(size)
+    def sample(
+        self, prompts: Sequence[str], seed: int, size: int | None = None, truncation: float | None = None
+    ) -> Float[Tensor, "N 3 H W"]:
+        stage = -1 if size is None else self.sizes.index(self.checked_size(size))
         device = next(self.painting.parameters()).device
         source = torch.Generator().manual_seed(seed)
         width = self.painting.generator.noise_width
-        noise = torch.stack([torch.randn(width, generator=source) for _ in prompts]).to(device)
+        noise = torch.stack([torch.randn(width, generator=source) for _ in prompts])
+        noise = (noise if truncation is None else truncate(noise, truncation)).to(device)
         training = self.painting.training
         self.painting.eval()
         painted = []
@@ -107,15 +88,6 @@ class Model(nn.Module):
             painted.append(self.painting.generator(noise[rows], self.painting.encoder(tokens))[stage])
         self.painting.train(training)
         return torch.cat(painted).float().clamp(-1, 1).cpu()
-
-    def _stage_of(self, size: int | None) -> int:
-        """Which of the generator's images has a size."""
-        sizes = tuple(self.painting.generator.resolutions)
-        if size is not None and size not in sizes:
-            raise LimnerError(
-                f"size: this model paints no images of {size} pixels; it paints {', '.join(map(str, sizes))}."
-            )
-        return -1 if size is None else sizes.index(size)
 
     def explain(self, prompt: str, seed: int = 0) -> Explanation:
         """Paint a prompt and show, for each of its words, where every attention module of the generator looked.
@@ -143,13 +115,6 @@ class Model(nn.Module):
     def score(
         self, images: Float[Tensor, "N 3 H W"], captions: Sequence[str], by: str | None = None
     ) -> Float[Tensor, " N"]:
-        """How well image i, in [-1, 1], fits caption i: the higher, the better.
-
-        `by` names the loss whose modules tell, such as "sentence-contrast" or "cycle"; by default the first that can.
-
-        Raises:
-            LimnerError: where there is no such loss.
-        """
         return score(self, images, captions, by)
 
     def caption(self, images: Float[Tensor, "N 3 H W"] | str | Path | Sequence[str | Path]) -> list[str]:
@@ -162,24 +127,6 @@ class Model(nn.Module):
             paths = [images] if isinstance(images, str | Path) else images
             images = open_images(paths, self.recipe.image_size)
         return describe(self, images)
-
-    # --- measuring -------------------------------------------------------------------------------------------------
-
-    def evaluate(self, size: int | None = None) -> Report:
-        """What the data's metrics, or those that the recipe names, say of the model's images, the largest or of a size.
-
-        Raises:
-            LimnerError: where there is no metric, or the generator paints no images of that size.
-        """
-        painter, recipe = (self, self.recipe) if size is None else self._painting_at(size)
-        metrics = build_metrics(self.plugins, recipe, build_dataset(self.plugins, recipe))
-        return Report.collect({name: metric.measure(painter) for name, metric in metrics.items()})
-
-    def _painting_at(self, size: int) -> tuple[Painter, Recipe]:
-        """A painter of the images of an earlier stage, and the recipe with data of that size."""
-        self._stage_of(size)
-        painter = SimpleNamespace(paint_images=partial(self.paint_images, size=size))
-        return cast(Painter, painter), self.recipe.model_copy(update={"image_size": size})
 
     # --- living in a folder ----------------------------------------------------------------------------------------
 

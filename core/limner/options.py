@@ -8,9 +8,10 @@ from typing import Any, get_args, get_origin, get_type_hints
 from pydantic import BaseModel, ConfigDict, ValidationError, create_model
 
 from limner.errors import LimnerError
-from limner.interfaces import Slot, kind_of
+from limner.interfaces import kind_of
 from limner.names import nearest
 from limner.plugins import PluginHost
+from limner.slots import Slot
 
 
 @cache

@@ -21,17 +21,25 @@ if TYPE_CHECKING:
     from limner.model import Model
 
 ROWS = 128  # images that are looked at at a time
+SORTS = {"matching": False, "caption": True}  # sorts of losses that score images: whether they read them into words
 
 
 @torch.no_grad()
 def score(
     model: "Model", images: Float[Tensor, "N 3 H W"], captions: Sequence[str], by: str | None
 ) -> Float[Tensor, " N"]:
-    """How well image i fits caption i, by the loss of that name; by default the first that can tell."""
+    """How well image i fits caption i, by the loss of that name or of that sort; by default the first that can tell."""
     able = [name for name, loss in _losses(model).items() if type(loss).score is not Loss.score]
+    if by in SORTS and by not in able:
+        reads = SORTS[by]
+        sort = [name for name in able if (type(_losses(model)[name]).read is not Loss.read) == reads]
+        if not sort:
+            needed = "a captioner, the loss 'cycle'" if reads else "a contrast, such as the loss 'sentence-contrast'"
+            raise LimnerError(f"by: this model cannot score images by '{by}'; train one with {needed}.")
+        by = sort[0]
     if by is not None and by not in able:
-        there = f"there is {', '.join(able)}" if able else "none of its losses can"
-        raise LimnerError(f"by: this model has no loss '{by}' that scores images{nearest(by, able)}; {there}.")
+        there = f"there is {', '.join([*SORTS, *able])}" if able else "none of its losses can"
+        raise LimnerError(f"by: this model has no '{by}' that scores images{nearest(by, able)}; {there}.")
     if not able:
         raise LimnerError("No loss of this model can score images; train one with sentence-contrast or cycle.")
     loss = _losses(model)[by or able[0]]

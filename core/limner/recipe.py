@@ -62,12 +62,22 @@ class Training(BaseModel):
     take: list[str] = []  # from it, such as ["encoder", "generator"]; empty: all that is alike
     freeze: list[str] = []  # parts that do not learn, such as ["encoder", "generator.stages.0"]
     preview_every: Annotated[float, Field(gt=0)] = 0.05  # of the budget: pictures, and weights saved
+    snapshots: list[Annotated[float, Field(gt=0, lt=1)]] = []  # parts of the budget after which the model is kept
 
     @model_validator(mode="after")
     def _one_budget(self) -> "Training":
         if (self.steps is None) == (self.seconds is None):
             raise ValueError("give the budget either in steps or in seconds")
         return self
+
+
+class Sampling(BaseModel):
+    """How a trained model's images are sampled, where nothing else is asked for; metrics measure these."""
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+    truncation: Annotated[float, Field(gt=0)] | None = None  # the noise stays within ± this number
+    candidates: Annotated[int, Field(ge=1, le=1024)] = 1  # each image is the best of so many,
+    by: str = "matching"  # by the model's "matching", by its captioner ("caption"), or by the loss of this name
 
 
 class Recipe(BaseModel):
@@ -85,6 +95,7 @@ class Recipe(BaseModel):
     metrics: dict[str, Part] | None = None
     prompts: list[str] | None = None
     training: Training
+    sampling: Sampling = Sampling()
 
     @classmethod
     def read(cls, host: PluginHost, source: str | Path | Mapping[str, Any], overrides: Sequence[str] = ()) -> "Recipe":
@@ -249,6 +260,6 @@ def setting(key: str, value: Any) -> dict[str, Any]:
 def _known_keys(error: ValidationError) -> list[str]:
     """The keys that a recipe has where the first error stands."""
     location = error.errors()[0]["loc"]
-    tables = {"text": Text, "training": Training}
+    tables = {"text": Text, "training": Training, "sampling": Sampling}
     table = tables.get(str(location[0]), Recipe) if len(location) > 1 else Recipe
     return list(table.model_fields)

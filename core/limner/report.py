@@ -15,20 +15,22 @@ from limner.types import Scores
 class Report:
     """Scores by name. A name "column/row" stands in a table of several columns, a plain one by itself.
 
-    `spread` is how far each score goes up and down from run to run, where that is known.
+    `spread` is how far each score goes up and down from run to run, where that is known; `notes` are lines beneath
+    the table on what the scores stand on.
     """
 
     scores: Scores
     spread: Scores = field(default_factory=dict)
+    notes: Sequence[str] = ()
 
     @classmethod
-    def collect(cls, found: Mapping[str, Scores]) -> "Report":
+    def collect(cls, found: Mapping[str, Scores], notes: Sequence[str] = ()) -> "Report":
         """The scores of several metrics in one report; a name that two of them use gets the metric's name before it."""
         scores: Scores = {}
         for metric, its_scores in found.items():
             for name, value in its_scores.items():
                 scores[f"{metric} {name}" if name in scores else name] = value
-        return cls(scores)
+        return cls(scores, notes=tuple(notes))
 
     def __getitem__(self, name: str) -> float:
         return self.scores[name]
@@ -59,7 +61,7 @@ class Report:
     def table(self) -> Table:
         """The report as a table of rich."""
         header, rows = self._cells()
-        table = Table(*map(escape, header))
+        table = Table(*map(escape, header), caption=escape("\n".join(self.notes)) or None, caption_justify="left")
         for column in table.columns[1:]:
             column.justify = "right"
         for row in rows:
@@ -80,7 +82,8 @@ class Report:
         header, rows = self._cells()
         head = "".join(f"<th>{cell}</th>" for cell in header)
         body = "".join("<tr>" + "".join(f"<td>{cell}</td>" for cell in row) + "</tr>" for row in rows)
-        return f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
+        notes = "".join(f"<br>{note}" for note in self.notes)
+        return f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>" + notes.replace("<br>", "", 1)
 
 
 def markdown_table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:

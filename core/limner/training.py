@@ -47,6 +47,7 @@ class Run:
     seconds: float = 0.0  # since the first step began
     images: int = 0  # real images seen, by all processes together
     interrupted: bool = False
+    snapshots: list[Path | None] = field(default_factory=list)  # the folders of those that are kept so far
     good: dict[str, Tensor] = field(default_factory=dict)  # the last weights known to be finite
 
     @property
@@ -166,6 +167,7 @@ def play(plugins: PluginHost, run: Run) -> None:
                     break
                 if run.progress >= previewed + settings.preview_every:
                     previewed = draw_samples(plugins, run)
+                keep_snapshots(run)
         except KeyboardInterrupt:
             run.interrupted = True
     draw_samples(plugins, run)
@@ -226,6 +228,17 @@ def draw_samples(plugins: PluginHost, run: Run) -> float:
             run.model.save(run.folder)
             plugins.call("limner_checkpoint_saved", run=run, folder=run.folder)
     return run.progress
+
+
+def keep_snapshots(run: Run) -> None:
+    """Keep the model as it is now, a run folder of its own within the run's, at the parts of the budget asked for."""
+    kept = len(run.snapshots)
+    due = [part for part in sorted(set(run.recipe.training.snapshots))[kept:] if part <= run.progress]
+    for part in due:
+        folder = run.folder / "snapshots" / f"{part:g}" if run.folder else None
+        run.snapshots.append(folder)
+        if folder and PartialState().is_main_process:
+            run.model.save(folder)
 
 
 def stop_unless_finite(run: Run, losses: Mapping[str, float]) -> None:

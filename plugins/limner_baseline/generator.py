@@ -1,13 +1,13 @@
 """The convolutional generator: from noise and a sentence, doubling the resolution level by level."""
 
 from itertools import pairwise
-from typing import Annotated
+from typing import Annotated, Literal
 
 import torch
 from einops import rearrange
 from jaxtyping import Float
 from limner import Attention, Generator, LimnerError, Sizes, Slot, TextFeatures
-from limner.layers import Mapping, Modulate, PalettePixels, PlainPixels, UpLevel
+from limner.layers import ConditioningAugmentation, Mapping, Modulate, PalettePixels, PlainPixels, UpLevel
 from pydantic import Field
 from torch import Tensor, nn
 from torch.nn.functional import leaky_relu
@@ -19,6 +19,9 @@ class ConvolutionalGenerator(Generator):
     """A dense layer makes a 4 x 4 map; each level doubles it; the last one folds channels into pixels.
 
         w = MLP([k z; s]),  h_0 = W w + p,  h_{i+1} = Up_i(h_i; w),  image = Pixels(leaky(Modulate(h_n; w)), w)
+
+    With `noise_at = "input"` the levels and the pixels are told the sentence alone, w' = MLP([0; s]); with
+    `augmentation`, s is drawn from the sentence's neighbourhood, by numbers that are a part of the noise.
 
     z is the noise, scaled by k (`noise_scale`) so that it weighs against the sentence s; p is a learned map of places.
     The MLP is a mapping network. Pixels are mixed from a palette, or are a plain convolution (`limner.layers`).
@@ -35,6 +38,8 @@ class ConvolutionalGenerator(Generator):
         residual: bool = False,
         mapping: Annotated[int, Field(ge=1)] = 256,
         palette: Annotated[int, Field(ge=0)] = 0,
+        noise_at: Literal["input", "every level"] = "every level",
+        augmentation: Annotated[int, Field(ge=0)] = 0,
     ):
         """
         Args:
@@ -46,9 +51,13 @@ class ConvolutionalGenerator(Generator):
             residual: whether each level adds a shortcut around its convolution.
             mapping: width of the mapping network's two layers.
             palette: how many colors the pixels are mixed from; 0 for pixels that are a plain convolution.
+            noise_at: where the noise enters: at the first map only, or at every level.
+            augmentation: width of the sentence's conditioning augmentation; 0 for the sentence as it is. To be used
+                with the loss "conditioning-divergence".
         """
         super().__init__(sizes)
-        self.noise_width, self.noise_scale, self.resolutions = noise, noise_scale, (sizes.image,)
+        self.noise_width, self.noise_scale, self.resolutions = noise + augmentation, noise_scale, (sizes.image,)
+        self.parts_of_noise, self.noise_at_input = (noise, augmentation), noise_at == "input"
         resolutions = [4 * 2**level for level in range(len(channels))]
         shuffle = sizes.image // resolutions[-1]
         if shuffle * resolutions[-1] != sizes.image or shuffle < 1:
@@ -57,7 +66,8 @@ class ConvolutionalGenerator(Generator):
                 f"{sizes.image} is no multiple; use fewer levels or another image size."
             )
         attention.require(resolutions)
-        self.mapping = Mapping(noise, sizes.text, mapping)
+        self.augment = ConditioningAugmentation(sizes.text, augmentation) if augmentation else None
+        self.mapping = Mapping(noise, augmentation or sizes.text, mapping)
         self.dense = nn.Linear(mapping, channels[0] * 16)
         self.places = nn.Parameter(torch.randn(channels[0], 4, 4) / 2)
         self.attentions = nn.ModuleList(attention.build(sizes, c, size) for c, size in zip(channels, resolutions))
@@ -68,8 +78,12 @@ class ConvolutionalGenerator(Generator):
         )
 
     def forward(self, noise: Float[Tensor, "B Z"], text: TextFeatures) -> list[Float[Tensor, "B 3 _ _"]]:
-        condition = self.mapping(self.noise_scale * noise, text.sentence)
+        noise, epsilon = noise.split(self.parts_of_noise, dim=1)
+        sentence = text.sentence if self.augment is None else self.augment(text.sentence, epsilon)
+        condition = self.mapping(self.noise_scale * noise, sentence)
         hidden = rearrange(self.dense(condition), "b (c h w) -> b c h w", h=4, w=4) + self.places  # [B, C, 4, 4]
+        if self.noise_at_input:
+            condition = self.mapping(torch.zeros_like(noise), sentence)
         for level, attentions in zip([*self.levels, None], self.attentions):
             for attend in attentions.children():
                 hidden = attend(hidden, text)

@@ -37,6 +37,7 @@ class Retrieval(Metric):
         """
         super().__init__(dataset)
         self.trials, self.candidates, self.by, self.seed = trials, candidates, by, seed
+        self.about = f"{trials} trials, {candidates} candidates, by {by or 'the model itself'}, seed {seed}"
 
     def measure(self, painter: Painter) -> Scores:
         """

@@ -1,8 +1,20 @@
-"""What makes the images of one prompt differ."""
+"""What makes the images of one prompt differ, and how much they do."""
 
 from limner.hooks import hookimpl
 
 
 @hookimpl
 def limner_losses():
-    return {"noise-reading": "limner_diversity.noise_reading:NoiseReading"}
+    return {
+        "noise-reading": "limner_diversity.noise_reading:NoiseReading",
+        "mode-seeking": "limner_diversity.mode_seeking:ModeSeeking",
+        "conditioning-divergence": "limner_diversity.conditioning:ConditioningDivergence",
+    }
+
+
+@hookimpl
+def limner_metrics():
+    return {
+        "prompt-diversity": "limner_diversity.prompt_diversity:PromptDiversity",
+        "distribution": "limner_diversity.distribution:Distribution",
+    }

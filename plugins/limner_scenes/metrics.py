@@ -43,6 +43,7 @@ class SceneJudge(Metric):
         self.scenes = _scenes(dataset)
         self.prompts = _at_least(1, "prompts", prompts)
         self.seed = seed
+        self.about = f"{prompts} prompts of trained pairs and {prompts} of held-out ones, seed {seed}"
 
     def measure(self, painter: Painter) -> Scores:
         scores: Scores = {}
@@ -86,6 +87,7 @@ class SceneCaptions(Metric):
         self.scenes = _scenes(dataset)
         self.images = _at_least(1, "images", images)
         self.seed = seed
+        self.about = f"{images} images, real and painted each, seed {seed}"
 
     def measure(self, painter: Painter) -> Scores:
         """
@@ -155,6 +157,7 @@ class SceneDiversity(Metric):
         self.prompts = _at_least(1, "prompts", prompts)
         self.images = _at_least(2, "images", images)
         self.seed = seed
+        self.about = f"{prompts} prompts, {images} images each, seed {seed}"
 
     def measure(self, painter: Painter) -> Scores:
         prompts = self.scenes.prompts(self.prompts, self.seed).texts

@@ -91,7 +91,7 @@ def test_captions_of_real_scenes_are_held_against_their_prompts(monkeypatch):
         def __init__(self):
             pass
 
-        def paint_images(self, prompts, seed=0, size=None):
+        def paint_images(self, prompts, seed=0, size=None, sampling=None):
             return torch.zeros(len(prompts), 3, 16, 16)
 
         def caption(self, images):
