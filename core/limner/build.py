@@ -11,6 +11,7 @@ from limner.interfaces import Dataset, Discriminator, Generator, Loss, Metric, T
 from limner.names import nearest
 from limner.options import check_options
 from limner.plugins import PluginHost
+from limner.reading import scorer
 from limner.recipe import Part, Recipe
 from limner.step import Judging, Painting
 from limner.types import Sizes
@@ -116,6 +117,8 @@ def rehearse(host: PluginHost, recipe: Recipe) -> None:
         networks = build_networks(host, recipe, recipe.text.vocabulary)
         parts_named(networks, recipe.training.freeze, "training.freeze")
         parts_named(networks, recipe.training.take, "training.take")
+    if recipe.sampling.candidates > 1:
+        scorer(networks.named_losses(), recipe.sampling.by, "sampling.by")
     if all(type(loss).generator is Loss.generator for loss in networks.named_losses().values()):
         raise LimnerError(
             "losses: none of them says what the generator should want; add one that does, such as 'hinge'."

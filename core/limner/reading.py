@@ -1,6 +1,6 @@
 """What a trained model says of images: how well they fit a caption, and which caption it would give them."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
@@ -29,22 +29,36 @@ def score(
     model: "Model", images: Float[Tensor, "N 3 H W"], captions: Sequence[str], by: str | None
 ) -> Float[Tensor, " N"]:
     """How well image i fits caption i, by the loss of that name or of that sort; by default the first that can tell."""
-    able = [name for name, loss in _losses(model).items() if type(loss).score is not Loss.score]
-    if by in SORTS and by not in able:
-        reads = SORTS[by]
-        sort = [name for name in able if (type(_losses(model)[name]).read is not Loss.read) == reads]
-        if not sort:
-            needed = "a captioner, the loss 'cycle'" if reads else "a contrast, such as the loss 'sentence-contrast'"
-            raise LimnerError(f"by: this model cannot score images by '{by}'; train one with {needed}.")
-        by = sort[0]
-    if by is not None and by not in able:
-        there = f"there is {', '.join([*SORTS, *able])}" if able else "none of its losses can"
-        raise LimnerError(f"by: this model has no '{by}' that scores images{nearest(by, able)}; {there}.")
-    if not able:
-        raise LimnerError("No loss of this model can score images; train one with sentence-contrast or cycle.")
-    loss = _losses(model)[by or able[0]]
+    loss = scorer(_losses(model), by)
     steps = _steps(model, images, captions)
     return torch.cat([cast(Tensor, loss.score(step)).float().cpu() for step in steps])
+
+
+def scorer(losses: Mapping[str, Loss], by: str | None, place: str = "by") -> Loss:
+    """The loss that scores images: of that name, of that sort, or the first that can.
+
+    Raises:
+        LimnerError: where there is none; `place` is where it was asked for.
+    """
+    able = {name: loss for name, loss in losses.items() if type(loss).score is not Loss.score}
+    if not able:
+        raise LimnerError(
+            f"{place}: no loss of this model can score images; train one with sentence-contrast or cycle."
+        )
+    if by in SORTS and by not in able:
+        sort = [loss for loss in able.values() if (type(loss).read is not Loss.read) == SORTS[by]]
+        if not sort:
+            needed = (
+                "a captioner, the loss 'cycle'" if SORTS[by] else "a contrast, such as the loss 'sentence-contrast'"
+            )
+            raise LimnerError(f"{place}: this model cannot score images by '{by}'; train one with {needed}.")
+        return sort[0]
+    if by is not None and by not in able:
+        there = ", ".join([*SORTS, *able])
+        raise LimnerError(
+            f"{place}: this model has no '{by}' that scores images{nearest(by, [*SORTS, *able])}; there is {there}."
+        )
+    return able[by or next(iter(able))]
 
 
 @torch.no_grad()

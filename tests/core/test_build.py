@@ -9,7 +9,11 @@ BUNDLED = PluginHost()
 TOKENS = Tokens(torch.tensor([[2, 9, 8, 7, 3], [2, 5, 6, 3, 0]]), torch.tensor([[True] * 5, [True] * 4 + [False]]))
 
 STAGES = "generator.stages=[{name='initial', size=8, channels=[8, 8]}, {name='refinement', channels=8}]"
-NEEDED = {"staged": [STAGES], "scale-consistency": ["generator.name=staged", STAGES]}  # to be of any use
+NEEDED = {  # to be of any use
+    "staged": [STAGES],
+    "scale-consistency": ["generator.name=staged", STAGES],
+    "conditioning-divergence": ["generator.augmentation=4", "losses.non-saturating={}"],
+}
 
 VARIATIONS = {
     **{f"encoder {name}": [f"encoder={{name='{name}', width=16}}"] for name in BUNDLED.components("encoder")},
@@ -20,6 +24,8 @@ VARIATIONS = {
     **{f"discriminator {name}": [f"discriminator.name={name}"] for name in BUNDLED.components("discriminator")},
     **{f"attention {name}": [f"generator.attention={name}"] for name in BUNDLED.components("attention")},
     "residual generator": ["generator.residual=true"],
+    "conditioning augmentation": ["generator.augmentation=4"],
+    "noise at the input": ["generator.noise_at=input"],
     "realism": ["discriminator.realism=true", "losses.non-saturating.condition=both"],
 }
 

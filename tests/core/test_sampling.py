@@ -107,6 +107,15 @@ def test_what_cannot_be_sampled_is_told(model, options, message):
         model.paint(PROMPT, **options)
 
 
+def test_a_recipe_that_cannot_choose_is_refused_before_any_work(recipe):
+    recipe["sampling"] = {"candidates": 4, "by": "caption"}
+    with pytest.raises(LimnerError, match=r"sampling\.by: this model cannot score images by 'caption'"):
+        limner.train(recipe, quiet=True)
+    recipe["losses"] = {"hinge": {}}
+    with pytest.raises(LimnerError, match=r"sampling\.by: no loss of this model can score images"):
+        limner.train(recipe, quiet=True)
+
+
 # --- ensembles and snapshots ------------------------------------------------------------------------------------------
 
 
