@@ -1,5 +1,6 @@
 """The picture of a trade-off: a point for each variant, the frontier, and the real data."""
 
+from textwrap import fill
 from typing import TYPE_CHECKING
 
 from limner.chart import BAR, DOT, Chart
@@ -38,7 +39,8 @@ def draw(tradeoff: "Tradeoff") -> Chart:
     panel.set_ylim(bottom=0)
     panel.margins(x=0.12, y=0.12)
     budget = " ".join(f"{amount:.10g} {unit}" for unit, amount in about["budget"].items())
-    panel.set_title(f"{', '.join(about['vary'])}: {about['seeds']} seeds, {budget} each", fontsize=9)
+    seeds = f"{about['seeds']} seed{'s' if about['seeds'] > 1 else ''}"
+    panel.set_title(fill(f"{', '.join(about['vary'])}: {seeds}, {budget} each", 80), fontsize=9)
     panel.legend(fontsize=8, frameon=False, loc="best")
     panel.grid(color="#dddddd", linewidth=0.6)
     panel.set_axisbelow(True)
