@@ -151,7 +151,7 @@ Code(inspect.getsource(truncate), language="python")
 folder = Path(tempfile.mkdtemp()) / "tradeoff"
 live = limner.tradeoff(
     "scenes-one",
-    {"losses.noise-reading.weight": [0, 1], "sampling.truncation": [0.5, 1.0, 4.0]},
+    {"losses.noise-reading.weight": [0, 1], "sampling.truncation": [4.0, 1.0, 0.5]},
     seeds=1,
     seconds=50,
     out=folder,
@@ -198,7 +198,7 @@ kept.table()
 # Here is the model with noise reading, eight pictures each way.
 
 # %%
-model = limner.load(folder / "runs" / "1-0.5-0")
+model = limner.load(folder / "runs" / "1-4.0-0")
 plain = model.paint(prompt, n=8, seed=2)
 plain
 
@@ -250,7 +250,7 @@ Code(inspect.getsource(Ensemble.sample), language="python")
 # The cheapest ensemble costs no training at all: **snapshots** of one run (`training.snapshots`). Each is a run folder of its own.
 
 # %%
-snapshots = sorted((folder / "runs" / "1-0.5-0" / "snapshots").iterdir())
+snapshots = sorted((folder / "runs" / "1-4.0-0" / "snapshots").iterdir())
 members = [model, *(limner.load(snapshot) for snapshot in snapshots)]
 ensemble = limner.Ensemble(members)
 ensemble.paint(prompt, n=8, seed=2)
