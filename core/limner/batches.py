@@ -17,7 +17,8 @@ class Batches:
     """An endless stream of `Batch`es from captioned images that lie in memory.
 
     Every caption is tokenized once, beforehand. An epoch goes through the images in a new order and takes one
-    of each image's captions at random. With several processes each gets its own rows of the same global batch.
+    of each image's captions at random; where that caption is as true of the image's mirror image, every other time the
+    mirror image is shown. With several processes each gets its own rows of the same global batch.
     """
 
     def __init__(
@@ -40,6 +41,7 @@ class Batches:
         self.first_caption = torch.tensor([0, *(len(group) for group in annotations)]).cumsum(0)
         self.tokens, self.distractors = _tokenize(flat, tokenizer)
         self.facts, self.asked = _meanings(data, captioned, annotations)
+        self.mirrors = torch.tensor([bool(a.get("mirrors")) for a in flat])
         full = self.tokens.mask.all(1).tolist() if self.tokens.ids.shape[1] == tokenizer.length else []
         self.truncated = sum(tokenizer.count(a["caption"]) > tokenizer.length for a, f in zip(flat, full) if f)
         self.device = device or torch.device("cpu")
@@ -55,12 +57,22 @@ class Batches:
             chance = torch.rand(images, generator=self.random)
             first, last = self.first_caption[:-1], self.first_caption[1:]
             caption = first + (chance * (last - first)).long()  # one caption per image, anew in each epoch
+            mirrored = self._mirrored(caption)
             for start in range(0, images - self.batch_size + 1, self.batch_size):
                 rows = order[start : start + self.batch_size][self.rank :: self.processes]
-                yield self.batch(rows, caption[rows])
+                yield self.batch(rows, caption[rows], mirrored[rows])
 
-    def batch(self, images: Int[Tensor, " B"], captions: Int[Tensor, " B"]) -> Batch:
-        """The batch of these images (rows of the captioned ones) with these captions (rows of all captions)."""
+    def _mirrored(self, captions: Int[Tensor, " N"]) -> Bool[Tensor, " N"]:
+        """Which images are shown in a mirror in this epoch, each with this caption."""
+        may = self.mirrors[captions]
+        return may & (torch.rand(len(may), generator=self.random) < 0.5) if self.mirrors.any() else may
+
+    def batch(self, images: Int[Tensor, " B"], captions: Int[Tensor, " B"], mirrored: Bool[Tensor, " B"]) -> Batch:
+        """The batch of these images (rows of the captioned ones), some in a mirror, with these captions (rows of all
+        captions).
+        """
+        pixels = self.pixels[self.image_rows[images]]
+        pixels[mirrored] = pixels[mirrored].flip(3)
         tokens = _trim(self.tokens[captions])
         same_text = (self.tokens.ids[captions][:, None] == self.tokens.ids[captions][None]).all(-1)
         confusable = true_of(self.asked[captions], self.facts[images]) | same_text
@@ -72,7 +84,7 @@ class Batches:
             unique, rows = self.distractors
             distractors = _trim(unique[rearrange(rows[captions], "b k -> (b k)")]).to(self.device)
         return Batch(
-            images=to_float(self.pixels[self.image_rows[images]].to(self.device)),
+            images=to_float(pixels.to(self.device)),
             tokens=tokens.to(self.device),
             mismatched=mismatched.to(self.device),
             has_mismatch=has_mismatch.to(self.device),

@@ -102,7 +102,8 @@ def build_metrics(host: PluginHost, recipe: Recipe, dataset: Dataset) -> dict[st
     parts = recipe.metrics if recipe.metrics is not None else {name: Part(name=name) for name in dataset.metrics}
     if not parts:
         raise LimnerError(
-            f"The data set '{recipe.data.name}' has no metric of its own; name one in [metrics] of the recipe."
+            f"The data set '{recipe.data.name}' has no metric of its own, for nobody knows for certain what its images "
+            f"show; name one in [metrics] of the recipe, there is {', '.join(host.components('metric'))}."
         )
     metrics = {}
     for name, part in parts.items():

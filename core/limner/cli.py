@@ -13,6 +13,7 @@ from rich.markup import escape
 from rich.table import Column, Table
 
 from limner.cli_tradeoff import EXAMPLE, tradeoff
+from limner.commands import DataCommands
 from limner.errors import LimnerError
 from limner.plugins import COMPONENT_HOOKS, host
 
@@ -27,6 +28,15 @@ app = typer.Typer(
     add_completion=False,
     rich_markup_mode="markdown",
     pretty_exceptions_enable=False,
+)
+
+app.add_typer(
+    typer.Typer(
+        cls=DataCommands,
+        help="Check and fetch data, by commands that plugins bring.",
+        epilog="Example: `limner data coco`",
+    ),
+    name="data",
 )
 
 RunFolder = Annotated[Path, typer.Argument(metavar="RUN", help="The folder of a run that was trained.")]

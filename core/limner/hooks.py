@@ -77,6 +77,14 @@ def limner_recipes() -> Mapping[str, str]:  # pyright: ignore[reportReturnType]
 
 
 @hookspec
+def limner_data_commands() -> Mapping[str, str]:  # pyright: ignore[reportReturnType]
+    """Commands that look after data, given as `limner data NAME`: by name, import strings of a `typer.Typer` each.
+
+    The module is imported when the command is asked for, or `limner data --help`; nothing heavy stands at its top.
+    """
+
+
+@hookspec
 def limner_training_started(run: "Run") -> None:
     """Training is about to make its first step; everything is built."""
 

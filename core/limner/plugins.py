@@ -28,6 +28,7 @@ COMPONENT_HOOKS = {
     "dataset": "limner_datasets",
     "metric": "limner_metrics",
     "recipe": "limner_recipes",
+    "data command": "limner_data_commands",
 }
 """The kind of component that each hook hands over."""
 
@@ -194,22 +195,26 @@ class PluginHost:
         from limner.interfaces import KINDS
 
         component = self.find(kind, name, place)
-        value = component.value
-        if isinstance(value, str):
-            module, _, attribute = value.partition(":")
-            try:
-                value = getattr(import_module(module), attribute)
-            except (Exception, SystemExit) as error:
-                raise LimnerError(
-                    f"The {kind} '{name}' of {component.plugin} could not be imported "
-                    f"from '{component.value}': {_cause(error)}."
-                ) from error
+        value = self.bring(component)
         if not (isinstance(value, type) and issubclass(value, KINDS[kind])):
             raise LimnerError(
                 f"The {kind} '{name}' of {component.plugin} must be a subclass of "
                 f"limner.{KINDS[kind].__name__}, not {value!r}."
             )
         return value
+
+    def bring(self, component: Component) -> Any:
+        """What a component is, imported now if its plugin gave an import string."""
+        if not isinstance(component.value, str):
+            return component.value
+        module, _, attribute = component.value.partition(":")
+        try:
+            return getattr(import_module(module), attribute)
+        except (Exception, SystemExit) as error:
+            raise LimnerError(
+                f"The {component.kind} '{component.name}' of {component.plugin} could not be imported "
+                f"from '{component.value}': {_cause(error)}."
+            ) from error
 
     def recipe_path(self, name: str) -> Path:
         """The file of a recipe that a plugin brought."""

@@ -99,10 +99,11 @@ class Judgement:
 class CaptionedImages:
     """Images with captions, in the MS-COCO captions layout.
 
-    `pixels[i]` is the image of `coco.imgs[image_ids[i]]`, already at the model's size. Two keys beyond COCO's own
-    are used where a data set knows what its images show: an image's `facts` (a list of ints) and a caption's `asked`
-    (of equal length, -1 where the caption does not say). A caption's `distractors` are wrong captions that look
-    much like it.
+    `pixels[i]` is the image of `coco.imgs[image_ids[i]]`, already at the model's size; they may lie in a file that is
+    mapped into memory. Two keys beyond COCO's own are used where a data set knows what its images show: an image's
+    `facts` (a list of ints) and a caption's `asked` (of equal length, -1 where the caption does not say). A caption's
+    `distractors` are wrong captions that look much like it, and its `mirrors` is True where it is as true of the
+    mirror image: then training shows that one every other time.
     """
 
     pixels: UInt8[Tensor, "N 3 H W"]

@@ -1,30 +1,35 @@
-"""A folder of images with captions, read through pycocotools; every image is decoded once."""
+"""Captioned images from a folder; every image is decoded once, ever."""
 
+import hashlib
 import json
+import re
 import warnings
-from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, cast
 
-import numpy as np
-import torch
-from einops import rearrange
 from limner import CaptionedImages, Dataset, LimnerError
 from limner.captions import coco_index
-from PIL import Image, ImageOps
+from pycocotools.coco import COCO
 from pydantic import Field
-from tqdm import tqdm
 
-BOMBS = (Image.DecompressionBombError, Image.DecompressionBombWarning)  # images too large to be meant well
+from .finding import find
+from .layouts import Listing, read_listing, some
+from .store import PixelStore, store_folder
+
+SIDES = re.compile(r"\b(left|right|(counter|anti)?-?clockwise)", re.IGNORECASE)
+"""What a caption says that is not true of a mirror image."""
+
+Wanted = dict[str, str | int | float | bool]
 
 
-class CocoFolder(Dataset):
-    """Images and captions of a folder, either its own (`captions.json` beside `images/`) or laid out as MS-COCO is.
+class CaptionedFolder(Dataset):
+    """Images and captions of a folder: MS-COCO's, or one's own as JSON, CSV, JSON Lines, or with texts beside images.
 
-    MS-COCO's own layout is `annotations/captions_train2017.json` beside `train2017/`; `split` says which. Images of
-    any size, mode and shape become RGB squares: turned upright, the middle cut out, shrunk with a Lanczos filter,
-    transparency put on white.
+    `layouts.read_listing` says which layouts are known. Images of any size, mode and shape become RGB squares: turned
+    upright, the middle cut out, shrunk with a Lanczos filter, transparency put on white. The squares are kept in a file
+    (`store`), which is mapped into memory: the first time takes a while and shows a bar, may be stopped at any moment
+    and goes on where it was; after that no image is decoded again unless it changed.
 
     Broken or missing images are named in a warning and left out, up to the share `bad_images` of all.
     """
@@ -35,13 +40,36 @@ class CocoFolder(Dataset):
         *,
         root: str,
         split: str = "train2017",
+        captions: str | None = None,
+        images: str | None = None,
+        mirror: bool = False,
+        images_with: Wanted = {},  # noqa: B006
+        captions_with: Wanted = {},  # noqa: B006
         bad_images: Annotated[float, Field(ge=0, le=1)] = 0.01,
         limit: Annotated[int, Field(ge=1)] | None = None,
+        cache: str | None = None,
     ):
-        """`limit`: take only the first so many images."""
+        """
+        Args:
+            image_size: width and height of the squares, in pixels.
+            root: the folder.
+            split: which part of a folder in MS-COCO's own layout.
+            captions: the file of captions within the root, where it is not to be guessed.
+            images: the folder of images within the root, likewise.
+            mirror: whether training shows every other image in a mirror. Never with a caption that says left or right
+                (or clockwise), in English; leave it off for other languages, and where writing is to be read.
+            images_with: take only images that have these keys or columns, such as {split = "dev"}.
+            captions_with: take only captions that have these, such as {kind = "unicode_name"}.
+            bad_images: the share of images that may be missing or broken.
+            limit: take only the first so many images.
+            cache: the folder for the prepared squares; by default `.limner` within the root, or, where that cannot be
+                written to, `.cache/limner` in the user's own folder.
+        """
         super().__init__(image_size)
         self.root, self.split = Path(root).expanduser(), split
-        self.bad_images, self.limit = bad_images, limit
+        self.captions, self.images, self.mirror = captions, images, mirror
+        self.images_with, self.captions_with = images_with, captions_with
+        self.bad_images, self.limit, self.cache = bad_images, limit, cache
         self._loaded: CaptionedImages | None = None
 
     def load(self) -> CaptionedImages:
@@ -50,90 +78,69 @@ class CocoFolder(Dataset):
         return self._loaded
 
     def _read(self) -> CaptionedImages:
-        captions, folder = self._layout()
-        coco = coco_index(read_json(captions), str(captions))
-        numbers = [number for number in coco.getImgIds() if coco.imgToAnns.get(number)][: self.limit]
-        if not numbers:
-            raise LimnerError(f"{captions} holds no captioned image.")
-        files = [folder / coco.imgs[number]["file_name"] for number in numbers]
-        pixels, broken = decode_all(files, self.image_size)
+        listing = read_listing(self.root, self.split, self.captions, self.images)
+        coco = coco_index(listing.table, str(listing.source))
+        notes = [*listing.notes]
+        numbers = self._captioned(coco, listing, notes)
+        names = [coco.imgs[number]["file_name"] for number in numbers]
+        folder, prefix = store_folder(self.root, self.cache)
+        store = PixelStore(folder, prefix + self._store_name(listing), self.image_size)
+        prepared = store.prepare(find(listing.images, names))
+        broken = [f"{listing.images / n} ({p})" for n, p in zip(names, prepared.problems) if p is not None]
         if broken:
-            named = "; ".join(broken[:5]) + ("; ..." if len(broken) > 5 else "")
-            count = f"{len(broken)} of {len(files)} images cannot be used: {named}"
-            if len(broken) > self.bad_images * len(files):
+            count = f"{len(broken)} of {len(names)} images cannot be used: {some(broken)}"
+            if len(broken) > self.bad_images * len(names):
                 raise LimnerError(
                     f"{count}. More than data.bad_images = {self.bad_images:.0%} is too many; mend them, or allow more."
                 )
-            if len(broken) == len(files):
+            if len(broken) == len(names):
                 raise LimnerError(f"{count}.")
-            warnings.warn(f"{count}. Training goes on without them.", stacklevel=2)
-        kept = [row for row, image in enumerate(pixels) if image is not None]
-        stacked = np.stack([image for image in pixels if image is not None])
-        return CaptionedImages(torch.from_numpy(stacked), coco, [numbers[row] for row in kept])
+            notes.append(f"{count}. Training goes on without them")
+        for note in notes:
+            warnings.warn(f"{note}.", stacklevel=4)
+        return CaptionedImages(prepared.pixels, coco, [n for n, p in zip(numbers, prepared.problems) if p is None])
 
-    def _layout(self) -> tuple[Path, Path]:
-        """The file of captions and the folder of images."""
-        if not self.root.is_dir():
-            raise LimnerError(f"data.root: there is no folder {self.root}.")
-        own = self.root / "captions.json", self.root / "images"
-        published = self.root / "annotations" / f"captions_{self.split}.json", self.root / self.split
-        for captions, images in (own, published):
-            if captions.is_file():
-                if not images.is_dir():
-                    raise LimnerError(f"{captions} is there, but the folder of its images, {images}, is not.")
-                return captions, images
-        raise LimnerError(
-            f"data.root: {self.root} has neither captions.json beside images/ nor "
-            f"annotations/captions_{self.split}.json beside {self.split}/."
-        )
+    def _captioned(self, coco: COCO, listing: Listing, notes: list[str]) -> list[Any]:
+        """The ids of the images to take, each with a caption; of `coco` only the captions to take are left."""
+        images = select(list(coco.imgs.values()), self.images_with, f"data.images_with: {listing.source}: no image")
+        every = [cast(Any, a) for image in images for a in coco.imgToAnns.get(image["id"], ())]
+        said = [a for a in every if a["caption"]]
+        if empty := len(every) - len(said):
+            notes.append(f"{empty} of {len(every)} captions of {listing.source} are empty and left out")
+        taken = select(said, self.captions_with, f"data.captions_with: {listing.source}: no caption")
+        coco.imgToAnns.clear()
+        for annotation in taken:
+            annotation["mirrors"] = self.mirror and not SIDES.search(annotation["caption"])
+            coco.imgToAnns[annotation["image_id"]].append(annotation)
+        numbers = [image["id"] for image in images if image["id"] in coco.imgToAnns]
+        if not numbers:
+            raise LimnerError(f"{listing.source} holds no captioned image.")
+        if not self.captions_with and (bare := [i["file_name"] for i in images if i["id"] not in coco.imgToAnns]):
+            notes.append(f"{len(bare)} of {len(images)} images have no caption and are left out: {some(bare)}")
+        return numbers[: self.limit]
 
-
-def read_json(path: Path) -> dict[str, Any]:
-    """The JSON object in a file; a `LimnerError` says where it breaks off."""
-    try:
-        table = json.loads(path.read_text(encoding="utf-8"))
-    except json.JSONDecodeError as error:
-        raise LimnerError(
-            f"{path} is not valid JSON: {error.msg} at line {error.lineno}; it may be truncated, so fetch it again."
-        ) from None
-    except (OSError, UnicodeDecodeError) as error:
-        raise LimnerError(f"{path} cannot be read: {error}.") from None
-    if not isinstance(table, dict):
-        raise LimnerError(f"{path} is not in the COCO captions layout: it holds a {type(table).__name__}.")
-    return table
+    def _store_name(self, listing: Listing) -> str:
+        """One for each list of images that may be asked for in turn; where it is cut makes no difference."""
+        name = listing.source.stem if listing.source.is_file() else "texts"
+        if not self.images_with and not self.captions_with:
+            return name
+        wanted = json.dumps([self.images_with, self.captions_with], sort_keys=True)
+        return f"{name}-{hashlib.sha256(wanted.encode()).hexdigest()[:8]}"
 
 
-def decode_all(files: Sequence[Path], size: int) -> tuple[list[np.ndarray | None], list[str]]:
-    """All images as bytes [3, size, size], None where a file cannot be used, and a sentence on each of those."""
-    broken: list[str] = []
+def select(entries: list[Any], wanted: Mapping[str, Any], where: str) -> list[Any]:
+    """The entries that have all the wanted keys with these values; numbers may be written as a table's text.
 
-    def decoded(path: Path) -> np.ndarray | str:
-        try:
-            return decode(path, size)
-        except (OSError, SyntaxError, ValueError, *BOMBS) as error:
-            return f"{path} ({'missing' if isinstance(error, FileNotFoundError) else error})"
-
-    pixels: list[np.ndarray | None] = []
-    with warnings.catch_warnings(), ThreadPoolExecutor() as pool:  # of all threads: filters belong to the process
-        warnings.simplefilter("error", Image.DecompressionBombWarning)
-        warnings.simplefilter("ignore", UserWarning)
-        bar = tqdm(pool.map(decoded, files), total=len(files), desc="reading", unit=" images", disable=len(files) < 500)
-        for image in bar:
-            pixels.append(None if isinstance(image, str) else image)
-            if isinstance(image, str):
-                broken.append(image)
-    return pixels, broken
-
-
-def decode(path: Path, size: int) -> np.ndarray:
-    """One image file as bytes [3, size, size]."""
-    with Image.open(path) as opened:
-        opened.draft("RGB", (2 * size, 2 * size))
-        image = ImageOps.exif_transpose(opened)
-        if image.mode.startswith("I;16"):  # Pillow would cut these values off at 255
-            image = Image.fromarray((np.asarray(image) >> 8).astype(np.uint8))
-        if image.mode in ("LA", "PA", "RGBA") or "transparency" in image.info:
-            image = image.convert("RGBA")
-            image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image)
-        square = ImageOps.fit(image.convert("RGB"), (size, size), Image.Resampling.LANCZOS)
-    return np.ascontiguousarray(rearrange(np.asarray(square), "h w c -> c h w"))
+    Raises:
+        LimnerError: where there is none, with the values that there are; it begins with `where`.
+    """
+    for key, value in wanted.items():
+        fitting = [entry for entry in entries if key in entry and str(entry[key]) == str(value)]
+        if entries and not fitting:
+            there = list(dict.fromkeys(str(entry[key]) for entry in entries if key in entry))
+            shown = (
+                f"there is {', '.join(there[:8])}{', ...' if len(there) > 8 else ''}" if there else "none has that key"
+            )
+            raise LimnerError(f"{where} has {key} = {value!r}; {shown}.")
+        entries = fitting
+    return entries

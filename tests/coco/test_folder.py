@@ -1,21 +1,20 @@
-"""Folders of captioned images: their two layouts, images of every kind, and files that cannot be used."""
+"""Folders of captioned images as a data set: which images and captions are taken, and files that cannot be used."""
 
 import json
 import shutil
 import warnings
 
 import limner
-import numpy as np
 import pytest
-from limner import LimnerError
-from limner_coco.folder import CocoFolder, decode
+from limner import LimnerError, Recipe
+from limner_coco.folder import SIDES, CaptionedFolder
 from PIL import Image
 
 RED, GREEN, BLUE, WHITE = (255, 0, 0), (0, 160, 0), (0, 0, 255), (255, 255, 255)
 
 
 def load(folder, **options):
-    return CocoFolder(16, root=str(folder), **options).load()
+    return CaptionedFolder(16, root=str(folder), **options).load()
 
 
 def color(pixels):
@@ -50,8 +49,102 @@ def test_the_layout_of_coco_is_read_by_split(make_folder, tmp_path):
 
 def test_only_captioned_images_are_read_and_no_more_than_the_limit(make_folder):
     folder = make_folder(count=6, captions={0: [], 3: []})
-    assert load(folder).image_ids == [1, 2, 4, 5]
-    assert load(folder, limit=2).image_ids == [1, 2]
+    said = r"2 of 6 images have no caption and are left out: 000\.png; 003\.png\."
+    with pytest.warns(UserWarning, match=said):
+        assert load(folder).image_ids == [1, 2, 4, 5]
+    with pytest.warns(UserWarning, match=said):
+        assert load(folder, limit=2).image_ids == [1, 2]
+
+
+def test_captions_that_are_empty_or_absent_are_counted_and_left_out(make_folder):
+    folder = make_folder(count=4, captions={0: ["", " \n", "a wall"], 1: [" "]})
+    table = json.loads((folder / "captions.json").read_text())
+    table["annotations"] += [{"id": 98, "image_id": 2}, {"id": 99, "image_id": 2, "caption": None}]
+    (folder / "captions.json").write_text(json.dumps(table))
+    with warnings.catch_warnings(record=True) as notes:
+        warnings.simplefilter("always")
+        data = load(folder)
+    assert [str(note.message) for note in notes] == [
+        f"5 of 10 captions of {folder / 'captions.json'} are empty and left out.",
+        "1 of 4 images have no caption and are left out: 001.png.",
+    ]
+    assert data.image_ids == [0, 2, 3]
+    assert [a["caption"] for a in data.annotations[0]] == ["a wall"]
+    assert len(data.annotations[1]) == 2
+
+
+# --- which images and captions ---------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def marked(make_folder):
+    """A folder whose images belong to two splits, and whose captions are of two kinds."""
+    folder = make_folder(count=6)
+    table = json.loads((folder / "captions.json").read_text())
+    for image in table["images"]:
+        image |= {"split": "test" if image["id"] % 3 == 0 else "dev", "old": image["id"] > 3}
+    for annotation in table["annotations"]:
+        annotation["kind"] = "name" if annotation["id"] % 2 == 0 else "more"
+    (folder / "captions.json").write_text(json.dumps(table))
+    return folder
+
+
+def test_images_and_captions_can_be_chosen_by_what_they_are_marked_with(marked):
+    assert load(marked, images_with={"split": "dev"}).image_ids == [1, 2, 4, 5]
+    assert load(marked, images_with={"split": "dev", "old": True}).image_ids == [4, 5]
+    test = load(marked, images_with={"split": "test"}, captions_with={"kind": "name"})
+    assert [[a["caption"] for a in of_image] for of_image in test.annotations] == [
+        ["a plain red wall"],
+        ["a plain white wall"],
+    ]
+    assert [color(image) for image in test.pixels] == [RED, WHITE]
+    assert [color(image) for image in load(marked).pixels[:4]] == [RED, GREEN, BLUE, WHITE]
+
+
+@pytest.mark.parametrize(
+    ("option", "message"),
+    [
+        (
+            {"images_with": {"split": "train"}},
+            r"data.images_with: .*captions.json: no image has split = 'train'; there is",
+        ),
+        ({"images_with": {"spilt": "dev"}}, r"no image has spilt = 'dev'; none has that key\."),
+        (
+            {"captions_with": {"kind": "nmae"}},
+            r"data.captions_with: .*no caption has kind = 'nmae'; there is name, more\.",
+        ),
+    ],
+)
+def test_a_choice_that_leaves_nothing_is_told(marked, option, message):
+    with pytest.raises(LimnerError, match=message):
+        load(marked, **option)
+
+
+# --- mirror images ---------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("caption", "sided"),
+    [
+        ("a dog on the left", True),
+        ("A RIGHT-handed player", True),
+        ("the leftmost of three", True),
+        ("clockwise arrows", True),
+        ("counterclockwise arrows button", True),
+        ("an anti-clockwise turn", True),
+        ("a bright upright piano", False),
+        ("a clock on a cleft rock", False),
+    ],
+)
+def test_a_caption_that_tells_left_from_right_is_known(caption, sided):
+    assert bool(SIDES.search(caption)) == sided
+
+
+def test_only_where_it_is_asked_for_and_the_caption_allows_it_an_image_may_be_mirrored(make_folder):
+    folder = make_folder(count=2, captions={0: ["a wall", "a wall on the left"], 1: ["Left wall"]})
+    mirrors = [[a["mirrors"] for a in of_image] for of_image in load(folder, mirror=True).annotations]
+    assert mirrors == [[True, False], [False]]
+    assert not any(a["mirrors"] for of_image in load(folder).annotations for a in of_image)
 
 
 @pytest.mark.parametrize(
@@ -127,71 +220,6 @@ def test_a_decompression_bomb_is_a_bad_file(make_folder, monkeypatch):
         load(make_folder(count=2))
 
 
-# --- images of every kind -------------------------------------------------------------------------------------------
-
-
-def palette():
-    image = Image.new("P", (20, 20), 1)
-    image.putpalette([*GREEN, *RED, *BLUE])
-    return image
-
-
-MODES = {  # an image, how it is saved, and what is seen of it
-    "RGB": (Image.new("RGB", (20, 20), RED), "png", {}, RED),
-    "1": (Image.new("1", (20, 20), 1), "png", {}, WHITE),
-    "L": (Image.new("L", (20, 20), 90), "png", {}, (90, 90, 90)),
-    "L, transparent": (Image.new("L", (20, 20), 90), "png", {"transparency": 90}, WHITE),
-    "16 bits": (Image.fromarray(np.full((20, 20), 90 * 257, np.uint16)), "png", {}, (90, 90, 90)),
-    "LA": (Image.new("LA", (20, 20), (0, 0)), "png", {}, WHITE),
-    "P": (palette(), "png", {}, RED),
-    "P, transparent": (palette(), "png", {"transparency": 1}, WHITE),
-    "P, another color transparent": (palette(), "png", {"transparency": 0}, RED),
-    "RGBA": (Image.new("RGBA", (20, 20), (*RED, 255)), "png", {}, RED),
-    "RGBA, transparent": (Image.new("RGBA", (20, 20), (*RED, 0)), "png", {}, WHITE),
-    "RGBA, half": (Image.new("RGBA", (20, 20), (*RED, 128)), "png", {}, (255, 127, 127)),
-    "CMYK": (Image.new("CMYK", (20, 20), (0, 255, 255, 0)), "jpg", {"quality": 95}, RED),
-    "gray JPEG": (Image.new("L", (20, 20), 90), "jpg", {"quality": 95}, (90, 90, 90)),
-    "GIF": (palette(), "gif", {}, RED),
-    "WebP": (Image.new("RGBA", (20, 20), (*RED, 0)), "webp", {"lossless": True}, WHITE),
-}
-
-
-@pytest.mark.parametrize(("image", "ending", "saving", "seen"), MODES.values(), ids=MODES)
-def test_images_of_every_mode_become_rgb_on_white(tmp_path, image, ending, saving, seen):
-    path = tmp_path / f"image.{ending}"
-    image.save(path, **saving)
-    pixels = decode(path, 16)
-    assert pixels.shape == (3, 16, 16)
-    assert pixels.dtype == np.uint8
-    assert color(pixels) == pytest.approx(seen, abs=3)
-
-
-@pytest.mark.parametrize("ending", ["jpg", "png"])
-@pytest.mark.parametrize(("orientation", "corner"), [(1, (0, 0)), (3, (1, 1)), (6, (0, 1)), (8, (1, 0))])
-def test_a_photograph_is_turned_upright(tmp_path, orientation, corner, ending):
-    """The corner that the camera stored at the top left, where it belongs."""
-    image = Image.new("RGB", (32, 32), WHITE)
-    image.paste(RED, (0, 0, 16, 16))
-    exif = Image.Exif()
-    exif[0x0112] = orientation
-    image.save(tmp_path / f"turned.{ending}", exif=exif)
-    pixels = decode(tmp_path / f"turned.{ending}", 16)
-    red = {(y, x) for y in (0, 1) for x in (0, 1) if pixels[1, 3 + 10 * y, 3 + 10 * x] < 60}
-    assert red == {corner}
-
-
-@pytest.mark.parametrize("shape", [(60, 20), (20, 60), (21, 60), (5, 5)])
-def test_the_middle_of_an_oblong_image_is_cut_out(tmp_path, shape):
-    width, height = shape
-    image = Image.new("RGB", shape, RED)
-    side = min(shape)
-    left, top = (width - side) // 2, (height - side) // 2
-    image.paste(BLUE, (left, top, left + side, top + side))
-    image.save(tmp_path / "oblong.png")
-    pixels = decode(tmp_path / "oblong.png", 16)
-    assert (pixels[2].astype(int) - pixels[0]).mean() > 240, "all but the rim is blue"
-
-
 # --- training on photographs ----------------------------------------------------------------------------------------
 
 
@@ -214,28 +242,56 @@ def test_a_folder_of_ones_own_can_be_trained_on(photographs, make_folder):
 
 def test_previews_are_the_first_captions_where_the_recipe_names_none(make_folder):
     folder = make_folder(count=12)
-    prompts = CocoFolder(16, root=str(folder)).preview_prompts()
+    prompts = CaptionedFolder(16, root=str(folder)).preview_prompts()
     assert prompts == [f"a plain {name} wall" for name in ("red", "green", "blue", "white")]
 
 
 def test_photographs_have_no_metric_of_their_own(photographs, make_folder):
     model = limner.train(photographs(make_folder(count=8)), quiet=True)
-    with pytest.raises(LimnerError, match="data set 'coco' has no metric of its own"):
+    with pytest.raises(LimnerError, match=r"data set 'coco' has no metric of its own.*there is .*retrieval"):
         model.evaluate()
 
 
-def test_real_photographs_can_be_trained_on(photographs, shared_data, tmp_path):
-    folder = shared_data / "coco_mini"
+@pytest.mark.parametrize(
+    ("name", "change", "images", "captions"),
+    [
+        ("coco", {"root": "coco_mini"}, 60, 301),
+        ("nlvr", {}, 1641, 1641),
+        ("emoji", {}, 1644, 1644),
+    ],
+)
+def test_real_data_are_read_by_their_recipes(plugins, shared_data, tmp_path, name, change, images, captions):
+    written = Recipe.read(plugins, name)
+    root = shared_data / change.get("root", written.data.options["root"])
+    options = written.data.options | change | {"root": str(root), "cache": str(tmp_path)}
     with warnings.catch_warnings():
         warnings.simplefilter("error")  # not one file is bad
-        data = load(folder)
-    assert data.pixels.shape == (60, 3, 16, 16)
-    captions = [a["caption"] for annotations in data.annotations for a in annotations]
-    assert len(captions) == 301
-    assert not any("\n" in text or "  " in text or text != text.strip() for text in captions)
-    gray = data.pixels[data.image_ids.index(431848)].int()
-    assert (gray[0] == gray[1]).all()
-    assert (gray[1] == gray[2]).all()
+        data = CaptionedFolder(16, **options).load()
+    texts = [a["caption"] for annotations in data.annotations for a in annotations]
+    assert (len(data), len(texts)) == (images, captions)
+    assert data.pixels.shape == (images, 3, 16, 16)
+    assert not any("\n" in text or "  " in text or text != text.strip() for text in texts)
+    assert not (root / ".limner").exists()
 
-    model = limner.train(photographs(folder), tmp_path / "run", quiet=True)
+
+def test_every_quirk_of_the_real_captions_is_tidied_and_what_is_written_is_kept(shared_data, tmp_path):
+    """The annotations that are listed beside the data: stray blanks, line breaks, capitals, digits, six captions."""
+    folder = shared_data / "coco_mini"
+    raw = {a["id"]: a["caption"] for a in json.loads((folder / "captions.json").read_text())["annotations"]}
+    data = load(folder, cache=str(tmp_path))
+    read = {a["id"]: a["caption"] for annotations in data.annotations for a in annotations}
+    assert read.keys() == raw.keys()
+    assert all(read[number].split() == raw[number].split() for number in raw), "no word is lost or changed"
+    for blanks in (513099, 565154, 350217, 332123, 555895):
+        assert read[blanks] != raw[blanks]
+    for kept in (195108, 416192):
+        assert read[kept] == raw[kept].strip()
+    assert read[195108].isupper()
+    assert len(data.annotations[data.image_ids.index(2923)]) == 6
+
+
+def test_real_photographs_can_be_trained_on(photographs, shared_data, tmp_path):
+    recipe = photographs(shared_data / "coco_mini")
+    recipe["data"] |= {"cache": str(tmp_path / "cache"), "mirror": True}
+    model = limner.train(recipe, tmp_path / "run", quiet=True)
     assert limner.load(tmp_path / "run").tokenizer.words == model.tokenizer.words

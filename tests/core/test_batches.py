@@ -54,6 +54,49 @@ def tokenizer():
     return Tokenizer.learn([f"image {i} caption {j}" for i in range(20) for j in range(3)], Text(length=8))
 
 
+# --- mirror images --------------------------------------------------------------------------------------------------
+
+
+def sided(count):
+    """Images that are dark on the left and light on the right; each has a caption that a mirror image keeps true, and
+    one that it does not.
+    """
+    data = captioned([[f"image {i} caption 0", f"image {i} caption 1"] for i in range(count)])
+    for annotations in data.annotations:
+        annotations[0]["mirrors"], annotations[1]["mirrors"] = True, False
+    pixels = torch.zeros(count, 3, 8, 8, dtype=torch.uint8)
+    pixels[..., 4:] = 255
+    return CaptionedImages(pixels, data.coco, data.image_ids)
+
+
+def test_an_image_is_mirrored_every_other_time_and_never_under_a_caption_that_forbids_it(tokenizer):
+    seen = []
+    for batch in islice(Batches(sided(16), tokenizer, 8, seed=0), 60):
+        left, right = batch.images[..., :4].mean((1, 2, 3)), batch.images[..., 4:].mean((1, 2, 3))
+        assert ((left * right) == -1).all(), "each image is dark on one side and light on the other, all of it"
+        texts = [tokenizer.inner.decode(ids, skip_special_tokens=True) for ids in batch.tokens.ids]
+        seen += zip([text.endswith("0") for text in texts], (left > right).tolist())
+    free, bound = ([turned for may, turned in seen if may == side] for side in (True, False))
+    assert len(free) > 150
+    assert 0.4 < sum(free) / len(free) < 0.6
+    assert sum(bound) == 0
+
+
+def test_processes_mirror_the_same_images(tokenizer):
+    whole = [batch.images for batch in islice(Batches(sided(16), tokenizer, 8, seed=0), 4)]
+    parts = [[b.images for b in islice(Batches(sided(16), tokenizer, 8, 0, rank=r, processes=2), 4)] for r in (0, 1)]
+    for batch, one, other in zip(whole, *parts):
+        assert (batch[0::2] == one).all()
+        assert (batch[1::2] == other).all()
+
+
+def test_the_data_are_not_changed_by_it(tokenizer):
+    data = sided(8)
+    before = data.pixels.clone()
+    list(islice(Batches(data, tokenizer, 4, seed=0), 10))
+    assert (data.pixels == before).all()
+
+
 # --- epochs ---------------------------------------------------------------------------------------------------------
 
 

@@ -63,8 +63,12 @@ def test_the_index_is_of_pycocotools_and_keeps_every_key(capsys):
         ({"images": [*IMAGES, IMAGES[0]]}, "two images have the id 1"),
         ({"annotations": [annotation(image_id=3)]}, "annotation 7 belongs to image 3, which the file does not list"),
         ({"annotations": [{"id": 7, "caption": "a cat"}]}, "annotation 7 has no 'image_id'"),
-        ({"annotations": [{"id": 7, "image_id": 1, "bbox": [0, 0, 9, 9]}]}, "'caption'.*a file of instances"),
-        ({"annotations": [annotation(caption=None)]}, "needs a text 'caption'"),
+        (
+            {"annotations": [{"id": 7, "image_id": 1, "bbox": [0, 0, 9, 9]}]},
+            "no annotation.*'caption'.*a file of instances",
+        ),
+        ({"annotations": [annotation(caption=None)]}, "no annotation has a text 'caption'"),
+        ({"annotations": [annotation(), annotation(caption=7)]}, "needs a text 'caption', this one has none"),
         ({"annotations": ["a cat"]}, "needs a text 'caption'"),
     ],
 )
@@ -73,6 +77,13 @@ def test_what_is_no_captions_table_is_refused(changes, message):
     with pytest.raises(LimnerError, match=message) as caught:
         coco_index(table, "captions.json")
     assert "captions.json" in str(caught.value)
+
+
+def test_a_caption_that_is_absent_from_one_annotation_is_an_empty_one():
+    absent = {"id": 8, "image_id": 1}
+    coco = index({"images": IMAGES, "annotations": [annotation(), absent, annotation(id=9, caption=None)]})
+    assert [a["caption"] for a in coco.imgToAnns[1]] == ["a cat", "", ""]
+    assert absent == {"id": 8, "image_id": 1}, "what was given is not changed"
 
 
 def test_the_real_captions_of_coco_are_read(shared_data):

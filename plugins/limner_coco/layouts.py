@@ -1,0 +1,219 @@
+"""Which image has which captions: read from COCO's JSON, from CSV or JSON Lines, or from texts beside the images."""
+
+import csv
+import json
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+from limner import LimnerError
+
+FILE_COLUMNS = ("file_name", "file", "filename", "image", "path")
+CAPTION_COLUMNS = ("caption", "captions", "text")
+ROWS_ENDINGS = (".csv", ".tsv", ".jsonl")
+IMAGE_ENDINGS = (".jpg", ".jpeg", ".png", ".webp", ".gif", ".bmp", ".tif", ".tiff")
+
+
+@dataclass(frozen=True)
+class Listing:
+    """What a folder says that it holds: a table in the COCO captions layout, and where its images lie.
+
+    `source` is what was read; `notes` say what of it could not be used.
+    """
+
+    table: Mapping[str, Any]
+    source: Path
+    images: Path
+    notes: list[str] = field(default_factory=list)
+
+
+def read_listing(root: Path, split: str, captions: str | None = None, images: str | None = None) -> Listing:
+    """The listing of a folder, in the first of these layouts that it has:
+
+    - `captions.json` in the COCO layout beside `images/`;
+    - MS-COCO's own: `annotations/captions_SPLIT.json` beside `SPLIT/`;
+    - a table with a column of files and one of captions, in a file `*.csv`, `*.tsv` or `*.jsonl`;
+    - a `.txt` beside each image, with a caption in every line.
+
+    `captions` names another file of the first or the third kind, `images` another folder of images, within the root.
+
+    Raises:
+        LimnerError: where there is none of these, or what is there is damaged.
+    """
+    if not root.is_dir():
+        raise LimnerError(
+            f"data.root: there is no folder {root}; name yours, or fetch MS-COCO by "
+            f"'limner data coco --root {root} --download'."
+        )
+    file = _captions_file(root, split, captions)
+    if file is None:
+        return _texts_beside(root / images if images else root, root, split)
+    folder = root / images if images else _images_of(file, root, split)
+    listing = _rows_listing(file, folder) if file.suffix.lower() in ROWS_ENDINGS else None
+    listing = listing or Listing(read_json(file), file, folder)
+    if not listing.images.is_dir():
+        raise LimnerError(f"{file} is there, but the folder of its images, {listing.images}, is not.")
+    return listing
+
+
+def _captions_file(root: Path, split: str, captions: str | None) -> Path | None:
+    if captions is not None:
+        if not (root / captions).is_file():
+            raise LimnerError(f"data.captions: there is no file {root / captions}.")
+        return root / captions
+    for file in (root / "captions.json", root / "annotations" / f"captions_{split}.json"):
+        if file.is_file():
+            return file
+    tables = sorted(path for path in root.iterdir() if path.suffix.lower() in ROWS_ENDINGS and path.is_file())
+    if len(tables) > 1:
+        names = ", ".join(path.name for path in tables)
+        raise LimnerError(f"{root} holds several tables: {names}; say by data.captions which one to read.")
+    return tables[0] if tables else None
+
+
+def _images_of(file: Path, root: Path, split: str) -> Path:
+    if file.parent.name == "annotations":
+        return root / split
+    return root if file.suffix.lower() in ROWS_ENDINGS else root / "images"
+
+
+# --- COCO's JSON ----------------------------------------------------------------------------------------------------
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """The JSON object in a file; a `LimnerError` says where it breaks off."""
+    try:
+        table = json.loads(path.read_text(encoding="utf-8-sig"))
+    except json.JSONDecodeError as error:
+        raise LimnerError(
+            f"{path} is not valid JSON: {error.msg} at line {error.lineno}; it may be truncated, so fetch it again."
+        ) from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise LimnerError(f"{path} cannot be read: {error}.") from None
+    if not isinstance(table, dict):
+        raise LimnerError(f"{path} is not in the COCO captions layout: it holds a {type(table).__name__}.")
+    return table
+
+
+# --- tables of files and captions -----------------------------------------------------------------------------------
+
+
+def _rows_listing(path: Path, folder: Path) -> Listing:
+    """A table of which every row names a file and a caption; further columns become keys of both."""
+    try:
+        text = path.read_text(encoding="utf-8-sig")
+        rows = list(_json_rows(path, text) if path.suffix.lower() == ".jsonl" else _csv_rows(path, text))
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise LimnerError(f"{path} cannot be read: {error}; it should be a text in UTF-8.") from None
+    if not rows:
+        raise LimnerError(f"{path} holds no row with a file and a caption.")
+    columns = list(dict.fromkeys(column for _, row in islice(rows, 100) for column in row))
+    file, caption = (_column(path, columns, known) for known in (FILE_COLUMNS, CAPTION_COLUMNS))
+    named = [(number, row, row[file].strip()) for number, row in rows if _is_text(row.get(file))]
+    notes = []
+    if nameless := [number for number, row in rows if not _is_text(row.get(file))]:
+        notes.append(f"{len(nameless)} rows of {path} name no file, the first is line {nameless[0]}; they are left out")
+    if named and not (folder / named[0][2]).exists() and (folder / "images" / named[0][2]).exists():
+        folder = folder / "images"
+    captioned = []
+    for number, row, name in named:
+        more = {key: value for key, value in row.items() if key not in (file, caption) and value is not None}
+        said = row.get(caption)
+        for text in said if isinstance(said, list) else [said]:
+            if text is not None and not isinstance(text, str):
+                raise LimnerError(f"{path}: line {number}: expected a caption, got {text!r:.80}.")
+            captioned.append((name, text or "", more))
+    return Listing(as_coco(captioned), path, folder, notes)
+
+
+def _is_text(value: Any) -> bool:
+    return isinstance(value, str) and bool(value.strip())
+
+
+def _column(path: Path, columns: list[str], known: tuple[str, ...]) -> str:
+    """The column that goes by one of the known names, the better known first."""
+    found = {column.strip().lower(): column for column in columns}
+    for name in known:
+        if name in found:
+            return found[name]
+    raise LimnerError(f"{path} has the columns {', '.join(columns)}; none of them is called {' or '.join(known)}.")
+
+
+def _csv_rows(path: Path, text: str) -> Iterator[tuple[int, dict[str, Any]]]:
+    """The rows of a table with a header, each with its line. Columns are parted by whatever the header has most of."""
+    header = text.partition("\n")[0]
+    reader = csv.DictReader(text.splitlines(keepends=True), delimiter=max(",;\t", key=header.count), strict=True)
+    for row in reader:
+        if None in row:
+            raise LimnerError(
+                f"{path}: line {reader.line_num} has more columns than the header; "
+                'a caption with the separator in it belongs in "quotation marks".'
+            )
+        yield reader.line_num, row
+
+
+def _json_rows(path: Path, text: str) -> Iterator[tuple[int, dict[str, Any]]]:
+    """The objects of a file that has one in each line, each with its line."""
+    for number, line in enumerate(text.split("\n"), start=1):
+        if not line.strip():
+            continue
+        try:
+            row = json.loads(line)
+        except json.JSONDecodeError as error:
+            raise LimnerError(f"{path}: line {number} is not valid JSON: {error.msg}.") from None
+        if not isinstance(row, dict):
+            raise LimnerError(f"{path}: line {number} holds a {type(row).__name__} where an object was expected.")
+        yield number, row
+
+
+# --- texts beside the images ----------------------------------------------------------------------------------------
+
+
+def _texts_beside(folder: Path, root: Path, split: str) -> Listing:
+    """The images at any depth of a folder; the captions of one are the lines of the text of its name."""
+    files = sorted(path for path in folder.rglob("*") if not _hidden(path.relative_to(folder)))
+    texts = {path.with_suffix(""): path for path in files if path.suffix.lower() == ".txt"}
+    images = [path for path in files if path.suffix.lower() in IMAGE_ENDINGS and path.is_file()]
+    pairs = [(image, texts[image.with_suffix("")]) for image in images if image.with_suffix("") in texts]
+    if not pairs:
+        raise LimnerError(
+            f"data.root: {root} has neither captions.json beside images/ nor annotations/captions_{split}.json "
+            f"beside {split}/, no table ({', '.join(f'*{e}' for e in ROWS_ENDINGS)}), and no .txt beside an image."
+        )
+    notes = []
+    if bare := [image.name for image in images if image.with_suffix("") not in texts]:
+        notes.append(f"{len(bare)} of {len(images)} images have no text beside them and are left out: {some(bare)}")
+    captioned = []
+    for image, text in pairs:
+        try:
+            lines = text.read_text(encoding="utf-8-sig").splitlines()
+        except (OSError, UnicodeDecodeError) as error:
+            raise LimnerError(f"{text} cannot be read: {error}; it should be a text in UTF-8.") from None
+        captioned += [(image.relative_to(folder).as_posix(), line, {}) for line in lines if line.strip()] or [
+            (image.relative_to(folder).as_posix(), "", {})
+        ]
+    return Listing(as_coco(captioned), folder, folder, notes)
+
+
+def _hidden(path: Path) -> bool:
+    return any(part.startswith(".") for part in path.parts)
+
+
+# --- what they have in common ---------------------------------------------------------------------------------------
+
+
+def as_coco(captioned: Iterable[tuple[str, str, Mapping[str, Any]]]) -> dict[str, Any]:
+    """Files, each with a caption and further keys, in the COCO captions layout; a file may come several times."""
+    images: dict[str, dict[str, Any]] = {}
+    annotations = []
+    for file, caption, more in captioned:
+        image = images.setdefault(file, {**more, "id": len(images) + 1, "file_name": file})
+        annotations.append({**more, "id": len(annotations) + 1, "image_id": image["id"], "caption": caption})
+    return {"images": list(images.values()), "annotations": annotations}
+
+
+def some(names: list[str]) -> str:
+    """The first few of many names, for a sentence."""
+    return "; ".join(names[:5]) + ("; ..." if len(names) > 5 else "")

@@ -1,0 +1,207 @@
+"""Image files become squares: of every mode and size, held in any way, damaged or not."""
+
+import io
+import struct
+import zlib
+
+import numpy as np
+import pytest
+from limner_coco.decoding import decode, decode_or_say, within_reason
+from PIL import Image
+
+RED, GREEN, BLUE, WHITE = (255, 0, 0), (0, 160, 0), (0, 0, 255), (255, 255, 255)
+
+
+def color(pixels):
+    """The color in the middle of an image [3, H, W]."""
+    return tuple(int(value) for value in pixels[:, pixels.shape[1] // 2, pixels.shape[2] // 2])
+
+
+def palette():
+    image = Image.new("P", (20, 20), 1)
+    image.putpalette([*GREEN, *RED, *BLUE])
+    return image
+
+
+MODES = {  # an image, how it is saved, and what is seen of it
+    "RGB": (Image.new("RGB", (20, 20), RED), "png", {}, RED),
+    "RGB, transparent": (Image.new("RGB", (20, 20), RED), "png", {"transparency": RED}, WHITE),
+    "1": (Image.new("1", (20, 20), 1), "png", {}, WHITE),
+    "L": (Image.new("L", (20, 20), 90), "png", {}, (90, 90, 90)),
+    "L, transparent": (Image.new("L", (20, 20), 90), "png", {"transparency": 90}, WHITE),
+    "16 bits": (Image.fromarray(np.full((20, 20), 90 * 257, np.uint16)), "png", {}, (90, 90, 90)),
+    "16 bits, TIFF": (Image.fromarray(np.full((20, 20), 90 * 257, np.uint16)), "tif", {}, (90, 90, 90)),
+    "32 bits, TIFF": (Image.fromarray(np.full((20, 20), 90 * 257, np.int32)), "tif", {}, (90, 90, 90)),
+    "LA": (Image.new("LA", (20, 20), (0, 0)), "png", {}, WHITE),
+    "LA, half": (Image.new("LA", (20, 20), (55, 128)), "png", {}, (155, 155, 155)),
+    "P": (palette(), "png", {}, RED),
+    "P, transparent": (palette(), "png", {"transparency": 1}, WHITE),
+    "P, another color transparent": (palette(), "png", {"transparency": 0}, RED),
+    "RGBA": (Image.new("RGBA", (20, 20), (*RED, 255)), "png", {}, RED),
+    "RGBA, transparent": (Image.new("RGBA", (20, 20), (*RED, 0)), "png", {}, WHITE),
+    "RGBA, half": (Image.new("RGBA", (20, 20), (*RED, 128)), "png", {}, (255, 127, 127)),
+    "CMYK": (Image.new("CMYK", (20, 20), (0, 255, 255, 0)), "jpg", {"quality": 95}, RED),
+    "gray JPEG": (Image.new("L", (20, 20), 90), "jpg", {"quality": 95}, (90, 90, 90)),
+    "progressive JPEG": (Image.new("RGB", (200, 200), RED), "jpg", {"quality": 95, "progressive": True}, RED),
+    "GIF": (palette(), "gif", {}, RED),
+    "WebP": (Image.new("RGBA", (20, 20), (*RED, 0)), "webp", {"lossless": True}, WHITE),
+    "BMP": (Image.new("RGB", (20, 20), RED), "bmp", {}, RED),
+}
+
+
+@pytest.mark.parametrize(("image", "ending", "saving", "seen"), MODES.values(), ids=MODES)
+def test_images_of_every_mode_become_rgb_on_white(tmp_path, image, ending, saving, seen):
+    path = tmp_path / f"image.{ending}"
+    image.save(path, **saving)
+    pixels = decode(path, 16)
+    assert pixels.shape == (3, 16, 16)
+    assert pixels.dtype == np.uint8
+    assert color(pixels) == pytest.approx(seen, abs=3)
+
+
+def test_of_16_bit_colors_the_upper_eight_are_seen(tmp_path):
+    """Pillow cannot write such a PNG, so here is one by hand: rows of a filter byte and big-endian numbers."""
+    rows = b"".join(b"\0" + struct.pack(">HHH", 0x8012, 0x4034, 0xFF56) * 20 for _ in range(20))
+    chunks = (
+        (b"IHDR", struct.pack(">IIBBBBB", 20, 20, 16, 2, 0, 0, 0)),
+        (b"IDAT", zlib.compress(rows)),
+        (b"IEND", b""),
+    )
+    body = b"".join(struct.pack(">I", len(d)) + n + d + struct.pack(">I", zlib.crc32(n + d)) for n, d in chunks)
+    (tmp_path / "deep.png").write_bytes(b"\x89PNG\r\n\x1a\n" + body)
+    assert color(decode(tmp_path / "deep.png", 16)) == pytest.approx((0x80, 0x40, 0xFF), abs=1)
+
+
+def test_an_animation_is_seen_as_its_first_picture(tmp_path):
+    frames = [Image.new("RGB", (20, 20), shade) for shade in (RED, BLUE)]
+    frames[0].save(tmp_path / "moving.gif", save_all=True, append_images=frames[1:])
+    assert color(decode(tmp_path / "moving.gif", 16)) == pytest.approx(RED, abs=3)
+
+
+@pytest.mark.parametrize(("kind", "ending"), [("PNG", "jpg"), ("JPEG", "png"), ("WEBP", "jpeg"), ("PNG", "data")])
+def test_a_wrong_ending_does_not_matter(tmp_path, kind, ending):
+    Image.new("RGB", (20, 20), RED).save(tmp_path / f"image.{ending}", format=kind)
+    assert color(decode(tmp_path / f"image.{ending}", 16)) == pytest.approx(RED, abs=3)
+
+
+@pytest.mark.parametrize("ending", ["jpg", "png"])
+@pytest.mark.parametrize(("orientation", "corner"), [(1, (0, 0)), (3, (1, 1)), (6, (0, 1)), (8, (1, 0)), (5, (0, 0))])
+def test_a_photograph_is_turned_upright(tmp_path, orientation, corner, ending):
+    """The corner that the camera stored at the top left, where it belongs."""
+    image = Image.new("RGB", (32, 32), WHITE)
+    image.paste(RED, (0, 0, 16, 16))
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    image.save(tmp_path / f"turned.{ending}", exif=exif)
+    pixels = decode(tmp_path / f"turned.{ending}", 16)
+    red = {(y, x) for y in (0, 1) for x in (0, 1) if pixels[1, 3 + 10 * y, 3 + 10 * x] < 60}
+    assert red == {corner}
+
+
+@pytest.mark.parametrize("exif", [b"Exif\0\0MM\0*", b"Exif\0\0garbage garbage", b"Exif\0\0II*\0\x08\0\0\0\xff\xff"])
+def test_a_damaged_exif_costs_the_picture_nothing(tmp_path, exif):
+    Image.new("RGB", (20, 20), RED).save(tmp_path / "image.jpg", exif=exif, quality=95)
+    with within_reason():
+        assert color(decode(tmp_path / "image.jpg", 16)) == pytest.approx(RED, abs=3)
+
+
+@pytest.mark.parametrize("shape", [(60, 20), (20, 60), (21, 60), (5, 5), (20, 301), (1, 1)])
+def test_the_middle_of_an_oblong_image_is_cut_out(tmp_path, shape):
+    width, height = shape
+    image = Image.new("RGB", shape, RED)
+    side = min(shape)
+    left, top = (width - side) // 2, (height - side) // 2
+    image.paste(BLUE, (left, top, left + side, top + side))
+    image.save(tmp_path / "oblong.png")
+    pixels = decode(tmp_path / "oblong.png", 16)
+    assert (pixels[2].astype(int) - pixels[0]).mean() > 240, "all but the rim is blue"
+
+
+@pytest.mark.parametrize("ending", ["png", "jpg"])
+def test_shrinking_averages_and_leaves_no_pattern_behind(tmp_path, ending):
+    """A fine chessboard is gray from afar; with a bad filter it would be black, white, or a coarse pattern."""
+    board = np.indices((256, 256)).sum(0) % 2 * 255
+    Image.fromarray(board.astype(np.uint8)).convert("RGB").save(tmp_path / f"board.{ending}", quality=95)
+    pixels = decode(tmp_path / f"board.{ending}", 16).astype(int)
+    assert abs(pixels - 127.5).max() < 8
+
+
+def saved(kind="JPEG"):
+    """The bytes of a picture that is no single color."""
+    buffer = io.BytesIO()
+    noise = np.random.default_rng(0).integers(0, 255, (64, 64, 3), np.uint8)
+    Image.fromarray(noise).save(buffer, kind)
+    return buffer.getvalue()
+
+
+DAMAGED = {
+    "cut off": saved()[:-800],
+    "cut off, PNG": saved("PNG")[:-800],
+    "cut off, WebP": saved("WEBP")[:-300],
+    "only a head": saved()[:60],
+    "empty": b"",
+    "a text": b"<html>not found</html>",
+    "zeros": bytes(1000),
+    "a head and zeros": saved("PNG")[:40] + bytes(1000),
+}
+
+
+@pytest.mark.parametrize("content", DAMAGED.values(), ids=DAMAGED)
+def test_of_a_damaged_file_it_is_said_why_it_cannot_be_used(tmp_path, content):
+    (tmp_path / "image.jpg").write_bytes(content)
+    with within_reason():
+        said = decode_or_say(tmp_path / "image.jpg", 16)
+    assert isinstance(said, str)
+    assert said
+    assert "\n" not in said
+
+
+def test_bytes_that_were_changed_at_random_never_stop_the_work(tmp_path):
+    random = np.random.default_rng(1)
+    for kind in ("JPEG", "PNG", "GIF", "WEBP", "TIFF", "BMP"):
+        whole = np.frombuffer(saved(kind), np.uint8)
+        for _ in range(20):
+            broken = whole.copy()
+            broken[random.integers(0, len(broken), 20)] = random.integers(0, 255, 20)
+            broken[random.integers(0, 60, 3)] = random.integers(0, 255, 3)
+            (tmp_path / "image").write_bytes(broken.tobytes())
+            with within_reason():
+                seen = decode_or_say(tmp_path / "image", 16)
+            assert isinstance(seen, str) or seen.shape == (3, 16, 16)
+
+
+def test_a_decompression_bomb_is_refused(tmp_path):
+    """Nearly nothing on the disk, 400 megapixels in memory: what its head says is enough to refuse it."""
+    head = struct.pack(">IIBBBBB", 20_000, 20_000, 1, 0, 0, 0, 0)
+    chunks = ((b"IHDR", head), (b"IDAT", zlib.compress(bytes(1000))), (b"IEND", b""))
+    body = b"".join(struct.pack(">I", len(d)) + n + d + struct.pack(">I", zlib.crc32(n + d)) for n, d in chunks)
+    (tmp_path / "bomb.png").write_bytes(b"\x89PNG\r\n\x1a\n" + body)
+    with within_reason():
+        assert "decompression bomb" in str(decode_or_say(tmp_path / "bomb.png", 16))
+
+
+def test_what_pillow_warns_of_is_refused_as_well(tmp_path, monkeypatch):
+    Image.new("RGB", (30, 20)).save(tmp_path / "large.png")
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 400)
+    with within_reason():
+        assert "decompression bomb" in str(decode_or_say(tmp_path / "large.png", 16))
+
+
+def test_the_photographs_of_coco_are_decoded(shared_data):
+    """One is gray, all but one are no squares, and not one is bad."""
+    files = sorted((shared_data / "coco_mini" / "images").iterdir())
+    assert len(files) == 60
+    for path in files:
+        assert decode(path, 64).shape == (3, 64, 64)
+    gray = decode(shared_data / "coco_mini" / "images" / "000000431848.jpg", 64)
+    assert (gray == gray[:1]).all()
+
+
+def test_real_drawings_are_decoded(shared_data):
+    for folder in ("nlvr", "noto_emoji"):
+        for path in sorted((shared_data / folder / "images").iterdir())[::40]:
+            with Image.open(path) as image:
+                assert decode(path, 64).shape == (3, 64, 64)
+                if image.size == (64, 64):
+                    same = np.asarray(image.convert("RGB")).transpose(2, 0, 1)
+                    assert (decode(path, 64) == same).all(), "what has the right size is not touched"

@@ -1,0 +1,342 @@
+"""The store of prepared images: no image is made twice, nothing stops the work for good, memory stays flat."""
+
+import json
+import os
+import subprocess
+import sys
+import time
+
+import limner_coco.store
+import numpy as np
+import pytest
+import torch
+from limner import LimnerError
+from limner_coco.finding import find
+from limner_coco.store import PixelStore, store_folder
+from PIL import Image
+
+
+@pytest.fixture
+def made(monkeypatch):
+    """The names of the files that were decoded, as it goes on."""
+    names, decode = [], limner_coco.store.decode_or_say
+
+    def counting(path, size):
+        names.append(path.name)
+        return decode(path, size)
+
+    monkeypatch.setattr(limner_coco.store, "decode_or_say", counting)
+    return names
+
+
+@pytest.fixture
+def many(tmp_path):
+    """Makes a folder of tiny images, image i in the gray i; those in `broken` are no images."""
+
+    def make(count, broken=()):
+        folder = tmp_path / "images"
+        folder.mkdir(exist_ok=True)
+        for i in range(count):
+            path = folder / f"{i:04d}.png"
+            if i in broken:
+                path.write_text("no image")
+            else:
+                Image.new("L", (8, 8), i % 251).save(path)
+        return folder
+
+    return make
+
+
+def prepare(folder, names=None, size=8, at=None):
+    names = sorted(path.name for path in folder.iterdir()) if names is None else names
+    return PixelStore(at or folder.parent / "store", "all", size).prepare(find(folder, names))
+
+
+def grays(prepared):
+    assert (prepared.pixels == prepared.pixels[:, :1, :1, :1]).all()
+    return prepared.pixels[:, 0, 0, 0].tolist()
+
+
+def test_the_second_time_no_image_is_decoded(many, made):
+    folder = many(5, broken=[2])
+    first = prepare(folder)
+    assert len(made) == 5
+    again = prepare(folder)
+    assert len(made) == 5
+    assert grays(first) == grays(again) == [0, 1, 3, 4]
+    assert [problem is None for problem in again.problems] == [True, True, False, True, True]
+    assert first.problems == again.problems
+    assert "cannot identify" in str(again.problems[2])
+
+
+def test_the_pixels_are_a_map_of_the_file_and_what_is_written_to_them_stays_in_memory(many):
+    folder = many(3)
+    pixels = prepare(folder).pixels
+    assert pixels.dtype == torch.uint8
+    pixels.fill_(77)
+    assert grays(prepare(folder)) == [0, 1, 2]
+
+
+def test_what_comes_behind_is_added_and_a_part_of_the_beginning_is_there_already(many, made):
+    folder = many(4)
+    names = sorted(path.name for path in folder.iterdir())
+    assert grays(prepare(folder, names[:2])) == [0, 1]
+    assert grays(prepare(folder, names)) == [0, 1, 2, 3]
+    assert grays(prepare(folder, names[:3])) == [0, 1, 2]
+    assert grays(prepare(folder, names)) == [0, 1, 2, 3]
+    assert sorted(made) == names, "each was decoded once"
+
+
+CHANGES = {
+    "another picture": (lambda path: Image.new("L", (8, 8), 99).save(path), [0, 1, 99, 3]),
+    "one that is touched": (lambda path: os.utime(path, ns=(5, 5)), [0, 1, 2, 3]),
+    "one that is gone": (lambda path: path.unlink(), [0, 1, 3]),
+    "one that breaks": (lambda path: path.write_text("no image"), [0, 1, 3]),
+}
+
+
+@pytest.mark.parametrize(("change", "seen"), CHANGES.values(), ids=CHANGES)
+def test_from_a_file_that_changed_on_all_is_made_anew(many, made, change, seen):
+    folder = many(4)
+    old = prepare(folder).pixels
+    names = sorted(path.name for path in folder.iterdir())
+    made.clear()
+    change(folder / "0002.png")
+    assert grays(prepare(folder, names)) == seen
+    assert sorted(made) == ["0002.png", "0003.png"], "what stands before it was kept"
+    assert old[:, 0, 0, 0].tolist() == [0, 1, 2, 3], "who has the old ones mapped keeps them"
+    assert grays(prepare(folder, names)) == seen
+    assert len(made) == 2
+
+
+def test_a_broken_file_that_is_mended_is_taken(many):
+    folder = many(4, broken=[1])
+    assert grays(prepare(folder)) == [0, 2, 3]
+    Image.new("L", (8, 8), 50).save(folder / "0001.png")
+    assert grays(prepare(folder)) == [0, 50, 2, 3]
+
+
+def test_another_size_or_another_way_of_preparing_is_another_store(many, made, monkeypatch):
+    folder = many(3)
+    prepare(folder)
+    assert prepare(folder, size=4).pixels.shape == (3, 3, 4, 4)
+    assert len(made) == 6
+    monkeypatch.setattr(limner_coco.store, "PREPARATION", 999)
+    prepare(folder)
+    assert len(made) == 9
+
+
+CHUNK = 16
+
+
+@pytest.fixture
+def small_chunks(monkeypatch):
+    """Makes the pieces of work small, so that tests are quick."""
+    monkeypatch.setattr(limner_coco.store, "CHUNK", CHUNK)
+
+
+@pytest.mark.parametrize("stop_at", [0, 1, CHUNK - 1, CHUNK, 2 * CHUNK + 7])
+def test_stopped_it_goes_on_where_it_was(many, monkeypatch, small_chunks, stop_at):
+    folder = many(2 * CHUNK + 20, broken=[3, CHUNK + 1])
+    names, decode = [], limner_coco.store.decode_or_say
+
+    def stopping(path, size):
+        if int(path.stem) == stop_at:
+            raise KeyboardInterrupt
+        return decode(path, size)
+
+    monkeypatch.setattr(limner_coco.store, "decode_or_say", stopping)
+    with pytest.raises(KeyboardInterrupt):
+        prepare(folder)
+    monkeypatch.setattr(limner_coco.store, "decode_or_say", lambda p, size: names.append(p.name) or decode(p, size))
+    went_on = prepare(folder)
+    assert min(map(int, (name[:4] for name in names))) == stop_at // CHUNK * CHUNK
+    at_once = prepare(folder, at=folder.parent / "other")
+    assert torch.equal(went_on.pixels, at_once.pixels)
+    assert went_on.problems == at_once.problems
+    stores = [sorted((folder.parent / name).glob("*.pixels"))[0].read_bytes() for name in ("store", "other")]
+    assert stores[0] == stores[1]
+
+
+def cut(path, count):
+    path.write_bytes(path.read_bytes()[:-count])
+
+
+TORN = {
+    "a line of the index is torn": lambda pixels, index: cut(index, 5),
+    "the index ends in rubbish": lambda pixels, index: index.write_bytes(index.read_bytes() + b'["x", 1'),
+    "pixels came that the index does not know": lambda pixels, index: pixels.write_bytes(
+        pixels.read_bytes() + b"x" * 300
+    ),
+    "pixels are torn": lambda pixels, index: cut(pixels, 100),
+    "no pixels": lambda pixels, index: pixels.write_bytes(b""),
+    "pixels are gone": lambda pixels, index: pixels.unlink(),
+    "index is gone": lambda pixels, index: index.unlink(),
+    "index is empty": lambda pixels, index: index.write_bytes(b""),
+    "index is no text": lambda pixels, index: index.write_bytes(bytes(range(256))),
+    "head is of another": lambda pixels, index: index.write_text(index.read_text().replace('"size":8', '"size":9')),
+}
+
+
+@pytest.mark.parametrize("tear", TORN.values(), ids=TORN)
+def test_whatever_became_of_the_files_the_images_are_right(many, tear):
+    folder = many(6, broken=[0, 4])
+    prepare(folder)
+    tear(*(sorted((folder.parent / "store").glob(f"*.{ending}"))[0] for ending in ("pixels", "index")))
+    for _ in range(2):
+        assert grays(prepare(folder)) == [1, 2, 3, 5]
+
+
+def test_a_process_that_is_killed_loses_at_most_a_chunk(many):
+    """A real process, killed for good while it works."""
+    folder = many(4 * CHUNK)
+    code = """
+import sys, time
+from pathlib import Path
+import limner_coco.store as store
+store.CHUNK = 16
+from limner_coco.finding import find
+decode = store.decode_or_say
+def slow(path, size):
+    time.sleep(0.05)
+    return decode(path, size)
+store.decode_or_say = slow
+folder = Path(sys.argv[1])
+store.PixelStore(folder.parent / "store", "all", 8).prepare(find(folder, sorted(p.name for p in folder.iterdir())))
+"""
+    worker = subprocess.Popen([sys.executable, "-c", code, str(folder)], stderr=subprocess.DEVNULL)
+    index = folder.parent / "store" / "all-8px.index"
+    try:
+        deadline = time.monotonic() + 60
+        while not (index.is_file() and index.stat().st_size > 1000) and time.monotonic() < deadline:
+            time.sleep(0.01)
+    finally:
+        worker.kill()
+        worker.wait()
+    done = len(index.read_bytes().splitlines()) - 1
+    assert 0 < done < 4 * CHUNK
+    assert done % CHUNK == 0
+    assert grays(prepare(folder)) == [i % 251 for i in range(4 * CHUNK)]
+
+
+def test_two_processes_at_once_make_one_store(many):
+    folder = many(2 * CHUNK)
+    code = """
+import sys
+from pathlib import Path
+import limner_coco.store as store
+from limner_coco.finding import find
+store.CHUNK = 16
+folder = Path(sys.argv[1])
+found = find(folder, sorted(p.name for p in folder.iterdir()))
+print(int(store.PixelStore(folder.parent / "store", "all", 8).prepare(found).pixels[:, 0, 0, 0].sum()))
+"""
+    workers = [
+        subprocess.Popen([sys.executable, "-c", code, str(folder)], stdout=subprocess.PIPE, text=True) for _ in range(2)
+    ]
+    sums = [int(worker.communicate(timeout=120)[0]) for worker in workers]
+    assert sums == [sum(i % 251 for i in range(2 * CHUNK))] * 2
+    assert len((folder.parent / "store" / "all-8px.index").read_bytes().splitlines()) == 2 * CHUNK + 1
+
+
+def test_names_of_any_script_are_found_again(many, made):
+    folder = many(0)
+    names = ["собака.png", "ein Bär.png", "犬 猫.png", "emoji 🐕.png", "per cent %20.png"]
+    for i, name in enumerate(names):
+        Image.new("L", (8, 8), i + 1).save(folder / name)
+    assert grays(prepare(folder, names)) == grays(prepare(folder, names)) == [1, 2, 3, 4, 5]
+    assert len(made) == 5
+
+
+@pytest.mark.parametrize(
+    ("listed", "there"),
+    [
+        ("B\u00e4r.png", "Ba\u0308r.png"),
+        ("Ba\u0308r.png", "B\u00e4r.png"),
+        ("dog.JPG", "dog.jpg"),
+        ("deep\\dog.png", "deep/dog.png"),
+    ],
+)
+def test_a_name_that_is_spelled_otherwise_on_the_disk_is_found(tmp_path, listed, there):
+    (tmp_path / there).parent.mkdir(exist_ok=True)
+    Image.new("L", (8, 8)).save(tmp_path / there, format="PNG")
+    assert find(tmp_path, [listed])[0].bytes > 0
+
+
+def test_of_two_that_read_alike_neither_is_guessed(tmp_path):
+    for name in ("dog.png", "DOG.png"):
+        (tmp_path / name).write_bytes(b"x")
+    if len(list(tmp_path.iterdir())) == 2:  # on a disk that tells them apart
+        assert find(tmp_path, ["Dog.png"])[0].bytes == -1
+    assert find(tmp_path, ["DOG.png"])[0].bytes == 1
+
+
+def test_a_disk_that_is_too_small_is_told_before_any_work(many, made, monkeypatch):
+    folder = many(3)
+    usage = type("Usage", (), {"free": 100})
+    monkeypatch.setattr(limner_coco.store.shutil, "disk_usage", lambda path: usage)
+    with pytest.raises(LimnerError, match=r"need 0 MB in .*store, where 0 MB are free; .*data\.cache.*data\.limit"):
+        prepare(folder)
+    assert made == []
+
+
+def test_a_store_that_cannot_be_written_is_told(many):
+    folder = many(1)
+    (folder.parent / "file").write_text("")
+    with pytest.raises(LimnerError, match=r"cannot be stored in .*file.*another folder by data\.cache"):
+        prepare(folder, at=folder.parent / "file" / "store")
+
+
+def test_it_lies_beside_the_images_or_where_one_says_or_in_the_folder_of_the_user(tmp_path, monkeypatch):
+    root = tmp_path / "photos"
+    root.mkdir()
+    monkeypatch.setenv("HOME", str(tmp_path / "me"))
+    monkeypatch.setenv("USERPROFILE", str(tmp_path / "me"))
+    assert store_folder(root, None) == (root / ".limner", "")
+    folder, prefix = store_folder(root, str(tmp_path / "cache"))
+    assert folder == tmp_path / "cache"
+    other = tmp_path / "more" / "photos"
+    other.mkdir(parents=True)
+    assert prefix.startswith("photos-")
+    assert prefix != store_folder(other, str(tmp_path / "cache"))[1], "two folders of one name do not mix"
+    other.chmod(0o555)
+    assert store_folder(other, None)[0] == tmp_path / "me" / ".cache" / "limner"
+    assert not (other / ".limner").exists()
+    other.chmod(0o755)
+
+
+def test_memory_stays_flat(tmp_path):
+    """Preparing eight times as many images takes no more memory of its own; 60 MB of pixels are written on the way."""
+    folder = tmp_path / "images"
+    folder.mkdir()
+    Image.new("RGB", (96, 72), (9, 99, 199)).save(folder / "0.jpg")
+    code = """
+import sys
+from pathlib import Path
+from limner_coco.finding import Found
+from limner_coco.store import PixelStore
+folder, at = Path(sys.argv[1]), Path(sys.argv[2])
+def own():
+    lines = dict(line.split(":", 1) for line in Path("/proc/self/status").read_text().splitlines())
+    return int(lines["RssAnon"].split()[0]) / 1000
+def files(count):
+    return [Found(f"{i}.jpg", folder / "0.jpg", 1, 1) for i in range(count)]
+PixelStore(at, "few", 64).prepare(files(600))
+before = own()
+pixels = PixelStore(at, "many", 64).prepare(files(4800)).pixels
+print(own() - before, len(pixels))
+""".replace("\\\\\\\\", "\\\\")
+    if not os.path.exists("/proc/self/status"):  # noqa: PTH110
+        pytest.skip("only Linux tells")
+    done = subprocess.run(
+        [sys.executable, "-c", code, str(folder), str(tmp_path)],
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=True,
+    )
+    grown, count = map(float, done.stdout.split())
+    assert count == 4800
+    assert grown < 20
+    assert json.loads((tmp_path / "many-64px.index").read_text().splitlines()[0])["size"] == 64
+    assert np.memmap(tmp_path / "many-64px.pixels").size == 4800 * 3 * 64 * 64
