@@ -1,6 +1,7 @@
 """From a recipe to the networks that it names."""
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any, TypeVar, cast
 
 import torch
@@ -31,13 +32,16 @@ class Networks(nn.Module):
         return cast(dict[str, Loss], dict(self.losses.items()))
 
 
-def build_networks(host: PluginHost, recipe: Recipe, vocabulary: int) -> Networks:
+def build_networks(host: PluginHost, recipe: Recipe, vocabulary: int, kept: Path | None = None) -> Networks:
     """The networks of a recipe with fresh weights; `vocabulary` is the number of token ids.
 
-    Each part is told what the earlier ones decided: encoder, generator, discriminator, losses.
+    Each part is told what the earlier ones decided: encoder, generator, discriminator, losses. `kept` is the folder in
+    which a run keeps the pretrained model that its encoder builds on; without it, the model is found by its name.
     """
     sizes = Sizes(image=recipe.image_size, vocabulary=vocabulary, length=recipe.text.length)
-    encoder = build_part(host, TextEncoder, recipe.encoder, "encoder", sizes)
+    option = host.load("encoder", recipe.encoder.name, "encoder").pretrained
+    found = {option: str(kept)} if kept and option else {}
+    encoder = build_part(host, TextEncoder, recipe.encoder.model_copy(update=found), "encoder", sizes)
     sizes = sizes.knowing(text=encoder.width)
     generator = build_part(host, Generator, recipe.generator, "generator", sizes)
     sizes = sizes.knowing(noise=generator.noise_width, resolutions=tuple(generator.resolutions))
@@ -77,6 +81,24 @@ def parts_named(model: Any, names: Sequence[str], place: str) -> list[nn.Module]
     return [parts[name] for name in names]
 
 
+def pretrained_model(host: PluginHost, recipe: Recipe) -> str | None:
+    """The pretrained model that the recipe's encoder builds on, by hub name or folder; None where it builds on none.
+
+    Raises:
+        LimnerError: where the recipe names a tokenizer that is not this model's own.
+    """
+    option = host.load("encoder", recipe.encoder.name, "encoder").pretrained
+    if option is None:
+        return None
+    model = check_options(host, "encoder", recipe.encoder.name, recipe.encoder.options, "encoder")[option]
+    if recipe.text.tokenizer not in (None, model):
+        raise LimnerError(
+            f"text.tokenizer: the encoder '{recipe.encoder.name}' reads with the tokenizer of its model '{model}' and "
+            f"with no other, so '{recipe.text.tokenizer}' cannot be used; leave text.tokenizer out."
+        )
+    return model
+
+
 def build_part(host: PluginHost, interface: type[PartT], part: Part, place: str, known: object) -> PartT:
     """One component with its options; what it refuses is told with its place in the recipe."""
     kind = kind_of(interface)
@@ -114,6 +136,7 @@ def build_metrics(host: PluginHost, recipe: Recipe, dataset: Dataset) -> dict[st
 
 def rehearse(host: PluginHost, recipe: Recipe) -> None:
     """Build everything without memory or weights, so that sizes that do not fit fail before any work starts."""
+    pretrained_model(host, recipe)
     with torch.device("meta"):
         networks = build_networks(host, recipe, recipe.text.vocabulary)
         parts_named(networks, recipe.training.freeze, "training.freeze")

@@ -6,17 +6,17 @@ picture, and `Loss`es say what each player wants. A generator has two slots that
 
 Every component is built as `Component(<what core knows>, *, <options>)`. The options are the keyword-only arguments of
 the constructor, with types and defaults: exactly these can be set in a recipe. Where a keyword's type is
-`Slot[Attention]` or `Slot[Stage]`, the recipe names another component there.
+`Slot[Attention]` or `Slot[Stage]` (`limner.slots`), the recipe names another component there.
 """
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Protocol, runtime_checkable
+from pathlib import Path
+from typing import TYPE_CHECKING, ClassVar, Protocol, runtime_checkable
 
 from jaxtyping import Float, Int, UInt8
 from torch import Tensor, nn
 
-from limner.errors import LimnerError
 from limner.types import Canvas, CaptionedImages, Judgement, Scores, Sizes, TextFeatures, Tokens
 
 if TYPE_CHECKING:
@@ -37,10 +37,17 @@ class TextEncoder(nn.Module, ABC):
             def forward(self, tokens):
                 words = self.embedding(tokens.ids) * tokens.mask[..., None]
                 return TextFeatures(words, words.sum(1), tokens.mask)
+
+    An encoder that builds on a pretrained model names in `pretrained` the option that says which. Token ids mean
+    nothing to such a model but those of its own tokenizer, so captions are read with that one, and a recipe need not
+    (and may not) name another. What `save_pretrained` writes lies in the run's folder; when the run is read back,
+    the encoder is built from there, whatever has become of the model's name since.
     """
 
     width: int
     """D, the width of the features: set by the constructor."""
+    pretrained: ClassVar[str | None] = None
+    """The option that names a pretrained model, by hub name or folder; None where the encoder builds on none."""
 
     def __init__(self, sizes: Sizes):
         super().__init__()
@@ -48,6 +55,9 @@ class TextEncoder(nn.Module, ABC):
     @abstractmethod
     def forward(self, tokens: Tokens) -> TextFeatures:
         """`tokens` [B, T] -> words [B, T, D], sentence [B, D]; words at padding are zero."""
+
+    def save_pretrained(self, folder: Path) -> None:
+        """Write into `folder` what the encoder must be built from again and its own weights do not hold."""
 
 
 class Generator(nn.Module, ABC):

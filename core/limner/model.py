@@ -1,6 +1,7 @@
 """A trained model: it paints what a prompt says, and lives in a run folder."""
 
 import json
+import shutil
 from collections.abc import Sequence
 from copy import deepcopy
 from pathlib import Path
@@ -13,7 +14,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
-from limner.build import build_networks
+from limner.build import build_networks, pretrained_model
 from limner.errors import LimnerError
 from limner.explain import Explanation, watching
 from limner.folders import replace_file
@@ -26,11 +27,12 @@ from limner.sampling import truncate
 from limner.step import Judging, Painting
 from limner.tokenizer import WORDS_FILE, Tokenizer
 
-RECIPE_FILE, WEIGHTS_FILE, HISTORY_FILE, TOKENIZER_FOLDER = (
+RECIPE_FILE, WEIGHTS_FILE, HISTORY_FILE, TOKENIZER_FOLDER, ENCODER_FOLDER = (
     "recipe.toml",
     "weights.safetensors",
     "history.json",
     "tokenizer",
+    "encoder",
 )
 
 
@@ -136,6 +138,11 @@ class Model(Paints, nn.Module):
         (folder / TOKENIZER_FOLDER).mkdir(parents=True, exist_ok=True)
         if not (folder / TOKENIZER_FOLDER / WORDS_FILE).exists():
             self.tokenizer.save(folder / TOKENIZER_FOLDER)
+        if self.painting.encoder.pretrained and not (folder / ENCODER_FOLDER).exists():
+            whole = folder / f"{ENCODER_FOLDER}.partial"
+            shutil.rmtree(whole, ignore_errors=True)
+            self.painting.encoder.save_pretrained(whole)
+            whole.rename(folder / ENCODER_FOLDER)
         replace_file(folder / RECIPE_FILE, tomli_w.dumps(self.recipe.table()).encode())
         replace_file(folder / HISTORY_FILE, json.dumps(self.history).encode())
         weights = {name: value.contiguous() for name, value in self.state_dict().items()}
@@ -155,19 +162,20 @@ class Model(Paints, nn.Module):
             raise LimnerError(f"There is no run folder {folder}; 'limner train RECIPE --out {folder}' makes one.")
         if not (folder / RECIPE_FILE).is_file():
             raise LimnerError(f"{folder} is not a run folder: it has no {RECIPE_FILE}.")
-        for file in (WEIGHTS_FILE, f"{TOKENIZER_FOLDER}/{WORDS_FILE}"):
-            if not (folder / file).is_file():
+        recipe = Recipe.read(plugins, folder / RECIPE_FILE)
+        kept = [WEIGHTS_FILE, f"{TOKENIZER_FOLDER}/{WORDS_FILE}"]
+        for file in [*kept, ENCODER_FOLDER] if pretrained_model(plugins, recipe) else kept:
+            if not (folder / file).exists():
                 raise LimnerError(
                     f"{folder} is only half written: it has no {file}; its training ended before the first weights "
                     "were saved, so train again into another folder."
                 )
-        recipe = Recipe.read(plugins, folder / RECIPE_FILE)
         try:
             tokenizer = Tokenizer.load(folder / TOKENIZER_FOLDER)
         except Exception as error:  # transformers and tokenizers raise many kinds
             cause = " ".join(str(error).split())[:300]
             raise LimnerError(f"The tokenizer in {folder / TOKENIZER_FOLDER} is damaged: {cause}.") from None
-        networks = build_networks(plugins, recipe, tokenizer.vocabulary)
+        networks = build_networks(plugins, recipe, tokenizer.vocabulary, folder / ENCODER_FOLDER)
         painting = deepcopy(networks.painting)  # its encoder is the averaged one, the judging half has its own
         model = cls(plugins, recipe, tokenizer, painting, networks.judging, networks.losses)
         try:

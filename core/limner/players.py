@@ -14,11 +14,18 @@ SecondT = TypeVar("SecondT")
 
 
 class Player:
-    """One side of the game: its weights, their gradients, and Adam (Kingma and Ba 2015) to move them."""
+    """One side of the game: its weights, their gradients, and Adam (Kingma and Ba 2015) to move them.
+
+    A weight that has learned much already may have a number `pace`: it then moves at that share of the rate.
+    """
 
     def __init__(self, weights: list[nn.Parameter], betas: Sequence[float]):
         self.weights = weights
-        self.optimizer = torch.optim.Adam(weights, betas=(betas[0], betas[1]), fused=True)
+        paces: dict[float, list[nn.Parameter]] = {}
+        for weight in weights:
+            paces.setdefault(getattr(weight, "pace", 1.0), []).append(weight)
+        groups = [{"params": alike, "pace": pace} for pace, alike in paces.items()]
+        self.optimizer = torch.optim.Adam(groups, betas=(betas[0], betas[1]), fused=True)
 
     def gradients(self, loss: Tensor) -> None:
         """Take the gradient of the player's loss by its own weights, and by nothing else; frozen ones get none."""
@@ -38,7 +45,7 @@ class Player:
             for gradient, piece in zip(gradients, mean.split([gradient.numel() for gradient in gradients])):
                 gradient.copy_(piece.view_as(gradient))
         for group in self.optimizer.param_groups:
-            group["lr"] = rate
+            group["lr"] = rate * group["pace"]
         self.optimizer.step()
 
 

@@ -41,7 +41,8 @@ class Text(BaseModel):
     model_config = ConfigDict(extra="forbid", strict=True)
     vocabulary: Annotated[int, Field(ge=50)] = 2000  # WordPieces learned from the captions, at most
     length: Annotated[int, Field(ge=3)] = 24  # tokens that a caption may have
-    tokenizer: str | None = None  # a tokenizer of transformers, by hub name or folder, instead of learning one
+    # a tokenizer of transformers, by hub name or folder, instead of learning one; a pretrained encoder brings its own
+    tokenizer: str | None = None
 
 
 class Training(BaseModel):

@@ -5,18 +5,20 @@ from collections.abc import Collection, Iterable, Sequence
 import torch
 from torch import Tensor, nn
 
-from limner.build import Networks, parts_named, parts_of
+from limner.build import Networks, parts_named, parts_of, pretrained_model
 from limner.errors import LimnerError
 from limner.model import Model
 from limner.plugins import PluginHost
 from limner.recipe import Recipe
+from limner.tokenizer import Tokenizer
 
 
 def started_from(plugins: PluginHost, recipe: Recipe) -> Model | None:
     """The model that a recipe starts from, if it names one.
 
     Raises:
-        LimnerError: when its run folder is not there, half written or damaged, or its captions are of another length.
+        LimnerError: when its run folder is not there, half written or damaged, its captions are of another length, or
+            the recipe's encoder reads with another tokenizer.
     """
     if recipe.training.start_from is None:
         return None
@@ -28,6 +30,13 @@ def started_from(plugins: PluginHost, recipe: Recipe) -> Model | None:
         raise LimnerError(
             f"training.start_from: {recipe.training.start_from} reads captions of {earlier.tokenizer.length} tokens, "
             f"and this recipe says {recipe.text.length}; set text.length={earlier.tokenizer.length}."
+        )
+    model = pretrained_model(plugins, recipe)
+    own = earlier.tokenizer if model is None else Tokenizer.learn([], recipe.text, model)
+    if own.inner.get_vocab() != earlier.tokenizer.inner.get_vocab():
+        raise LimnerError(
+            f"training.start_from: {recipe.training.start_from} reads with another tokenizer than that of '{model}', "
+            "on which this recipe's encoder builds; begin with a run whose encoder builds on it too, or from nothing."
         )
     return earlier
 

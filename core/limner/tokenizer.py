@@ -30,9 +30,16 @@ class Tokenizer:
         self.length = length
 
     @classmethod
-    def learn(cls, captions: Sequence[str], settings: Text) -> "Tokenizer":
-        """The tokenizer that a recipe asks for: WordPiece learned from the captions, or a pretrained one."""
-        inner = _pretrained(settings.tokenizer) if settings.tokenizer else _word_piece(captions, settings.vocabulary)
+    def learn(cls, captions: Sequence[str], settings: Text, model: str | None = None) -> "Tokenizer":
+        """The tokenizer that a recipe asks for: WordPiece learned from the captions, or a pretrained one.
+
+        `model`: the pretrained model that the recipe's encoder builds on, whose own tokenizer it then is.
+
+        Raises:
+            LimnerError: when a pretrained one cannot be had, or cannot pad.
+        """
+        name, place = (model, "encoder") if model else (settings.tokenizer, "text.tokenizer")
+        inner = _pretrained(name, place) if name else _word_piece(captions, settings.vocabulary)
         return cls(inner, {word for caption in captions for word in split_words(caption)}, settings.length)
 
     def with_words(self, captions: Sequence[str]) -> "Tokenizer":
@@ -56,7 +63,7 @@ class Tokenizer:
     def pieces(self, caption: str) -> list[tuple[str, bool]]:
         """A caption's tokens as text, each with whether it is a word's or a mark that the tokenizer adds, as [CLS]."""
         tokens = self.inner.convert_ids_to_tokens(self.inner(caption)["input_ids"])
-        marks = [mark for mark in self.inner.all_special_tokens if mark != self.inner.unk_token]
+        marks = [mark for name, mark in self.inner.special_tokens_map.items() if name != "unk_token"]
         return [(self.inner.convert_tokens_to_string([token]).strip(), token not in marks) for token in tokens]
 
     def check(self, prompt: str) -> list[str]:
@@ -128,11 +135,20 @@ def _splitting_as_bert(model: models.Model) -> FastTokenizer:
     return fast
 
 
-def _pretrained(name: str) -> PreTrainedTokenizerBase:
+def _pretrained(name: str, place: str) -> PreTrainedTokenizerBase:
+    """A tokenizer of transformers, padding on the right; `place` is where the recipe names it."""
     try:
-        return AutoTokenizer.from_pretrained(name)
-    except OSError:
+        inner = AutoTokenizer.from_pretrained(name)
+    except (OSError, ValueError):
+        inner = None
+    if inner is None or len(inner) == len(inner.all_special_tokens):  # an empty one is what a folder without gives
         raise LimnerError(
-            f"text.tokenizer: '{name}' is neither a folder with a tokenizer nor can it be fetched from the hub; "
-            "check the name and the connection, or leave it out to learn one from the captions."
-        ) from None
+            f"{place}: '{name}' is neither a folder with a tokenizer nor can it be fetched from the hub; "
+            "check the name and the connection."
+        )
+    if inner.pad_token is None:
+        raise LimnerError(
+            f"{place}: the tokenizer '{name}' has no token for padding; use one that has, such as BERT's."
+        )
+    inner.padding_side = inner.truncation_side = "right"  # words are counted from the left
+    return inner

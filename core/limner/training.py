@@ -18,7 +18,7 @@ from torch import Tensor
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from limner.batches import Batches
-from limner.build import Networks, build_dataset, build_networks, parts_named, rehearse
+from limner.build import Networks, build_dataset, build_networks, parts_named, pretrained_model, rehearse
 from limner.errors import DivergedError
 from limner.folders import free_folder
 from limner.model import Model
@@ -108,7 +108,10 @@ def set_up(plugins: PluginHost, recipe: Recipe, folder: Path | None = None) -> R
     captions = [a["caption"] for annotations in data.annotations for a in annotations]
     state, settings = PartialState(), recipe.training
     earlier = started_from(plugins, recipe)
-    tokenizer = earlier.tokenizer.with_words(captions) if earlier else Tokenizer.learn(captions, recipe.text)
+    if earlier:
+        tokenizer = earlier.tokenizer.with_words(captions)
+    else:
+        tokenizer = Tokenizer.learn(captions, recipe.text, pretrained_model(plugins, recipe))
     batches = Batches(
         data, tokenizer, settings.batch_size, settings.seed, state.device, state.process_index, state.num_processes
     )

@@ -207,7 +207,7 @@ def test_two_distributions_with_one_entry_point_name_are_an_error_that_names_bot
 
 @pytest.mark.parametrize(
     ("wanted", "encoders", "datasets"),
-    [(None, 3, 2), ("", 0, 0), ("baseline", 3, 0), (" baseline , coco ", 3, 1)],
+    [(None, 4, 3), ("", 0, 0), ("baseline", 3, 0), (" baseline , coco ", 3, 2)],
     ids=["unset: all", "empty: none", "one", "a list"],
 )
 def test_limner_plugins_limits_what_is_loaded(monkeypatch, wanted, encoders, datasets):

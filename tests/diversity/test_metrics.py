@@ -154,11 +154,11 @@ def test_what_cannot_be_measured_is_told(monkeypatch, tmp_path):
 
 
 def test_data_without_several_images_of_a_prompt_has_no_real_column(make_folder):
-    from limner_coco.folder import CocoFolder
+    from limner_coco.folder import CaptionedFolder
 
-    folder = CocoFolder(16, root=str(make_folder(count=12)))
+    folder = CaptionedFolder(16, root=str(make_folder(count=12)))
     assert type(folder).real_images is Dataset.real_images
-    with pytest.raises(LimnerError, match="CocoFolder has no way to show several images of one prompt"):
+    with pytest.raises(LimnerError, match="CaptionedFolder has no way to show several images of one prompt"):
         folder.real_images("a plain red wall", 2, 0)
 
     class Gray:
