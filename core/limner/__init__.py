@@ -25,6 +25,7 @@ if TYPE_CHECKING:
         Generator,
         Loss,
         Metric,
+        Painter,
         Stage,
         TextEncoder,
     )
@@ -54,6 +55,7 @@ _HOMES = {
         "Generator",
         "Loss",
         "Metric",
+        "Painter",
         "Stage",
         "TextEncoder",
     ],
@@ -87,6 +89,7 @@ __all__ = [
     "Loss",
     "Metric",
     "Model",
+    "Painter",
     "Pictures",
     "PluginHost",
     "Recipe",

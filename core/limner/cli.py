@@ -10,6 +10,8 @@ import typer
 from rich.console import Console
 
 from limner.cli_listing import plugins, recipes
+from limner.cli_new_plugin import EXAMPLE as NEW_PLUGIN
+from limner.cli_new_plugin import new_plugin
 from limner.cli_tradeoff import EXAMPLE, tradeoff
 from limner.commands import DataCommands
 from limner.errors import LimnerError
@@ -203,6 +205,7 @@ def compare(
 
 
 app.command(epilog=EXAMPLE)(tradeoff)
+app.command(epilog=NEW_PLUGIN)(new_plugin)
 
 
 @app.command("export-data", epilog="Example: `limner export-data scenes-32 --out scenes`")

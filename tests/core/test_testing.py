@@ -3,6 +3,7 @@
 import pytest
 import torch
 from einops import rearrange
+from jaxtyping import Float
 from limner import Attention, Dataset, LimnerError, Loss, Metric, TextFeatures, hookimpl
 from limner.testing import (
     BagOfWords,
@@ -25,7 +26,7 @@ from limner.testing import (
     tiny_recipe,
 )
 from limner.training import train
-from torch import nn
+from torch import Tensor, nn
 
 
 class Bias(Attention):
@@ -37,7 +38,7 @@ class Bias(Attention):
         self.value = nn.Linear(sizes.text, channels)
         self.strength = strength
 
-    def forward(self, features: torch.FloatTensor, text: TextFeatures) -> torch.FloatTensor:
+    def forward(self, features: Float[Tensor, "B C H W"], text: TextFeatures) -> Float[Tensor, "B C H W"]:
         weights = text.mask / text.mask.sum(1, keepdim=True)  # [B, T]
         self.keep(rearrange(weights, "b t -> b 1 t 1 1").expand(-1, -1, -1, *features.shape[2:]))
         heard = (self.value(text.words) * weights[..., None]).sum(1)
