@@ -13,6 +13,7 @@ from rich.markup import escape
 from rich.table import Column, Table
 
 from limner.cli_tradeoff import EXAMPLE, tradeoff
+from limner.cli_tutorials import tutorials
 from limner.commands import DataCommands
 from limner.errors import LimnerError
 from limner.plugins import COMPONENT_HOOKS, host
@@ -247,6 +248,7 @@ def compare(
 
 
 app.command(epilog=EXAMPLE)(tradeoff)
+app.command(epilog="Example: `limner tutorials course`")(tutorials)
 
 
 @app.command("export-data", epilog="Example: `limner export-data scenes-32 --out scenes`")
