@@ -11,8 +11,8 @@ from limner.folders import free_folder
 
 NOTE = """# The lessons of Limner {version}
 
-These notebooks belong to limner {version}, their solutions are {solutions}. With another version they may
-not say what happens. `comparisons` holds the measurements that they show.
+These notebooks belong to limner {version}: with another version, what happens may not be what they say. The solutions
+of their exercises are {solutions}. `comparisons` holds the measurements that they show.
 
     pip install "limner[lab]=={version}"
     jupyter lab .
@@ -63,7 +63,7 @@ def write_course(folder: Path, solutions: bool = False) -> list[Path]:
     for path in sorted((source / "comparisons").glob("*/*")):
         if path.is_file():
             files[f"comparisons/{path.parent.name}/{path.name}"] = path.read_bytes()
-    told = {"version": version("limner"), "solutions": "kept" if solutions else "left out"}
+    told = {"version": version("limner"), "solutions": "kept, collapsed" if solutions else "left out"}
     files["README.md"] = NOTE.format(**told, lessons="\n".join(titles)).encode()
     free_folder(folder)
     try:

@@ -76,7 +76,7 @@ def test_solutions_are_kept_collapsed_with_what_they_gave(command, course, here)
     kept, whole = (json.loads((f / "tutorials/00_first.ipynb").read_text()) for f in (here / "mine", course))
     assert kept == whole
     assert kept["cells"][2]["metadata"]["jupyter"]["source_hidden"]
-    assert "solutions are kept" in (here / "mine/README.md").read_text()
+    assert "exercises are kept, collapsed" in (here / "mine/README.md").read_text()
 
 
 def test_the_note_names_the_version_and_the_lessons(command, course, here):
@@ -85,7 +85,7 @@ def test_the_note_names_the_version_and_the_lessons(command, course, here):
     assert f"limner {version('limner')}" in note
     assert f'pip install "limner[lab]=={version("limner")}"' in note
     assert "- [0. Straße](tutorials/00_first.ipynb)" in note
-    assert "solutions are left out" in note
+    assert "exercises are left out" in note
 
 
 def test_nothing_is_written_over(command, course, here):
