@@ -12,6 +12,7 @@ from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from limner import exercises
     from limner.comparing import compare
     from limner.comparison import Comparison, load_comparison
     from limner.ensemble import Ensemble
@@ -106,6 +107,7 @@ __all__ = [
     "Tokens",
     "Tradeoff",
     "compare",
+    "exercises",
     "hookimpl",
     "host",
     "load",
@@ -119,6 +121,8 @@ __all__ = [
 def __getattr__(name: str) -> Any:
     if name == "__version__":
         return version("limner")
+    if name == "exercises":
+        return import_module("limner.exercises")
     if name not in _HOME_OF:
         raise AttributeError(f"module 'limner' has no attribute '{name}'")
     return getattr(import_module(f"limner.{_HOME_OF[name]}"), name)

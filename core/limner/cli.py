@@ -13,6 +13,7 @@ from limner.cli_listing import plugins, recipes
 from limner.cli_new_plugin import EXAMPLE as NEW_PLUGIN
 from limner.cli_new_plugin import new_plugin
 from limner.cli_tradeoff import EXAMPLE, tradeoff
+from limner.cli_tutorials import tutorials
 from limner.commands import DataCommands
 from limner.errors import LimnerError
 
@@ -206,6 +207,7 @@ def compare(
 
 app.command(epilog=EXAMPLE)(tradeoff)
 app.command(epilog=NEW_PLUGIN)(new_plugin)
+app.command(epilog="Example: `limner tutorials course`")(tutorials)
 
 
 @app.command("export-data", epilog="Example: `limner export-data scenes-32 --out scenes`")

@@ -38,6 +38,7 @@ def test_these_are_the_commands(command):
         "recipes",
         "tradeoff",
         "train",
+        "tutorials",
     ]
     status, out, _ = command("--help")
     assert status == 0
