@@ -12,6 +12,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Column, Table
 
+from limner.cli_describe import EXAMPLES, describe
 from limner.cli_tradeoff import EXAMPLE, tradeoff
 from limner.commands import DataCommands
 from limner.errors import LimnerError
@@ -247,6 +248,7 @@ def compare(
 
 
 app.command(epilog=EXAMPLE)(tradeoff)
+app.command(epilog=EXAMPLES)(describe)
 
 
 @app.command("export-data", epilog="Example: `limner export-data scenes-32 --out scenes`")

@@ -23,6 +23,7 @@ class MLPEncoder(TextEncoder):
     """
 
     def __init__(self, sizes: Sizes, *, width: Width = 128, hidden: Width = 192, embedding: Width = 48):
+        """`width`: D, of the features; `hidden`: of what is read at each place; `embedding`: of a token."""
         super().__init__(sizes)
         self.width = width
         self.token = nn.Embedding(sizes.vocabulary, embedding)
@@ -45,6 +46,7 @@ class LSTMEncoder(TextEncoder):
     """
 
     def __init__(self, sizes: Sizes, *, width: Width = 128, layers: Annotated[int, Field(ge=1)] = 1):
+        """`width`: D, of the features and of a token; `layers`: of the LSTM, one upon the other."""
         super().__init__(sizes)
         if width % 2:
             raise LimnerError(f"width: expected an even number, half of it for each direction, got {width}.")
@@ -75,6 +77,7 @@ class TransformerEncoder(TextEncoder):
         layers: Annotated[int, Field(ge=1)] = 2,
         heads: Annotated[int, Field(ge=1)] = 4,
     ):
+        """`width`: D, of the features, which the heads must divide; `layers`: how many; `heads`: of each layer."""
         super().__init__(sizes)
         if width % heads:
             raise LimnerError(f"heads: {heads} heads do not divide the width {width}; choose one that does.")

@@ -22,6 +22,7 @@ class R1(Loss):
     differentiates_images = True
 
     def __init__(self, sizes: Sizes, *, every: Every = 16):
+        """`every`: the steps from one time that it is computed to the next."""
         super().__init__(sizes)
         self.every = every
 
@@ -39,6 +40,7 @@ class MatchingAware(Loss):
     differentiates_images = True
 
     def __init__(self, sizes: Sizes, *, every: Every = 4, power: Annotated[float, Field(gt=0)] = 6.0):
+        """`every`: the steps from one time that it is computed to the next; `power`: of the gradient's norm."""
         super().__init__(sizes)
         self.every, self.power = every, power
 
