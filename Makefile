@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: quickstart test quick check notebooks lab
+.PHONY: quickstart test quick check notebooks lab docs
 
 quickstart: .venv/lab        ## train on drawn scenes, paint, and judge: about three minutes once it is installed
 	$(BIN)/limner train quickstart --evaluate
@@ -23,6 +23,9 @@ notebooks: .venv/dev         ## make the notebooks from their sources in tutoria
 
 lab: .venv/lab               ## JupyterLab on the tutorials
 	$(BIN)/jupyter lab tutorials
+
+docs: .venv/docs             ## the site, with the lessons and the whole reference, in site/: a quarter of a minute
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
 
 .venv/%: pyproject.toml constraints.txt
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv

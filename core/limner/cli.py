@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.console import Console
 
+from limner.cli_describe import EXAMPLES, describe
 from limner.cli_listing import plugins, recipes
 from limner.cli_new_plugin import EXAMPLE as NEW_PLUGIN
 from limner.cli_new_plugin import new_plugin
@@ -208,6 +209,7 @@ def compare(
 app.command(epilog=EXAMPLE)(tradeoff)
 app.command(epilog=NEW_PLUGIN)(new_plugin)
 app.command(epilog="Example: `limner tutorials course`")(tutorials)
+app.command(epilog=EXAMPLES)(describe)
 
 
 @app.command("export-data", epilog="Example: `limner export-data scenes-32 --out scenes`")

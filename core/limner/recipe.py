@@ -51,14 +51,14 @@ class Training(BaseModel):
     model_config = ConfigDict(extra="forbid", strict=True)
     steps: Annotated[int, Field(ge=1)] | None = None  # the budget: so many steps,
     seconds: Annotated[float, Field(gt=0)] | None = None  # or so much time
-    batch_size: Annotated[int, Field(ge=2)] = 32
-    generator_rate: Annotated[float, Field(gt=0)] = 1e-3
-    discriminator_rate: Annotated[float, Field(gt=0)] = 1e-3
-    betas: list[Annotated[float, Field(ge=0, lt=1)]] = Field([0.0, 0.99], min_length=2, max_length=2)
+    batch_size: Annotated[int, Field(ge=2)] = 32  # real images at each step, and as many painted ones
+    generator_rate: Annotated[float, Field(gt=0)] = 1e-3  # of learning
+    discriminator_rate: Annotated[float, Field(gt=0)] = 1e-3  # also of the encoder, and of what losses own
+    betas: list[Annotated[float, Field(ge=0, lt=1)]] = Field([0.0, 0.99], min_length=2, max_length=2)  # of Adam
     decay: Annotated[float, Field(ge=0, le=1)] = 0.3  # over this last part of the budget the rates fall to 0
     average: Annotated[float, Field(ge=0, lt=1)] = 0.99  # of the painting weights, per step
-    seed: Annotated[int, Field(ge=0, lt=2**63)] = 0
-    precision: Literal["auto", "float32", "bfloat16"] = "auto"
+    seed: Annotated[int, Field(ge=0, lt=2**63)] = 0  # of the first weights, the noise and the order of the data
+    precision: Literal["auto", "float32", "bfloat16"] = "auto"  # auto: the fastest that there is
     start_from: str | None = None  # the folder of a run: begin with its weights, wherever it has the same parts
     take: list[str] = []  # from it, such as ["encoder", "generator"]; empty: all that is alike
     freeze: list[str] = []  # parts that do not learn, such as ["encoder", "generator.stages.0"]
@@ -85,16 +85,16 @@ class Recipe(BaseModel):
     """A whole experiment. `Recipe.read(host, "quickstart")` reads one by name or from a file."""
 
     model_config = ConfigDict(extra="forbid", strict=True)
-    title: str = ""
-    image_size: Annotated[int, Field(ge=8)] = 32
-    data: Part
+    title: str = ""  # what it is, in a line
+    image_size: Annotated[int, Field(ge=8)] = 32  # height and width of the images, in pixels
+    data: Part  # a dataset
     text: Text = Text()
     encoder: Part
     generator: Part
     discriminator: Part
-    losses: dict[str, LossPart]
-    metrics: dict[str, Part] | None = None
-    prompts: list[str] | None = None
+    losses: dict[str, LossPart]  # by name; each has a weight, by default 1
+    metrics: dict[str, Part] | None = None  # by name; left out: those that the dataset is measured by
+    prompts: list[str] | None = None  # painted again and again during training; left out: the dataset's
     training: Training
     sampling: Sampling = Sampling()
 

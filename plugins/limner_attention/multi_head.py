@@ -31,7 +31,7 @@ class MultiHeadAttention(Attention):
         heads: Annotated[int, Field(ge=1)] = 4,
         width: Annotated[int, Field(ge=1)] = 32,
     ):
-        """`heads`: h; `width`: of Q, K and V, which the heads must divide."""
+        """`heads`: h, how many; `width`: of Q, K and V, which the heads must divide."""
         super().__init__(sizes, channels)
         if width % heads:
             fitting = ", ".join(str(number) for number in range(1, 17) if width % number == 0)

@@ -29,6 +29,15 @@ class Adversarial(Loss):
         condition: Literal["text", "none", "both"] = "text",
         mismatched: bool | Literal["nearest", "swapped"] = True,
     ):
+        """
+        Args:
+            sizes: what the parts of the model agree on.
+            condition: what is judged: "text", the image as a picture of its caption; "none", the image alone; "both",
+                the sum of the two.
+            mismatched: whether real images with wrong captions count as false ones: with true, any wrong caption of the
+                batch; with "nearest", the one most like the right one; with "swapped", the right one with a word or
+                two changed.
+        """
         super().__init__(sizes)
         self.condition, self.mismatched = condition, mismatched
         self.reads_distractors = mismatched == "swapped"

@@ -22,7 +22,7 @@ class R1(Loss):
     differentiates_images = True
 
     def __init__(self, sizes: Sizes, *, every: Every = 16):
-        """`every`: how many steps lie between two penalties."""
+        """`every`: the steps from one time that it is computed to the next."""
         super().__init__(sizes)
         self.every = every
 
@@ -40,7 +40,7 @@ class MatchingAware(Loss):
     differentiates_images = True
 
     def __init__(self, sizes: Sizes, *, every: Every = 4, power: Annotated[float, Field(gt=0)] = 6.0):
-        """`every`: how many steps lie between two penalties; `power`: of the norm."""
+        """`every`: the steps from one time that it is computed to the next; `power`: of the gradient's norm."""
         super().__init__(sizes)
         self.every, self.power = every, power
 

@@ -30,6 +30,7 @@ def test_these_are_the_commands(command):
     assert sorted(COMMANDS) == [
         "caption",
         "compare",
+        "describe",
         "evaluate",
         "explain",
         "export-data",
