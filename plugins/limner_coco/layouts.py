@@ -97,6 +97,14 @@ def read_json(path: Path) -> dict[str, Any]:
     return table
 
 
+def is_json(path: Path) -> bool:
+    """Whether a file is there and holds a JSON object in full."""
+    try:
+        return bool(read_json(path))
+    except LimnerError:
+        return False
+
+
 # --- tables of files and captions -----------------------------------------------------------------------------------
 
 
