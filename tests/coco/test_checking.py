@@ -7,9 +7,10 @@ import shutil
 from pathlib import Path
 
 import pytest
-from limner import PluginHost, Recipe
-from limner.build import build_dataset
+from limner import PluginHost
+from limner.recipe import resolve
 from limner_coco.checking import check
+from limner_coco.folder import CaptionedFolder
 from PIL import Image
 
 LAYOUTS = ["json", "csv", "jsonl", "texts"]
@@ -70,8 +71,9 @@ def count_as_trained(arguments: list[str]) -> int:
     """How many images the suggested `train coco --set ...` would train on."""
     assert arguments[:2] == ["train", "coco"]
     assert arguments[2::2] == ["--set"] * len(arguments[2::2])
-    plugins = PluginHost()
-    return len(build_dataset(plugins, Recipe.read(plugins, "coco", arguments[3::2])).load())
+    data = resolve(PluginHost(), "coco", arguments[3::2])["data"]
+    assert data.pop("name") in ("coco", "folder")
+    return len(CaptionedFolder(16, **data).load())
 
 
 # --- MS-COCO --------------------------------------------------------------------------------------------------------
