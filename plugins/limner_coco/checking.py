@@ -13,13 +13,13 @@ from tqdm import tqdm
 
 from .decoding import decode_or_say, within_reason
 from .finding import find
-from .layouts import read_listing, some
+from .layouts import read_json, read_listing, some
 
 
 @dataclass(frozen=True)
 class Health:
     """How a folder, or one split of it, does. `problem` is what keeps it from being read at all; `notes` are what is
-    left out of it.
+    left out of it; `lacking` counts the image files that are missing or empty.
     """
 
     name: str
@@ -27,6 +27,7 @@ class Health:
     captions: int = 0
     per_image: str = ""
     longest: int = 0  # of the captions, in words
+    lacking: int = 0
     notes: tuple[str, ...] = ()
     problem: str | None = None
 
@@ -34,6 +35,11 @@ class Health:
     def whole(self) -> bool:
         """Whether nothing is missing or broken."""
         return self.problem is None and not self.notes
+
+    @property
+    def incomplete(self) -> bool:
+        """Whether something is missing that can be fetched; a note that a caption is empty asks for nothing."""
+        return self.problem is not None or self.lacking > 0
 
     def sentences(self) -> list[str]:
         """What there is, and then what is wrong, a line each."""
@@ -76,7 +82,17 @@ def check(
     per_image = "none" if not counts else f"{min(counts)} to {max(counts)}" if len(counts) > 1 else str(min(counts))
     longest = max((len(text.split()) for text in texts), default=0)
     problem = None if texts else f"{listing.source} holds no captioned image."
-    return Health(name, len(said), len(texts), per_image, longest, tuple(notes), problem)
+    lacking = sum(file.bytes <= 0 for file in found)
+    return Health(name, len(said), len(texts), per_image, longest, lacking, tuple(notes), problem)
+
+
+def captions_are_whole(root: Path, split: str) -> bool:
+    """Whether MS-COCO's captions of a split are there, and can be read."""
+    try:
+        read_json(root / "annotations" / f"captions_{split}.json")
+    except LimnerError:
+        return False
+    return True
 
 
 def _named(names: list[str], what: str) -> list[str]:

@@ -1,5 +1,7 @@
 """`limner data coco` and `limner data folder`: what is there, what is missing, and how to get it."""
 
+import json
+import shlex
 import sys
 from pathlib import Path
 from typing import Annotated
@@ -37,34 +39,41 @@ def check_coco(
     where it was. The status is 0 when nothing is missing.
     """
     from .checking import check
-    from .published import ANNOTATIONS, SOURCE, SPLITS, obtain
+    from .published import SOURCE, SPLITS
 
     wanted = list(dict.fromkeys(splits or SPLITS))
     for split in wanted:
         if split not in SPLITS:
             raise LimnerError(f"--split {split}: MS-COCO has captions for {' and '.join(SPLITS)}.")
     if download:
-        root.mkdir(parents=True, exist_ok=True)
-        captions = [root / "annotations" / f"captions_{split}.json" for split in wanted]
-        needed = [] if all(path.is_file() for path in captions) else [ANNOTATIONS]
-        for archive in needed:
-            obtain(archive, root, source or SOURCE)
-        incomplete = [split for split in wanted if not check(split, root, split).whole]
-        needed += [SPLITS[split] for split in incomplete]
-        for split in incomplete:
-            obtain(SPLITS[split], root, source or SOURCE)
-        if remove:
-            for archive in needed:
-                (root / archive.name).unlink(missing_ok=True)
+        _fetch_missing(root, wanted, source or SOURCE, remove)
     healths = [check(split, root, split, thorough=thorough) for split in wanted]
     print("\n".join(line for health in healths for line in health.sentences()))
     if all(health.whole for health in healths):
-        print(f"To train on it: limner train coco --set data.root={root}")
+        settings = {"data.root": root} if "train2017" in wanted else {"data.root": root, "data.split": wanted[0]}
+        changes = [f"--set {shlex.quote(f'{key}={json.dumps(str(value))}')}" for key, value in settings.items()]
+        print("To train on it: limner train coco", *changes)
         return
-    if not download:
-        chosen = "".join(f" --split {health.name}" for health in healths if not health.whole)
-        print(f"To fetch what is missing: limner data coco --root {root}{chosen} --download")
+    if incomplete := [health.name for health in healths if health.incomplete and not download]:
+        chosen = " ".join(f"--split {split}" for split in incomplete)
+        print(f"To fetch what is missing: limner data coco --root {shlex.quote(str(root))} {chosen} --download")
     sys.exit(1)
+
+
+def _fetch_missing(root: Path, splits: list[str], source: str, remove: bool) -> None:
+    """Fetch and unpack what these splits have not; first the captions, which say what images there should be."""
+    from .checking import captions_are_whole, check
+    from .published import ANNOTATIONS, SPLITS, obtain
+
+    if not all(captions_are_whole(root, split) for split in splits):
+        obtain(ANNOTATIONS, root, source)
+    for split in splits:
+        if check(split, root, split).incomplete:
+            obtain(SPLITS[split], root, source)
+        if remove:  # as soon as it can be done without
+            (root / SPLITS[split].name).unlink(missing_ok=True)
+    if remove:
+        (root / ANNOTATIONS.name).unlink(missing_ok=True)
 
 
 @folder.command("folder", epilog="Example: `limner data folder --root photos --thorough`")
@@ -87,4 +96,6 @@ def check_folder(
     print("\n".join(health.sentences()))
     if not health.whole:
         sys.exit(1)
-    print(f'To train on it: limner train coco --set \'data={{name="folder", root="{root}"}}\'')
+    options = {"name": "folder", "root": root, "captions": captions, "images": images}
+    data = ", ".join(f"{key}={json.dumps(str(value))}" for key, value in options.items() if value is not None)
+    print(f"To train on it: limner train coco --set {shlex.quote(f'data={{{data}}}')}")
