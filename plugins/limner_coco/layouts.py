@@ -1,6 +1,7 @@
 """Which image has which captions: read from COCO's JSON, from CSV or JSON Lines, or from texts beside the images."""
 
 import csv
+import io
 import json
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -144,7 +145,7 @@ def _column(path: Path, columns: list[str], known: tuple[str, ...]) -> str:
 def _csv_rows(path: Path, text: str) -> Iterator[tuple[int, dict[str, Any]]]:
     """The rows of a table with a header, each with its line. Columns are parted by whatever the header has most of."""
     header = text.partition("\n")[0]
-    reader = csv.DictReader(text.splitlines(keepends=True), delimiter=max(",;\t", key=header.count), strict=True)
+    reader = csv.DictReader(io.StringIO(text, newline=""), delimiter=max(",;\t", key=header.count), strict=True)
     for row in reader:
         if None in row:
             raise LimnerError(

@@ -1,4 +1,4 @@
-"""`limner data coco` and `limner data folder`: what is said of whole, partial and empty folders, and what is offered."""
+"""`limner data coco` and `limner data folder`: what they say of whole, partial and empty folders, and offer."""
 
 import json
 import shlex
