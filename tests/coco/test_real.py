@@ -2,6 +2,7 @@
 
 import json
 import warnings
+from typing import Any
 
 import pytest
 from limner import PluginHost, Recipe
@@ -17,8 +18,9 @@ def read(shared_data, tmp_path):
     def load(name: str, recipe: str, **changes):
         with warnings.catch_warnings():
             warnings.simplefilter("error")
-            options = Recipe.read(PluginHost(), recipe).data.options | changes
-            return CaptionedFolder(16, **options | {"root": str(shared_data / name), "cache": str(tmp_path)}).load()
+            options: dict[str, Any] = Recipe.read(PluginHost(), recipe).data.options | changes
+            options |= {"root": str(shared_data / name), "cache": str(tmp_path)}
+            return CaptionedFolder(16, **options).load()
 
     return load
 
@@ -37,7 +39,8 @@ def lengths(captions: list[str], recipe: str) -> tuple[list[int], int]:
 def test_all_captions_of_val2017_become_tokens(shared_data):
     path = shared_data / "coco_captions_val2017" / "captions_val2017.json"
     coco = coco_index(json.loads(path.read_text(encoding="utf-8")), str(path))
-    captions = [str(annotation["caption"]) for annotation in coco.dataset["annotations"]]
+    annotations: Any = coco.dataset["annotations"]
+    captions = [annotation["caption"] for annotation in annotations]
     found, unknown = lengths(captions, "coco")
     assert (len(captions), unknown) == (25_014, 0)
     assert min(found) == 9
