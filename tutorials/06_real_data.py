@@ -22,6 +22,7 @@ import tempfile
 import time
 import warnings
 from pathlib import Path
+from typing import Any
 
 import limner
 import numpy as np
@@ -52,7 +53,7 @@ print({key: raw["annotations"][0][key] for key in ("id", "image_id", "caption")}
 # [pycocotools](https://github.com/cocodataset/cocoapi) reads this file and finds what belongs together.
 
 # %%
-coco = COCO(str(folder / "captions.json"))
+coco: Any = COCO(str(folder / "captions.json"))
 first = next(iter(coco.imgs))
 print(coco.imgs[first]["file_name"], [annotation["caption"] for annotation in coco.imgToAnns[first]])
 
@@ -131,7 +132,7 @@ batch = next(iter(Batches(data, words, batch_size=8, seed=0)))
 print(
     "images", tuple(batch.images.shape), "tokens", tuple(batch.tokens.ids.shape), "mask", tuple(batch.tokens.mask.shape)
 )
-texts = [words.inner.decode(row, skip_special_tokens=True) for row in batch.tokens.ids.tolist()]
+texts = [str(words.inner.decode(row, skip_special_tokens=True)) for row in batch.tokens.ids.tolist()]
 limner.Pictures.of(batch.images, texts, columns=8)
 
 # %% [markdown]
@@ -186,7 +187,10 @@ small = BertConfig(
 )
 bert = BertForMaskedLM(small)
 optimizer = torch.optim.AdamW(bert.parameters(), 2e-3)
-mark, everything = words.inner.unk_token_id, words(captions)  # ours has no [MASK], so [UNK] stands for what is hidden
+mark, everything = (
+    words.inner.get_vocab()["[UNK]"],
+    words(captions),
+)  # ours has no [MASK], so [UNK] stands for what is hidden
 guessed, start = [], time.perf_counter()
 while time.perf_counter() - start < 20:
     rows = torch.randint(len(captions), (64,))

@@ -149,7 +149,9 @@ print((project / "limner_feature_matching" / "__init__.py").read_text())
 # The project begins with a loss that works, which asks for smooth pictures. Put ours in its place: the cell above in which we wrote it, and what it imports.
 
 # %%
-cells = get_ipython().user_ns["In"]  # what this notebook has run
+shell = get_ipython()
+assert shell is not None
+cells = shell.user_ns["In"]  # what this notebook has run
 ours = next(cell for cell in cells if cell.startswith("class FeatureMatching"))
 head = '''"""Feature matching."""
 
