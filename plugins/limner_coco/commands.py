@@ -46,7 +46,7 @@ def check_coco(
         if split not in SPLITS:
             raise LimnerError(f"--split {split}: MS-COCO has captions for {' and '.join(SPLITS)}.")
     if download:
-        _fetch_missing(root, wanted, source or SOURCE, remove)
+        _fetch_missing(root, wanted, source or SOURCE, remove, thorough)
     healths = [check(split, root, split, thorough=thorough) for split in wanted]
     print("\n".join(line for health in healths for line in health.sentences()))
     if all(health.whole for health in healths):
@@ -55,12 +55,12 @@ def check_coco(
         print("To train on it: limner train coco", *changes)
         return
     if incomplete := [health.name for health in healths if health.incomplete and not download]:
-        chosen = " ".join(f"--split {split}" for split in incomplete)
-        print(f"To fetch what is missing: limner data coco --root {shlex.quote(str(root))} {chosen} --download")
+        asked = [f"--split {split}" for split in incomplete] + ["--thorough"] * thorough + ["--download"]
+        print(f"To fetch what is missing: limner data coco --root {shlex.quote(str(root))}", *asked)
     sys.exit(1)
 
 
-def _fetch_missing(root: Path, splits: list[str], source: str, remove: bool) -> None:
+def _fetch_missing(root: Path, splits: list[str], source: str, remove: bool, thorough: bool) -> None:
     """Fetch and unpack what these splits have not; first the captions, which say what images there should be."""
     from .checking import captions_are_whole, check
     from .published import ANNOTATIONS, SPLITS, obtain
@@ -68,7 +68,7 @@ def _fetch_missing(root: Path, splits: list[str], source: str, remove: bool) -> 
     if not all(captions_are_whole(root, split) for split in splits):
         obtain(ANNOTATIONS, root, source)
     for split in splits:
-        if check(split, root, split).incomplete:
+        if check(split, root, split, thorough=thorough).incomplete:
             obtain(SPLITS[split], root, source)
         if remove:  # as soon as it can be done without
             (root / SPLITS[split].name).unlink(missing_ok=True)

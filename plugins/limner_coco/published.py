@@ -78,7 +78,7 @@ def obtain(archive: Archive, root: Path, source: str = SOURCE) -> None:
             partial = path.with_name(f"{path.name}.part")
             have = partial.stat().st_size if partial.is_file() else 0
             require_space(root, max(0, archive.bytes - have) + archive.bytes)  # it is unpacked beside itself
-            fetch(f"{source}/{archive.place}", partial, archive.bytes)
+            fetch(f"{source.rstrip('/')}/{archive.place}", partial, archive.bytes)
             verify(partial, archive)
             partial.replace(path)
         elif path.stat().st_size != archive.bytes:
@@ -125,6 +125,8 @@ def fetch(url: str, path: Path, size: int) -> None:
                 failures += ATTEMPTS if error.code < 500 else 0  # asking again does not help
             except (OSError, http.client.HTTPException) as error:
                 cause = str(getattr(error, "reason", error)) or type(error).__name__
+            except ValueError as error:
+                raise LimnerError(f"{url} is no address: {error}; one begins with http:// or https://.") from None
             failures = failures + 1 if file.tell() <= most else 0
             most = max(most, file.tell())  # where a server always sends the beginning, there is less at times
             if failures >= ATTEMPTS:

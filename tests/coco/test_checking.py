@@ -178,7 +178,7 @@ def test_captions_that_are_empty_are_said_and_fetch_nothing(published, command, 
     assert published.asked == []
 
 
-def test_thorough_finds_images_that_are_damaged(command, coco):
+def test_thorough_finds_images_that_are_damaged_and_has_them_replaced(published, command, coco):
     path = coco / "val2017" / "000000000001.jpg"
     path.write_bytes(path.read_bytes()[:300])
     assert command("data", "coco", "--root", coco)[0] == 0
@@ -186,6 +186,10 @@ def test_thorough_finds_images_that_are_damaged(command, coco):
     assert status == 1
     assert "  1 images cannot be decoded: 000000000001.jpg (" in out
     assert "decoding val2017" in err
+    again = offered(out, "To fetch what is missing: ")
+    assert again[-4:] == ["--split", "val2017", "--thorough", "--download"]
+    assert command(*again, "--source", published.url)[0] == 0
+    assert published.asked == [], "the archive was still there"
 
 
 def test_the_place_of_the_archives_is_mscocos_own():

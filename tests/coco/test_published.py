@@ -130,6 +130,14 @@ def test_without_a_server_it_is_told_what_is_wrong(val, tmp_path):
     assert "\n" not in str(caught.value)
 
 
+def test_what_is_no_address_is_told_at_once(published, val, tmp_path):
+    for source in ("images.cocodataset.org", ""):
+        with pytest.raises(LimnerError, match=r"is no address: .*; one begins with http"):
+            obtain(val, tmp_path, source)
+    obtain(val, tmp_path, f"{published.url}/")
+    assert published.asked == [(PLACE, None)]
+
+
 # --- another file than the published one ----------------------------------------------------------------------------
 
 
