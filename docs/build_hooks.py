@@ -114,7 +114,9 @@ def shown(output: dict[str, Any]) -> str:
     if "text/html" in data:
         table = re.sub(r"<style.*?</style>|\n\s*", "", data["text/html"], flags=re.DOTALL)
         return f'<div class="output">{re.sub("<table[^>]*>", "<table>", table)}</div>'
-    return data.get("text/markdown") or fenced(data.get("text/plain") or "".join(output.get("text", ())), "text")
+    if "text/markdown" in data:
+        return data["text/markdown"]
+    return fenced(data.get("text/plain", "".join(output.get("text", ()))).rstrip(), "text")
 
 
 def with_equations(text: str) -> str:
