@@ -156,9 +156,8 @@ def test_a_notebook_is_what_its_source_says_and_was_executed_without_an_error(so
     if not made.is_file():
         pytest.skip(f"{made.name} is not built yet")
     written, executed = jupytext.read(source), nbformat.read(made, as_version=4)
-    assert [(cell.cell_type, cell.source) for cell in executed.cells] == [
-        (c.cell_type, c.source) for c in written.cells
-    ]
+    cells = [[(c.cell_type, c.source, c.metadata.get("tags")) for c in book.cells] for book in (executed, written)]
+    assert cells[0] == cells[1]
     code = [cell for cell in executed.cells if cell.cell_type == "code" and cell.source.strip()]
     assert all(cell.execution_count for cell in code)
     assert [out for cell in code for out in cell.outputs if out.output_type == "error"] == []

@@ -149,30 +149,73 @@ model.paint("a circle a circle a circle", n=8)
 # %% [markdown]
 # ## Exercises
 #
+# Fill in the `...` of a cell and run it: it says whether you have it.
+#
 # **1.** The same prompt and seed give the same picture. What happens to the picture when only one word of the prompt changes?
 
-# %% [markdown]
-# *Solution.* The noise stays, so place and size stay much the same, and what the word names changes:
+# %% tags=["exercise"]
+prediction = ...  # the circle becomes a heart: where does the picture change more, in its "upper" or its "lower" half?
 
-# %% jupyter={"source_hidden": true}
+circles, hearts = (
+    model.paint_images([f"a red {shape} above a blue square"] * 16, seed=1) for shape in ("circle", "heart")
+)
+upper, lower = (hearts - circles).abs().mean((0, 1, 3)).chunk(2)
+limner.exercises.check(
+    prediction, "upper" if upper.mean() > lower.mean() else "lower", hint="The noise is the same, and the place too."
+)
+
+# %% [markdown] tags=["solution"]
+# <details><summary>Solution</summary>
+#
+# In the upper half. The noise stays, so place and size stay much the same, and what the word names changes:
+#
+# </details>
+
+# %% tags=["solution"] jupyter={"source_hidden": true}
 changed = ["a red circle above a blue square", "a red heart above a blue square", "a red heart above a pink square"]
 model.paint(changed, n=6, seed=1)
 
 # %% [markdown]
-# **2.** How much of the picture does the noise decide? Paint one prompt with many noises and look at the standard deviation of each pixel.
+# **2.** How much of the picture does the noise decide? Paint one prompt with many noises and take the standard deviation of each pixel. Where is it large?
 
-# %% [markdown]
-# *Solution.* It is large at the edges of the shapes, which move, and over the background when the prompt does not say its color:
+# %% tags=["exercise"]
+painted = model.paint_images(["a red circle above a blue square"] * 64)
+spread = ...  # the standard deviation of each pixel and color over the 64 images: [3, 32, 32]
 
-# %% jupyter={"source_hidden": true}
+limner.exercises.check(
+    spread, (painted - painted.mean(0)).square().mean(0).sqrt(), "A tensor has a method `std`.", tolerance=0.02
+)
+
+# %% [markdown] tags=["solution"]
+# <details><summary>Solution</summary>
+#
+# It is large at the edges of the shapes, which move, and over the background when the prompt does not say its color:
+#
+# </details>
+
+# %% tags=["solution"] jupyter={"source_hidden": true}
 prompts = ["a red circle above a blue square", "a red circle above a blue square on a white background"]
 spread = torch.stack([model.paint_images([prompt] * 64).std(0) for prompt in prompts])
 limner.Pictures.of(2 * spread / spread.max() - 1, prompts)
 
 # %% [markdown]
 # **3.** Which loss is it that makes images of one prompt differ? Take it out of the recipe, train for as long, and compare the diversity.
+
+# %% tags=["exercise"]
+name = ...  # the loss's name in the recipe
+
+plugin_of = {loss: type(part).__module__.partition(".")[0] for loss, part in model.losses.items()}
+limner.exercises.check(
+    name, lambda name: plugin_of.get(name) == "limner_diversity", hint=f"It is one of {', '.join(plugin_of)}."
+)
+
+# %% [markdown] tags=["solution"]
+# <details><summary>Solution</summary>
 #
-# *Solution.* `limner.train("quickstart", overrides=["losses.noise-reading=false"])`: without reading the noise back, the generator
+# `limner.train("quickstart", overrides=["losses.noise-reading=false"])`: without reading the noise back, the generator
 # soon ignores it. This is the subject of a later lesson.
 #
+# </details>
+
+# %% [markdown]
 # **Next**: [the adversarial game and its losses](01_adversarial_training.ipynb).

@@ -129,15 +129,28 @@ assert reports["with mismatched pairs"]["trained/color"] > reports["image only"]
 # %% [markdown]
 # ## Exercises
 #
-# **1.** Compute the hinge loss by hand for the scores below, and compare with the class.
+# Fill in the `...` of a cell and run it: it says whether you have it.
+#
+# **1.** Compute the hinge loss of the discriminator by hand for the scores below, and compare with the class.
 
-# %%
+# %% tags=["exercise"]
 real, painted = torch.tensor([[2.0], [0.5]]), torch.tensor([[-3.0], [0.0]])
+by_hand = ...  # one number
 
-# %% [markdown]
-# *Solution.* $\max(0, 1 - D)$ is 0 and 0.5 for the real ones, $\max(0, 1 + D)$ is 0 and 1 for the painted ones:
+limner.exercises.check(
+    by_hand,
+    Hinge(sizes).discriminate(real, painted),
+    hint="The mean of max(0, 1 - D) over the real ones, and of max(0, 1 + D) over the painted ones, added.",
+)
 
-# %% jupyter={"source_hidden": true}
+# %% [markdown] tags=["solution"]
+# <details><summary>Solution</summary>
+#
+# $\max(0, 1 - D)$ is 0 and 0.5 for the real ones, $\max(0, 1 + D)$ is 0 and 1 for the painted ones:
+#
+# </details>
+
+# %% tags=["solution"] jupyter={"source_hidden": true}
 by_hand = (0 + 0.5) / 2 + (0 + 1) / 2
 assert Hinge(sizes).discriminate(real, painted).item() == by_hand
 by_hand
@@ -145,15 +158,33 @@ by_hand
 # %% [markdown]
 # **2.** What are the scores of one image with its own caption and with a mismatched one, in a model trained with mismatched pairs?
 
-# %% [markdown]
-# *Solution.* The discriminator that was shown mismatched pairs tells the two apart:
-
-# %% jupyter={"source_hidden": true}
+# %% tags=["exercise"]
 from limner.batches import Batches
 from limner.build import build_dataset
 from limner.step import Step
 
+model = models["with mismatched pairs"]
 data = build_dataset(limner.host(), recipe).load()
+pairs = next(iter(Batches(data, model.tokenizer, batch_size=256, seed=1)))
+with torch.no_grad():
+    step = Step(model.painting, model.judging, pairs, torch.randn(len(pairs), 32))
+    assert step.mismatched is not None  # not all captions are the same
+    true, mismatched = ..., ...  # the mean scores with true and with mismatched captions
+
+limner.exercises.check(
+    [true, mismatched],
+    [judgement.match.mean() for judgement in (step.real, step.mismatched)],
+    hint="step.real and step.mismatched are judgements, and the score of a pair is a judgement's `match`.",
+)
+
+# %% [markdown] tags=["solution"]
+# <details><summary>Solution</summary>
+#
+# The discriminator that was shown mismatched pairs tells the two apart:
+#
+# </details>
+
+# %% tags=["solution"] jupyter={"source_hidden": true}
 difference = {}
 for name in ("image and text", "with mismatched pairs"):
     model = models[name]
@@ -169,7 +200,28 @@ assert difference["with mismatched pairs"] > 0
 # %% [markdown]
 # **3.** Is the difference between the last two bars more than luck? Train both with three seeds (`training.seed=1`, ...), and report mean and spread.
 #
-# *Solution.*
+# First practise on scores that are there: a comparison that the next lesson shows has three seeds of a model without attention, and of one with a spatial one.
+
+# %% tags=["exercise"]
+shape = limner.load_comparison("../comparisons/attention").groupby("variant")["trained/shape"].apply(list)
+print("without:", shape["none"], "\nspatial:", shape["spatial"])
+gain = ...  # by how much the mean of the spatial ones is higher
+spread = ...  # the larger one of the two standard deviations
+
+kept = limner.load_comparison("../comparisons/attention").summary()
+limner.exercises.check(
+    [gain, spread],
+    [
+        kept["spatial/trained shape"] - kept["none/trained shape"],
+        max(kept.spread["spatial/trained shape"], kept.spread["none/trained shape"]),
+    ],
+    hint="torch.tensor(shape['none']) has the methods `mean` and `std`.",
+)
+
+# %% [markdown] tags=["solution"]
+# <details><summary>Solution</summary>
+#
+# The gain is .20 and seeds differ by .12: with three seeds each that is likely no luck, and no proof. For the two bars it takes six trainings:
 #
 # ```python
 # for seed in range(3):
@@ -177,3 +229,10 @@ assert difference["with mismatched pairs"] > 0
 #         model = limner.train("scenes-one", overrides=[*changes, f"training.seed={seed}"], quiet=True)
 #         print(seed, name, model.evaluate()["trained/color"])
 # ```
+#
+# </details>
+
+# %% tags=["solution"] jupyter={"source_hidden": true}
+none, spatial = torch.tensor(shape["none"]), torch.tensor(shape["spatial"])
+gain, spread = spatial.mean() - none.mean(), max(none.std(), spatial.std())
+print(f"{gain:.3f}, and seeds differ by {spread:.3f}")

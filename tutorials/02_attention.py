@@ -124,18 +124,29 @@ for head in range(heads):
     )
 
 # %% [markdown]
-# *Solution.* The rows of the scores go caption by caption (1 1 2 2), those of the mask head by head (1 2 1 2). So one head of the second caption reads
+# **Mend it**: compute the weights from `scores` and `text.mask`, in a line.
+
+# %% tags=["exercise"]
+mended = ...  # attention weights, none of them on padding: [2, 2, 16, 5]
+
+limner.exercises.check(
+    mended,
+    lambda weights: weights[1, :, :, 2:].sum() == 0 and torch.allclose(weights[0], scores[0].softmax(-1)),
+    hint="In which order do the rows of the scores go, and in which those of the mask?",
+)
+
+# %% [markdown] tags=["solution"]
+# <details><summary>Solution</summary>
+#
+# The rows of the scores go caption by caption (1 1 2 2), those of the mask head by head (1 2 1 2). So one head of the second caption reads
 # padding, and one head of the first caption is denied three of its words. With names for the axes the mistake can be seen: `(caption head)` here, `(head caption)` there.
+#
+# </details>
 
-
-# %% jupyter={"source_hidden": true}
-def mended(scores: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
-    """Attention weights, none of them on padding."""
-    return scores.masked_fill(~mask[:, None, None], -torch.inf).softmax(-1)
-
-
+# %% tags=["solution"] jupyter={"source_hidden": true}
+mended = scores.masked_fill(~text.mask[:, None, None], -torch.inf).softmax(-1)
 assert hunted(scores, text.mask)[1, :, :, 2:].sum() > 1
-assert mended(scores, text.mask)[1, :, :, 2:].sum() == 0
+assert mended[1, :, :, 2:].sum() == 0
 
 # %% [markdown]
 # ## Four models on an equal budget
@@ -197,12 +208,25 @@ model.explain("a large red circle on a white background")
 # %% [markdown]
 # ## Exercises
 #
+# Fill in the `...` of a cell and run it: it says whether you have it.
+#
 # **1.** What do the weights become when all keys are equal? Why is that a sensible start for a model that has learned nothing yet?
 
-# %% [markdown]
-# *Solution.* All scores of a position are equal, so each of $T$ words gets $1/T$: every position reads the mean of the words, as if there was a sentence vector.
+# %% tags=["exercise"]
+weight = ...  # of each word, where there are five words with equal keys
 
-# %% jupyter={"source_hidden": true}
+limner.exercises.check(
+    weight, (queries @ torch.ones(2, 5)).softmax(-1)[0, 0], hint="The scores of a position are equal then."
+)
+
+# %% [markdown] tags=["solution"]
+# <details><summary>Solution</summary>
+#
+# All scores of a position are equal, so each of $T$ words gets $1/T$: every position reads the mean of the words, as if there was a sentence vector.
+#
+# </details>
+
+# %% tags=["solution"] jupyter={"source_hidden": true}
 same = torch.ones(2, 2)
 even = (einsum(queries, same, "position d, word d -> position word") / 2**0.5).softmax(-1)
 assert torch.allclose(even, torch.full((4, 2), 0.5))
@@ -210,10 +234,33 @@ assert torch.allclose(even, torch.full((4, 2), 0.5))
 # %% [markdown]
 # **2.** In which of the three kinds does every *word* get the same total weight, whatever the picture? Check it on the weights.
 
-# %% [markdown]
-# *Solution.* In spatial attention: a word's map sums to 1. In the multi-head kind a word can be ignored by every position.
+# %% tags=["exercise"]
+kind = ...  # MultiHeadAttention, SpatialAttention or ChannelAttention
 
-# %% jupyter={"source_hidden": true}
+
+def totals(kind: type[limner.Attention]) -> torch.Tensor:
+    """The weight that each word of the first head gets from all positions, or channels, together: [B, T]."""
+    module = kind(sizes, channels=64)
+    module.keep_weights = True
+    module(features, text)
+    assert module.weights is not None
+    return module.weights.flatten(3).sum(3)[:, 0]
+
+
+limner.exercises.check(
+    kind,
+    lambda kind: torch.allclose(totals(kind)[text.mask], torch.ones(1), atol=1e-4),
+    hint="Along which axis does each of them take its softmax?",
+)
+
+# %% [markdown] tags=["solution"]
+# <details><summary>Solution</summary>
+#
+# In spatial attention: a word's map sums to 1. In the multi-head kind a word can be ignored by every position.
+#
+# </details>
+
+# %% tags=["solution"] jupyter={"source_hidden": true}
 module = SpatialAttention(sizes, channels=64)
 module.keep_weights = True
 module(features, text)
@@ -222,10 +269,24 @@ print(module.weights.sum((-2, -1))[:, 0])
 assert torch.allclose(module.weights.sum((-2, -1))[text.mask[:, None]], torch.ones(1), atol=1e-4)
 
 # %% [markdown]
-# **3.** Put attention at 16 x 16 as well, or two kinds one after the other, and compare again with three seeds.
+# **3.** Put attention at 16 x 16 as well, or two kinds one after the other, and compare again with three seeds. What will it cost?
+
+# %% tags=["exercise"]
+factor = ...  # how many times as many positions ask the words with at = [4, 8, 16] as with at = [4, 8]
+
+limner.exercises.check(
+    factor,
+    sum(size**2 for size in (4, 8, 16)) / sum(size**2 for size in (4, 8)),
+    hint="A map of 4 x 4 has 16 positions.",
+)
+
+# %% [markdown] tags=["solution"]
+# <details><summary>Solution</summary>
 #
-# *Solution.*
+# $(16 + 64 + 256) / (16 + 64) = 4.2$. What it buys:
 #
 # ```
 # limner compare scenes-one --vary 'generator.attention.at=[8],[4, 8],[4, 8, 16]' --seeds 3 --seconds 60 --out comparisons/where
 # ```
+#
+# </details>

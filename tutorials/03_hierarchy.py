@@ -22,6 +22,8 @@ import time
 import warnings
 from itertools import pairwise
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import limner
 import torch
@@ -231,20 +233,68 @@ with torch.no_grad():
 # %% [markdown]
 # ## Exercises
 #
-# **1.** A refinement stage doubles. What does Limner say to stages that are to end at a size they do not reach?
+# Fill in the `...` of a cell and run it: it says whether you have it.
+#
+# **1.** A refinement stage doubles. With which first stage do the three stages of `scenes-staged` end at 128 pixels? And what does Limner say to stages that are to end at a size they do not reach?
 
-# %% jupyter={"source_hidden": true}
-# Solution: one sentence, before any work.
+# %% tags=["exercise"]
+from limner.build import rehearse
+
+size = ...  # of the first stage's image
+
+
+def fits(size: int) -> bool:
+    """Builds the recipe, without memory; where sizes do not fit, that raises a LimnerError."""
+    rest = "{name = 'refinement'}, {name = 'refinement'}"
+    stages = f"generator.stages=[{{name = 'initial', size = {size}, channels = [128, 96]}}, {rest}]"
+    rehearse(limner.host(), limner.Recipe.read(limner.host(), "scenes-staged", ["image_size=128", stages]))
+    return True
+
+
+limner.exercises.check(
+    size, fits, hint="Each of the two that follow doubles; put in a wrong one too, and read what comes."
+)
+
+# %% [markdown] tags=["solution"]
+# <details><summary>Solution</summary>
+#
+# With 32: 32 → 64 → 128. To others Limner says one sentence, before any work:
+#
+# </details>
+
+# %% tags=["solution"] jupyter={"source_hidden": true}
+assert fits(32)
 try:
     limner.train("scenes-staged", overrides=["image_size=48"])
 except limner.LimnerError as error:
     print(error)
 
 # %% [markdown]
-# **2.** Show that a frozen stage does not change by a bit: train one stage for a few steps, put another upon it, and compare the weights.
+# **2.** Show that a frozen stage does not change by a bit: train one stage for a few steps, put another upon it, and compare the weights. How are they compared?
 
-# %% jupyter={"source_hidden": true}
-# Solution.
+
+# %% tags=["exercise"]
+def unchanged(before, after):
+    """Whether each tensor of the table `before` is the same in `after`, to the bit; `after` may have more."""
+    return ...
+
+
+one = {"weight": torch.ones(3)}
+nearly = {"weight": torch.ones(3).nextafter(torch.zeros(3))}  # the next lower number that there is
+limner.exercises.check(
+    [unchanged(one, {**one, "more": torch.zeros(1)}), unchanged(one, nearly)],
+    [True, False],
+    hint="torch.equal compares two tensors to the bit, torch.allclose does not.",
+)
+
+# %% [markdown] tags=["solution"]
+# <details><summary>Solution</summary>
+#
+# By `torch.equal`, tensor by tensor. Here with stages that are trained, for five steps each:
+#
+# </details>
+
+# %% tags=["solution"] jupyter={"source_hidden": true}
 few = ["training.steps=5", "data.count=256", "image_size=32", "generator.grow=[]"]
 first = [*few, "image_size=16", "generator.stages=[{name = 'initial', size = 16, channels = [128, 96]}]"]
 limner.train("scenes-staged", folder / "first", first, quiet=True)
@@ -264,18 +314,42 @@ frozen = [name for name in before if "encoder." in name or "stages.0." in name]
 assert all(torch.equal(before[name], after[name]) for name in frozen)
 
 # %% [markdown]
-# **3.** How far is the large image, shrunk, from the small one? Compute the loss `scale-consistency` by hand for the images above.
+# **3.** How far is the large image, shrunk, from the small one? Compute the loss `scale-consistency` by hand for the three images above, which are in the list `stages`.
 
-# %% jupyter={"source_hidden": true}
-# Solution.
+# %% tags=["exercise"]
+loss = ...  # one number
+
+painted: Any = SimpleNamespace(painted_images=stages)  # all that this loss wants to know of a step
+by_class = ScaleConsistency(limner.Sizes(image=64, vocabulary=1, length=1)).generator(painted)
+limner.exercises.check(loss, by_class, hint="The equation is above; `resize(images, size)` shrinks.")
+
+# %% [markdown] tags=["solution"]
+# <details><summary>Solution</summary>
+#
+# Two gaps, and their mean:
+#
+# </details>
+
+# %% tags=["solution"] jupyter={"source_hidden": true}
 gaps = [(resize(larger, small.shape[-1]) - small).square().mean() for small, larger in pairwise(stages)]
 print([f"{gap:.5f}" for gap in gaps], f"mean {sum(gaps) / len(gaps):.5f}")
 
 # %% [markdown]
-# **4.** When should the stages of `scenes-staged` join? Compare all at once, early and late, with three seeds.
+# **4.** When should the stages of `scenes-staged` join? Compare all at once, early and late, with three seeds. Which of them makes most steps in the same time?
+
+# %% tags=["exercise"]
+grow = ...  # one of these three
+
+ways = [[], [0.2, 0.5], [0.4, 0.8]]
+limner.exercises.check(grow, max(ways, key=sum), hint="Look at what each stage costs, above.")
+
+# %% [markdown] tags=["solution"]
+# <details><summary>Solution</summary>
 #
-# *Solution.*
+# The one whose costly stages join last, `[0.4, 0.8]`. Whether more steps or more time for the large images is worth more, only a comparison can say:
 #
 # ```
 # limner compare scenes-staged --vary 'generator.grow=[],[0.2, 0.5],[0.4, 0.8]' --seeds 3 --seconds 180 --out comparisons/ways
 # ```
+#
+# </details>

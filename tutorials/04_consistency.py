@@ -22,6 +22,7 @@
 # %%
 import inspect
 import tempfile
+from itertools import zip_longest
 from pathlib import Path
 
 import limner
@@ -163,24 +164,56 @@ weights.plot(["trained/background", "trained/color", "trained/relation", "divers
 #
 # ## Exercises
 #
+# Fill in the `...` of a cell and run it: it says whether you have it.
+#
 # **1.** Compute the contrast of two images and two captions by hand. The cosines are .9 and .1 for the first image, .2 and .6 for the second, and $k = 10$.
 
-# %% jupyter={"source_hidden": true}
-# Solution.
-table = 10 * torch.tensor([[0.9, 0.1], [0.2, 0.6]])
-by_hand = -(table.softmax(1).diagonal().log().mean() + table.softmax(0).diagonal().log().mean()) / 2
+# %% tags=["exercise"]
+table = 10 * torch.tensor([[0.9, 0.1], [0.2, 0.6]])  # a row per image, a column per caption
+by_hand = ...  # one number, to two digits
+
 own = torch.arange(2)
+limner.exercises.check(
+    by_hand,
+    (cross_entropy(table, own) + cross_entropy(table.T, own)) / 2,
+    hint="An image picks a caption by a softmax along its row, a caption an image along its column.",
+    tolerance=0.02,
+)
+
+# %% [markdown] tags=["solution"]
+# <details><summary>Solution</summary>
+#
+# Minus the mean logarithm of the diagonal, of the softmax along the rows and along the columns, and the mean of the two:
+#
+# </details>
+
+# %% tags=["solution"] jupyter={"source_hidden": true}
+by_hand = -(table.softmax(1).diagonal().log().mean() + table.softmax(0).diagonal().log().mean()) / 2
 assert torch.isclose(by_hand, (cross_entropy(table, own) + cross_entropy(table.T, own)) / 2)
 print(f"{by_hand:.4f}")
 
 # %% [markdown]
 # **2.** What happens when *only* the reader has to be pleased? Take the adversarial loss away from the generator, and look.
 
-# %% [markdown]
-# *Solution.* It writes patterns in which no eye sees anything, and the captioner reads a scene in each of them (after so short a time not yet the one that was asked for). A reader alone can be
-# flattered; beside it there must be a judge of what is real.
+# %% tags=["exercise"]
+prediction = ...  # with a weight of 5 it is nearly so: is the background right "more" or "less" often than with .25?
 
-# %% jupyter={"source_hidden": true}
+right = weights.summary()
+limner.exercises.check(
+    prediction,
+    "more" if right["5.0/trained background"] > right["0.25/trained background"] else "less",
+    hint="The chart above has both bars.",
+)
+
+# %% [markdown] tags=["solution"]
+# <details><summary>Solution</summary>
+#
+# Less. It writes patterns in which no eye sees anything, and the captioner reads a scene in each of them (after so short a time not yet the one that was asked for). A reader alone can be
+# flattered; beside it there must be a judge of what is real.
+#
+# </details>
+
+# %% tags=["solution"] jupyter={"source_hidden": true}
 alone = [
     "losses.hinge.weight=0.0",
     "losses.r1.weight=0.0",
@@ -193,10 +226,28 @@ flattering = flatterer.paint_images(asked)
 limner.Pictures.of(flattering, [f"Read: {answer}" for answer in flatterer.caption(flattering)])
 
 # %% [markdown]
-# **3.** Let the discriminator see swapped captions in place of random ones, and compare with three seeds. Is it better to be shown hard pairs from the start?
+# **3.** Let the discriminator see swapped captions in place of random ones, and compare with three seeds. Is it better to be shown hard pairs from the start? Write such a caption yourself first.
+
+# %% tags=["exercise"]
+print("right:  ", second[0]["caption"])
+swapped = ...  # the same caption with a word or two exchanged, so that it is not true any more
+
+limner.exercises.check(
+    swapped,
+    lambda caption: sum(a != b for a, b in zip_longest(caption.split(), second[0]["caption"].split())) in (1, 2),
+    hint="Another color, another shape, or the two colors in each other's place.",
+)
+
+# %% [markdown] tags=["solution"]
+# <details><summary>Solution</summary>
 #
-# *Solution.*
+# The data has such captions ready (below). With the loss that shows them:
 #
 # ```
 # limner compare scenes-32 --vary 'losses.hinge.mismatched=false,true,"nearest","swapped"' --seeds 3 --seconds 120 --out comparisons/mismatched
 # ```
+#
+# </details>
+
+# %% tags=["solution"] jupyter={"source_hidden": true}
+print(*second[0]["distractors"], sep="\n")

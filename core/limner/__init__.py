@@ -12,6 +12,7 @@ from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from limner import exercises
     from limner.comparing import compare
     from limner.comparison import Comparison, load_comparison
     from limner.ensemble import Ensemble
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
         Generator,
         Loss,
         Metric,
+        Painter,
         Stage,
         TextEncoder,
     )
@@ -54,6 +56,7 @@ _HOMES = {
         "Generator",
         "Loss",
         "Metric",
+        "Painter",
         "Stage",
         "TextEncoder",
     ],
@@ -87,6 +90,7 @@ __all__ = [
     "Loss",
     "Metric",
     "Model",
+    "Painter",
     "Pictures",
     "PluginHost",
     "Recipe",
@@ -103,6 +107,7 @@ __all__ = [
     "Tokens",
     "Tradeoff",
     "compare",
+    "exercises",
     "hookimpl",
     "host",
     "load",
@@ -116,6 +121,8 @@ __all__ = [
 def __getattr__(name: str) -> Any:
     if name == "__version__":
         return version("limner")
+    if name == "exercises":
+        return import_module("limner.exercises")
     if name not in _HOME_OF:
         raise AttributeError(f"module 'limner' has no attribute '{name}'")
     return getattr(import_module(f"limner.{_HOME_OF[name]}"), name)

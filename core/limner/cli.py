@@ -2,21 +2,21 @@
 
 import json
 import sys
-import tomllib
 import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
-from rich.markup import escape
-from rich.table import Column, Table
 
 from limner.cli_describe import EXAMPLES, describe
+from limner.cli_listing import plugins, recipes
+from limner.cli_new_plugin import EXAMPLE as NEW_PLUGIN
+from limner.cli_new_plugin import new_plugin
 from limner.cli_tradeoff import EXAMPLE, tradeoff
+from limner.cli_tutorials import tutorials
 from limner.commands import DataCommands
 from limner.errors import LimnerError
-from limner.plugins import COMPONENT_HOOKS, host
 
 if TYPE_CHECKING:
     from limner.paints import Paints
@@ -40,6 +40,9 @@ app.add_typer(
     name="data",
 )
 
+app.command(epilog="Examples: `limner plugins`, `limner plugins --timing`")(plugins)
+app.command(epilog="Example: `limner recipes`")(recipes)
+
 RunFolder = Annotated[Path, typer.Argument(metavar="RUN", help="The folder of a run that was trained.")]
 Truncation = Annotated[
     float | None, typer.Option(help="Keep the noise within plus and minus this; the smaller, the more alike.")
@@ -50,50 +53,6 @@ Weights = Annotated[
     str | None, typer.Option(metavar="W,W,...", help="How often each run paints, in proportion; by default all alike.")
 ]
 ImageSize = Annotated[int | None, typer.Option(help="Pixels of an earlier stage's images; by default the largest.")]
-
-
-@app.command(epilog="Example: `limner plugins`")
-def plugins(as_json: Annotated[bool, typer.Option("--json", help="For machines.")] = False) -> None:
-    """What is installed, from where, healthy or broken and why, and which components it brings."""
-    found = host()
-    rows = []
-    for plugin in found.plugins.values():
-        brought = {
-            kind: names
-            for kind in COMPONENT_HOOKS
-            if (names := [name for name, c in found.components(kind).items() if c.plugin.name == plugin.name])
-        }
-        rows.append((plugin, brought))
-    clashes = [
-        f"two plugins bring the {kind} '{name}': {' and '.join(str(c.plugin) for c in components)}"
-        for (kind, name), components in found.clashes.items()
-    ]
-    if as_json:
-        report = [
-            {"name": p.name, "distribution": p.distribution, "version": p.version, "problem": p.problem, "brings": b}
-            for p, b in rows
-        ]
-        print(json.dumps({"plugins": report, "clashes": clashes}, indent=1))
-        return
-    table = Table("plugin", "from", "state", Column("brings", max_width=70))
-    for plugin, brought in rows:
-        state = f"[red]broken:[/red] {escape(plugin.problem)}" if plugin.problem else "[green]healthy[/green]"
-        brings = "\n".join(f"{kind}: {', '.join(names)}" for kind, names in brought.items())
-        table.add_row(plugin.name, f"{plugin.distribution} {plugin.version}", state, brings)
-    console = Console()
-    console.print(table)
-    for clash in clashes:
-        console.print(f"[red]clash:[/red] {escape(clash)}; neither is used, uninstall one of them.")
-
-
-@app.command(epilog="Example: `limner recipes`")
-def recipes() -> None:
-    """The recipes that come along, a line each."""
-    table = Table("recipe", "what it is", "from")
-    for name, component in host().components("recipe").items():
-        title = tomllib.loads(host().recipe_path(name).read_text(encoding="utf-8")).get("title", "")
-        table.add_row(name, title, component.plugin.name)
-    Console().print(table)
 
 
 @app.command(
@@ -248,6 +207,8 @@ def compare(
 
 
 app.command(epilog=EXAMPLE)(tradeoff)
+app.command("new-plugin", epilog=NEW_PLUGIN)(new_plugin)
+app.command(epilog="Example: `limner tutorials course`")(tutorials)
 app.command(epilog=EXAMPLES)(describe)
 
 

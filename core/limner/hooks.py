@@ -11,6 +11,11 @@ them with `hookimpl`::
 
 Components are handed over by name, as classes or, better, as import strings "module:Class": then listing what is
 installed imports nothing heavy.
+
+The module may state `API_VERSION = "1.0"`, the version of these hooks and of `limner.interfaces` that it was written
+for. Within one major version nothing that is documented there is taken away or changes its meaning, and what is added
+raises the minor one. So a plugin works with any Limner of the same major and the same or a higher minor version; with
+any other it is left out, and told why.
 """
 
 from collections.abc import Mapping
@@ -23,6 +28,9 @@ if TYPE_CHECKING:
 
 GROUP = "limner"
 """The entry-point group, and the project name of the hooks."""
+
+API_VERSION = "1.0"
+"""The version of the hooks and the interfaces, major and minor."""
 
 hookspec = pluggy.HookspecMarker(GROUP)
 hookimpl = pluggy.HookimplMarker(GROUP)

@@ -1,15 +1,17 @@
 """The plugin host: finds plugins by their entry points, and keeps the broken ones from harming the rest."""
 
 import os
+import re
 import sys
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from importlib import import_module
 from importlib.metadata import EntryPoint, entry_points
 from importlib.resources import files
 from itertools import chain, count
 from pathlib import Path
+from time import perf_counter
 from typing import Any
 
 import pluggy
@@ -35,12 +37,13 @@ COMPONENT_HOOKS = {
 
 @dataclass(frozen=True)
 class Plugin:
-    """A plugin as it was found: healthy, or with the `problem` that keeps it out."""
+    """A plugin as it was found: healthy, or with the `problem` that keeps it out and what would cure it."""
 
     name: str
     distribution: str
     version: str
     problem: str | None = None
+    seconds: float = 0.0  # that it took to import its module and to hear what it brings
 
     def __str__(self) -> str:
         return f"plugin '{self.name}' ({f'{self.distribution} {self.version}'.strip()})"
@@ -91,12 +94,14 @@ class PluginHost:
                 problem = f"two distributions call their plugin '{name}': {owners}; uninstall one of them"
                 self.plugins[name] = Plugin(name, plugin.distribution, plugin.version, problem)
                 continue
+            start = perf_counter()
             try:
                 module = entries[0].load()
             except (Exception, SystemExit) as error:  # whatever a module may raise when imported
-                self._reject(plugin, f"it could not be imported: {_cause(error)}")
+                self._reject(plugin, f"it could not be imported: {_cause(error)}; {_cure(plugin)}")
             else:
                 self.register(module, plugin)
+            self.plugins[name] = replace(self.plugins[name], seconds=perf_counter() - start)
         for name in sorted((names or set()) - set(found)):
             self.plugins[name] = Plugin(name, "?", "", "LIMNER_PLUGINS names it, but it is not installed")
 
@@ -108,6 +113,8 @@ class PluginHost:
             plugin = Plugin(next(free for free in names if free not in self.plugins), "registered by hand", "")
         if (other := self.manager.get_name(module)) is not None:
             return self._reject(plugin, f"its module is that of the plugin '{other}', which is in already")
+        if (outdated := _outdated(module, plugin)) is not None:
+            return self._reject(plugin, outdated)
         self.plugins[plugin.name] = plugin
         try:
             self.manager.register(module, plugin.name)
@@ -116,7 +123,7 @@ class PluginHost:
         except (pluggy.PluginValidationError, LimnerError) as error:
             if self.manager.has_plugin(plugin.name):
                 self.manager.unregister(name=plugin.name)
-            return self._reject(plugin, self._explain(error))
+            return self._reject(plugin, f"{self._explain(error)}; {_cure(plugin)}")
         for component in components:
             self._add(component)
         return plugin
@@ -243,6 +250,24 @@ class PluginHost:
 def _distribution(entry: EntryPoint) -> tuple[str, str]:
     metadata: Mapping[str, str] = entry.dist.metadata if entry.dist else {}  # pyright: ignore[reportAssignmentType]
     return metadata.get("Name", "?"), metadata.get("Version", "")  # both are missing where half of it was removed
+
+
+def _outdated(module: object, plugin: Plugin) -> str | None:
+    """Why a plugin was written for hooks and interfaces that this Limner does not have; None where it was not."""
+    stated = getattr(module, "API_VERSION", hooks.API_VERSION)
+    if not (isinstance(stated, str) and re.fullmatch(r"\d+\.\d+", stated)):
+        return f'its API_VERSION must be a text such as "{hooks.API_VERSION}", not {stated!r}; {_cure(plugin)}'
+    wanted, own = (tuple(map(int, version.split("."))) for version in (stated, hooks.API_VERSION))
+    if wanted > own:
+        return f"it needs the API {stated} of a newer Limner, this one has {hooks.API_VERSION}; upgrade limner"
+    if wanted[0] < own[0]:
+        return f"it was written for the API {stated}, this Limner has {hooks.API_VERSION}; {_cure(plugin)}"
+    return None
+
+
+def _cure(plugin: Plugin) -> str:
+    """What a user can do about a broken plugin."""
+    return f"upgrade or uninstall {plugin.distribution}" if plugin.version else "mend it"
 
 
 def _cause(error: BaseException) -> str:

@@ -23,7 +23,7 @@ class MLPEncoder(TextEncoder):
     """
 
     def __init__(self, sizes: Sizes, *, width: Width = 128, hidden: Width = 192, embedding: Width = 48):
-        """`width`: D, of the features; `hidden`: of what is read at each place; `embedding`: of a token."""
+        """`width`: D, of the features; `hidden`: of what is summed over the places; `embedding`: of E."""
         super().__init__(sizes)
         self.width = width
         self.token = nn.Embedding(sizes.vocabulary, embedding)
@@ -46,7 +46,7 @@ class LSTMEncoder(TextEncoder):
     """
 
     def __init__(self, sizes: Sizes, *, width: Width = 128, layers: Annotated[int, Field(ge=1)] = 1):
-        """`width`: D, of the features and of a token; `layers`: of the LSTM, one upon the other."""
+        """`width`: D, of the features, half of it for each direction; `layers`: one LSTM upon the other."""
         super().__init__(sizes)
         if width % 2:
             raise LimnerError(f"width: expected an even number, half of it for each direction, got {width}.")
@@ -77,7 +77,7 @@ class TransformerEncoder(TextEncoder):
         layers: Annotated[int, Field(ge=1)] = 2,
         heads: Annotated[int, Field(ge=1)] = 4,
     ):
-        """`width`: D, of the features, which the heads must divide; `layers`: how many; `heads`: of each layer."""
+        """`width`: D, of the features; `layers`: how many; `heads`: of each, which must divide the width."""
         super().__init__(sizes)
         if width % heads:
             raise LimnerError(f"heads: {heads} heads do not divide the width {width}; choose one that does.")

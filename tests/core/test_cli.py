@@ -34,11 +34,13 @@ def test_these_are_the_commands(command):
         "evaluate",
         "explain",
         "export-data",
+        "new-plugin",
         "paint",
         "plugins",
         "recipes",
         "tradeoff",
         "train",
+        "tutorials",
     ]
     status, out, _ = command("--help")
     assert status == 0

@@ -1,0 +1,55 @@
+"""What the tests of a plugin import: a host that discovers nothing by itself, tiny parts, and a contract for each kind.
+
+A plugin's whole test may be::
+
+    import limner_glow
+    from limner.testing import check_attention, check_plugin
+
+    def test_the_plugin_is_healthy():
+        check_plugin(limner_glow)
+
+    def test_glow_keeps_the_promises_of_attention():
+        check_attention(limner_glow.attention.Glow, heads=2)
+
+A check that fails raises `BrokenPromise`, which says what was promised and what was found instead. The components that
+come with Limner are held by the very same checks.
+"""
+
+from limner.testing.contracts import check_attention, check_discriminator, check_encoder, check_generator, check_stage
+from limner.testing.edges import check_dataset, check_loss, check_metric, check_plugin
+from limner.testing.promises import BrokenPromise
+from limner.testing.tiny import (
+    BagOfWords,
+    ColoredSquares,
+    FirstStage,
+    LeastSquares,
+    TinyDiscriminator,
+    TinyGenerator,
+    TinyStages,
+    tiny_host,
+    tiny_recipe,
+    tiny_sizes,
+)
+
+__all__ = [
+    "BagOfWords",
+    "BrokenPromise",
+    "ColoredSquares",
+    "FirstStage",
+    "LeastSquares",
+    "TinyDiscriminator",
+    "TinyGenerator",
+    "TinyStages",
+    "check_attention",
+    "check_dataset",
+    "check_discriminator",
+    "check_encoder",
+    "check_generator",
+    "check_loss",
+    "check_metric",
+    "check_plugin",
+    "check_stage",
+    "tiny_host",
+    "tiny_recipe",
+    "tiny_sizes",
+]
