@@ -89,20 +89,22 @@ def from_notebooks() -> Made:
         for cell in loads(path.read_text(encoding="utf-8"))["cells"]:
             source = "".join(cell["source"])
             if cell["cell_type"] == "markdown":
-                parts.append(with_equations(linked(source, path)))
+                text = with_equations(linked(source, path))
+                parts.append(text.replace("<details>", '<details markdown="1">'))  # what is in it is Markdown, too
                 continue
-            code = fenced(source, "python")
-            if cell["metadata"].get("jupyter", {}).get("source_hidden"):
-                code = '??? abstract "Code"\n\n' + re.sub("^(?=.)", "    ", code, flags=re.MULTILINE)
-            parts.append(code)
+            written = [fenced(source, "python")]
             for output in cell.get("outputs", ()):
                 picture = output.get("data", {}).get("image/png")
                 if picture is None:
-                    parts.append(shown(output))
+                    written.append(shown(output))
                     continue
                 name = f"{path.stem}_{next(numbers)}.png"
-                parts.append(f"![What the code above shows]({name})")
+                written.append(f"![What the code above shows]({name})")
                 yield f"lessons/{name}", b64decode("".join(picture))
+            if cell["metadata"].get("jupyter", {}).get("source_hidden"):  # collapsed, with what it shows
+                indented = re.sub("^(?=.)", "    ", "\n\n".join(written), flags=re.MULTILINE)
+                written = [f'??? success "In code"\n\n{indented}']
+            parts += written
         yield PLACES[path], "\n\n".join(parts)
 
 
@@ -114,7 +116,9 @@ def shown(output: dict[str, Any]) -> str:
     if "text/html" in data:
         table = re.sub(r"<style.*?</style>|\n\s*", "", data["text/html"], flags=re.DOTALL)
         return f'<div class="output">{re.sub("<table[^>]*>", "<table>", table)}</div>'
-    return data.get("text/markdown") or fenced(data.get("text/plain") or "".join(output.get("text", ())), "text")
+    if "text/markdown" in data:
+        return data["text/markdown"]
+    return fenced(data.get("text/plain", "".join(output.get("text", ()))).rstrip(), "text")
 
 
 def with_equations(text: str) -> str:

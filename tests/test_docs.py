@@ -16,6 +16,7 @@ from limner.interfaces import KINDS
 from limner.options import option_model
 
 ROOT = Path(__file__).parents[1]
+PAGE = ROOT / "docs/authors.md"
 
 
 @pytest.fixture(scope="module")
@@ -64,7 +65,8 @@ def test_every_recipe_command_and_lesson_is_in_it(site):
         lesson = (site / f"lessons/{notebook.stem}.html").read_text(encoding="utf-8")
         for picture in re.findall(r'<img [^>]*src="([^"]+)"', lesson):
             assert (site / "lessons" / picture).is_file()
-        assert "$$" not in lesson
+        assert not re.search(r"\$[^$\n<]+\$", lesson), "an equation that was not drawn"
+        assert not re.search(r"<p>[^<]*`[^<]*</p>", lesson), "Markdown that was not read"
 
 
 def test_a_page_fetches_nothing_from_elsewhere(site):
@@ -78,7 +80,7 @@ def test_a_page_fetches_nothing_from_elsewhere(site):
 
 
 def test_the_plugin_that_authors_are_shown_works(install, recipe, monkeypatch):
-    written = re.findall(r'```\w+ title="(.*?)"\n(.*?)```', (ROOT / "docs/authors.md").read_text(), re.DOTALL)
+    written = re.findall(r'```\w+ title="(.*?)"\n(.*?)```', PAGE.read_text(), re.DOTALL)
     files = dict(written)
     project = tomllib.loads(files["pyproject.toml"])["project"]
     site = install(project["name"], project["version"], project["entry-points"]["limner"])
@@ -96,5 +98,9 @@ def test_the_plugin_that_authors_are_shown_works(install, recipe, monkeypatch):
     assert losses["least-squares"].options == {"target": 0.9}
     recipe["losses"] = {"least-squares": {}}
     limner.train(recipe, quiet=True, plugins=host)
+    [test] = [block for block in re.findall(r"```python\n(.*?)```", PAGE.read_text(), re.DOTALL) if "def test" in block]
+    scope = {}
+    exec(test, scope)
+    scope["test_it_keeps_the_contract"]()
     for module in [name for name in sys.modules if name.startswith("limner_glow")]:
         monkeypatch.delitem(sys.modules, module)

@@ -89,9 +89,9 @@ class Recipe(BaseModel):
     image_size: Annotated[int, Field(ge=8)] = 32  # height and width of the images, in pixels
     data: Part  # a dataset
     text: Text = Text()
-    encoder: Part
-    generator: Part
-    discriminator: Part
+    encoder: Part  # reads the captions
+    generator: Part  # paints
+    discriminator: Part  # judges
     losses: dict[str, LossPart]  # by name; each has a weight, by default 1
     metrics: dict[str, Part] | None = None  # by name; left out: those that the dataset is measured by
     prompts: list[str] | None = None  # painted again and again during training; left out: the dataset's
