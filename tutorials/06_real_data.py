@@ -181,6 +181,7 @@ limner.Pictures.of(left.pixels.float() / 127.5 - 1, [of[0]["caption"] for of in 
 
 # %%
 torch.manual_seed(0)
+threads = torch.get_num_threads()
 torch.set_num_threads(1)  # two threads for such small tables would wait for each other
 small = BertConfig(
     vocab_size=words.vocabulary, hidden_size=64, num_hidden_layers=2, num_attention_heads=4, intermediate_size=128
@@ -205,6 +206,7 @@ while time.perf_counter() - start < 20:
     loss.backward()
     optimizer.step()
     guessed.append((logits.argmax(1) == ids[hidden]).float().mean().item())
+torch.set_num_threads(threads)
 bert.bert.save_pretrained(root / "bert")
 words.inner.save_pretrained(str(root / "bert"))
 print(
