@@ -8,10 +8,11 @@ quickstart: .venv/lab        ## train on drawn scenes, paint, and judge: about t
 	$(BIN)/limner train quickstart --evaluate
 
 test: .venv/dev              ## all the tests, notebooks included: under half an hour on two cores
-	$(BIN)/pytest
+	$(BIN)/pytest -m "not notebook" -n 2 --dist loadfile
+	$(BIN)/pytest -m notebook
 
 quick: .venv/dev             ## the tests without the notebooks: under three minutes
-	$(BIN)/pytest -m "not notebook"
+	$(BIN)/pytest -m "not notebook" -n 2 --dist loadfile
 
 check: .venv/dev             ## formatting, lint and types, of code and notebooks
 	$(BIN)/ruff format --check .

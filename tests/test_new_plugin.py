@@ -126,8 +126,8 @@ def test_what_will_not_do_is_told(tmp_path, monkeypatch, arguments, message):
 
 
 def test_nothing_is_written_over(tmp_path):
-    (tmp_path / "limner-glow").mkdir()
-    (tmp_path / "limner-glow" / "mine.txt").write_text("kept")
+    (tmp_path / "limner-mine").mkdir()
+    (tmp_path / "limner-mine" / "mine.txt").write_text("kept")
     with pytest.raises(LimnerError, match="is there already and is not an empty folder"):
-        write_plugin("limner-glow", "loss", tmp_path / "limner-glow")
-    assert [path.name for path in (tmp_path / "limner-glow").iterdir()] == ["mine.txt"]
+        write_plugin("limner-mine", "loss", tmp_path / "limner-mine")
+    assert [path.name for path in (tmp_path / "limner-mine").iterdir()] == ["mine.txt"]

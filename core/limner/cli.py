@@ -207,7 +207,7 @@ def compare(
 
 
 app.command(epilog=EXAMPLE)(tradeoff)
-app.command(epilog=NEW_PLUGIN)(new_plugin)
+app.command("new-plugin", epilog=NEW_PLUGIN)(new_plugin)
 app.command(epilog="Example: `limner tutorials course`")(tutorials)
 app.command(epilog=EXAMPLES)(describe)
 

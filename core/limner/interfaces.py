@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, ClassVar, Protocol, runtime_checkable
 from jaxtyping import Float, Int, UInt8
 from torch import Tensor, nn
 
+from limner.errors import LimnerError
 from limner.types import Canvas, CaptionedImages, Judgement, Scores, Sizes, TextFeatures, Tokens
 
 if TYPE_CHECKING:

@@ -13,13 +13,13 @@ from tqdm import tqdm
 
 from .decoding import decode_or_say, within_reason
 from .finding import find
-from .layouts import read_json, read_listing, some
+from .layouts import read_listing, some
 
 
 @dataclass(frozen=True)
 class Health:
     """How a folder, or one split of it, does. `problem` is what keeps it from being read at all; `notes` are what is
-    left out of it; `lacking` counts the image files that are missing, empty or broken.
+    left out of it.
     """
 
     name: str
@@ -27,7 +27,6 @@ class Health:
     captions: int = 0
     per_image: str = ""
     longest: int = 0  # of the captions, in words
-    lacking: int = 0
     notes: tuple[str, ...] = ()
     problem: str | None = None
 
@@ -35,11 +34,6 @@ class Health:
     def whole(self) -> bool:
         """Whether nothing is missing or broken."""
         return self.problem is None and not self.notes
-
-    @property
-    def incomplete(self) -> bool:
-        """Whether something is missing that can be fetched; a note that a caption is empty asks for nothing."""
-        return self.problem is not None or self.lacking > 0
 
     def sentences(self) -> list[str]:
         """What there is, and then what is wrong, a line each."""
@@ -71,7 +65,6 @@ def check(
     found = find(listing.images, [str(image["file_name"]) for image in coco.imgs.values()])
     notes += _named([file.name for file in found if file.bytes < 0], f"images are missing from {listing.images}")
     notes += _named([file.name for file in found if file.bytes == 0], "image files are empty")
-    lacking = sum(file.bytes <= 0 for file in found)
     if thorough:
         present = [file for file in found if file.bytes > 0]
         with within_reason(), ThreadPoolExecutor() as pool:
@@ -79,21 +72,11 @@ def check(
             bar = tqdm(zip(present, states), total=len(present), desc=f"decoding {name}", unit=" images")
             broken = [f"{file.name} ({state})" for file, state in bar if isinstance(state, str)]
         notes += _named(broken, "images cannot be decoded")
-        lacking += len(broken)
     counts = Counter(sum(map(bool, of_image)) for of_image in said.values() if any(of_image))
     per_image = "none" if not counts else f"{min(counts)} to {max(counts)}" if len(counts) > 1 else str(min(counts))
     longest = max((len(text.split()) for text in texts), default=0)
     problem = None if texts else f"{listing.source} holds no captioned image."
-    return Health(name, len(said), len(texts), per_image, longest, lacking, tuple(notes), problem)
-
-
-def captions_are_whole(root: Path, split: str) -> bool:
-    """Whether MS-COCO's captions of a split are there, and can be read."""
-    try:
-        read_json(root / "annotations" / f"captions_{split}.json")
-    except LimnerError:
-        return False
-    return True
+    return Health(name, len(said), len(texts), per_image, longest, tuple(notes), problem)
 
 
 def _named(names: list[str], what: str) -> list[str]:

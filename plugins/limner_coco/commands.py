@@ -1,9 +1,9 @@
 """`limner data coco` and `limner data folder`: what is there, what is missing, and how to get it."""
 
 import json
-import shlex
 import sys
 from pathlib import Path
+from shlex import quote
 from typing import Annotated
 
 import typer
@@ -39,41 +39,36 @@ def check_coco(
     where it was. The status is 0 when nothing is missing.
     """
     from .checking import check
-    from .published import SOURCE, SPLITS
+    from .layouts import is_json
+    from .published import ANNOTATIONS, SOURCE, SPLITS, obtain
 
     wanted = list(dict.fromkeys(splits or SPLITS))
     for split in wanted:
         if split not in SPLITS:
             raise LimnerError(f"--split {split}: MS-COCO has captions for {' and '.join(SPLITS)}.")
     if download:
-        _fetch_missing(root, wanted, source or SOURCE, remove, thorough)
+        if root.exists() and not root.is_dir():
+            raise LimnerError(f"--root: {root} is a file; name a folder.")
+        root.mkdir(parents=True, exist_ok=True)
+        if not all(is_json(root / "annotations" / f"captions_{split}.json") for split in wanted):
+            obtain(ANNOTATIONS, root, source or SOURCE)
+        for split in wanted:
+            if not check(split, root, split, thorough=thorough).whole:
+                obtain(SPLITS[split], root, source or SOURCE)
+        if remove:
+            for archive in (ANNOTATIONS, *(SPLITS[split] for split in wanted)):
+                (root / archive.name).unlink(missing_ok=True)
     healths = [check(split, root, split, thorough=thorough) for split in wanted]
     print("\n".join(line for health in healths for line in health.sentences()))
     if all(health.whole for health in healths):
-        settings = {"data.root": root} if "train2017" in wanted else {"data.root": root, "data.split": wanted[0]}
-        changes = [f"--set {shlex.quote(f'{key}={json.dumps(str(value))}')}" for key, value in settings.items()]
-        print("To train on it: limner train coco", *changes)
+        other = "" if "train2017" in wanted else f" --set data.split={wanted[0]}"
+        print(f"To train on it: limner train coco --set {quote(f'data.root={root}')}{other}")
         return
-    if incomplete := [health.name for health in healths if health.incomplete and not download]:
-        asked = [f"--split {split}" for split in incomplete] + ["--thorough"] * thorough + ["--download"]
-        print(f"To fetch what is missing: limner data coco --root {shlex.quote(str(root))}", *asked)
+    if not download:
+        chosen = "".join(f" --split {health.name}" for health in healths if not health.whole)
+        more = " --thorough" if thorough else ""
+        print(f"To fetch what is missing: limner data coco --root {quote(str(root))}{chosen} --download{more}")
     sys.exit(1)
-
-
-def _fetch_missing(root: Path, splits: list[str], source: str, remove: bool, thorough: bool) -> None:
-    """Fetch and unpack what these splits have not; first the captions, which say what images there should be."""
-    from .checking import captions_are_whole, check
-    from .published import ANNOTATIONS, SPLITS, obtain
-
-    if not all(captions_are_whole(root, split) for split in splits):
-        obtain(ANNOTATIONS, root, source)
-    for split in splits:
-        if check(split, root, split, thorough=thorough).incomplete:
-            obtain(SPLITS[split], root, source)
-        if remove:  # as soon as it can be done without
-            (root / SPLITS[split].name).unlink(missing_ok=True)
-    if remove:
-        (root / ANNOTATIONS.name).unlink(missing_ok=True)
 
 
 @folder.command("folder", epilog="Example: `limner data folder --root photos --thorough`")
@@ -96,6 +91,6 @@ def check_folder(
     print("\n".join(health.sentences()))
     if not health.whole:
         sys.exit(1)
-    options = {"name": "folder", "root": root, "captions": captions, "images": images}
-    data = ", ".join(f"{key}={json.dumps(str(value))}" for key, value in options.items() if value is not None)
-    print(f"To train on it: limner train coco --set {shlex.quote(f'data={{{data}}}')}")
+    given = {"name": "folder", "root": str(root), "captions": captions, "images": images}
+    options = ", ".join(f"{key}={json.dumps(value, ensure_ascii=False)}" for key, value in given.items() if value)
+    print(f"To train on it: limner train coco --set {quote(f'data={{{options}}}')}")

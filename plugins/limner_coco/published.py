@@ -8,8 +8,6 @@ import urllib.error
 import urllib.request
 import zipfile
 import zlib
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,7 +17,6 @@ from tqdm import tqdm
 SOURCE = "http://images.cocodataset.org"
 ATTEMPTS, PAUSE, PATIENCE = 5, 2.0, 60.0  # tries that bring nothing, seconds between them, seconds to wait for a byte
 PIECE = 1 << 20
-DAMAGED = (zipfile.BadZipFile, zipfile.LargeZipFile, zlib.error, EOFError, RuntimeError)  # what zipfile may raise
 
 
 @dataclass(frozen=True)
@@ -72,23 +69,18 @@ def obtain(archive: Archive, root: Path, source: str = SOURCE) -> None:
         LimnerError: where there is no room, no connection, or another file than the published one.
     """
     path = root / archive.name
-    try:
-        root.mkdir(parents=True, exist_ok=True)
-        if not path.is_file():
-            partial = path.with_name(f"{path.name}.part")
-            have = partial.stat().st_size if partial.is_file() else 0
-            require_space(root, max(0, archive.bytes - have) + archive.bytes)  # it is unpacked beside itself
-            fetch(f"{source.rstrip('/')}/{archive.place}", partial, archive.bytes)
-            verify(partial, archive)
-            partial.replace(path)
-        elif path.stat().st_size != archive.bytes:
-            raise LimnerError(
-                f"{path} has {path.stat().st_size} bytes, the published archive {archive.bytes}; remove it and try "
-                "again."
-            )
-        unpack(path, root, archive.holds)
-    except OSError as error:
-        raise LimnerError(f"Nothing can be written in {root}: {error.strerror or error}.") from None
+    if not path.is_file():
+        partial = path.with_name(f"{path.name}.part")
+        have = partial.stat().st_size if partial.is_file() else 0
+        require_space(root, max(0, archive.bytes - have) + archive.bytes)  # it is unpacked beside itself
+        fetch(f"{source.rstrip('/')}/{archive.place}", partial, archive.bytes)
+        verify(partial, archive)
+        partial.replace(path)
+    elif path.stat().st_size != archive.bytes:
+        raise LimnerError(
+            f"{path} has {path.stat().st_size} bytes, the published archive {archive.bytes}; remove it and try again."
+        )
+    unpack(path, root, archive.holds)
 
 
 def require_space(folder: Path, needed: int) -> None:
@@ -115,8 +107,8 @@ def fetch(url: str, path: Path, size: int) -> None:
         path.open("ab") as file,
         tqdm(total=size, initial=file.tell(), desc=path.name.removesuffix(".part"), unit="B", unit_scale=True) as bar,
     ):
-        failures, most = 0, file.tell()
-        while file.tell() < size:
+        failures = 0
+        while (have := file.tell()) < size:
             try:
                 _fetch_rest(url, file, size, bar)
                 cause = "the connection was closed"
@@ -126,9 +118,10 @@ def fetch(url: str, path: Path, size: int) -> None:
             except (OSError, http.client.HTTPException) as error:
                 cause = str(getattr(error, "reason", error)) or type(error).__name__
             except ValueError as error:
-                raise LimnerError(f"{url} is no address: {error}; one begins with http:// or https://.") from None
-            failures = failures + 1 if file.tell() <= most else 0
-            most = max(most, file.tell())  # where a server always sends the beginning, there is less at times
+                raise LimnerError(
+                    f"{url} cannot be fetched: {error}; an address begins with http:// or https://."
+                ) from None
+            failures = failures + 1 if file.tell() <= have else 0
             if failures >= ATTEMPTS:
                 raise LimnerError(
                     f"{url} cannot be fetched: {cause}. What has come, {file.tell()} of {size} bytes, is kept in "
@@ -190,20 +183,9 @@ def unpack(path: Path, root: Path, holds: str) -> None:
             missing = [entry for entry in files if _size(root / entry.filename) != entry.file_size]
             require_space(root, sum(entry.file_size for entry in missing))
             for entry in tqdm(missing, desc=f"unpacking {path.name}", unit=" files", disable=not missing):
-                with _whole_or_not_at_all(root / entry.filename):
-                    archive.extract(entry, root)
-    except DAMAGED as error:
+                archive.extract(entry, root)
+    except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError) as error:
         raise LimnerError(f"{path} is damaged: {error}; remove it and try again.") from None
-
-
-@contextmanager
-def _whole_or_not_at_all(path: Path) -> Iterator[None]:
-    """Whatever stops the writing of a file, half of it does not stay: it could have the right size by chance."""
-    try:
-        yield
-    except BaseException:
-        path.unlink(missing_ok=True)
-        raise
 
 
 def _size(path: Path) -> int:

@@ -1,353 +1,249 @@
-"""`limner data coco` and `limner data folder`: what they say of whole, partial and empty folders, and offer."""
+"""`limner data coco` and `limner data folder`: what they say of folders that are whole, in part there, and broken."""
 
 import json
+import re
 import shlex
 import shutil
-import warnings
 from pathlib import Path
 
-import limner_coco.published
 import pytest
-from limner import PluginHost, Recipe
-from limner.build import build_dataset
+from limner import PluginHost
+from limner.recipe import resolve
 from limner_coco.checking import check
+from limner_coco.folder import CaptionedFolder
 from PIL import Image
+
+LAYOUTS = ["json", "csv", "jsonl", "texts"]
 
 
 @pytest.fixture
-def coco(published, command, tmp_path) -> Path:
-    """MS-COCO's folder, whole, as the command has fetched it from the small site."""
-    folder = tmp_path / "my coco"
-    assert command("data", "coco", "--root", folder, "--download", "--source", published.url)[0] == 0
-    published.asked.clear()
-    return folder
+def published(make_folder, tmp_path) -> Path:
+    """A folder in MS-COCO's own layout: 3 images in train2017, 2 in val2017."""
+    own, root = make_folder("own", count=3), tmp_path / "coco"
+    (root / "annotations").mkdir(parents=True)
+    for split, count in (("train2017", 3), ("val2017", 2)):
+        shutil.copytree(own / "images", root / split)
+        table = json.loads((own / "captions.json").read_text())
+        table["images"] = table["images"][:count]
+        table["annotations"] = [a for a in table["annotations"] if a["image_id"] < count]
+        (root / "annotations" / f"captions_{split}.json").write_text(json.dumps(table))
+    return root
 
 
-def offered(out: str, beginning: str) -> list[str]:
-    """The arguments of the one command that is offered in a line of the output that begins so."""
-    (line,) = [line for line in out.splitlines() if line.startswith(beginning)]
-    name, *arguments = shlex.split(line.removeprefix(beginning))
-    assert name == "limner"
+def images_of(root: Path) -> Path:
+    """Where a folder of one's own keeps its images."""
+    return root / "images" if (root / "images").is_dir() else root
+
+
+@pytest.fixture(params=LAYOUTS)
+def photos(request: pytest.FixtureRequest, make_folder) -> Path:
+    """Four images of two captions each, in each of the layouts; the second caption of the last image is empty."""
+    root = make_folder("my photos", count=4, captions={3: ["a plain white wall", " "]})
+    if request.param == "json":
+        return root
+    table = json.loads((root / "captions.json").read_text())
+    (root / "captions.json").unlink()
+    rows = [(f"{a['image_id']:03d}.png", a["caption"]) for a in table["annotations"]]
+    if request.param == "csv":
+        lines = ["file_name,caption", *(f'{file},"{text}"' for file, text in rows)]
+        (root / "captions.csv").write_text("\n".join(lines))
+    elif request.param == "jsonl":
+        lines = [json.dumps({"file_name": file, "caption": text}) for file, text in rows]
+        (root / "captions.jsonl").write_text("\n".join(lines))
+    else:
+        for image in (root / "images").iterdir():
+            image.rename(root / image.name)
+            said = "\n".join(text for file, text in rows if file == image.name)
+            (root / image.name).with_suffix(".txt").write_text(said)
+        (root / "images").rmdir()
+    return root
+
+
+def suggested(out: str, sentence: str) -> list[str]:
+    """The arguments of the command that is suggested behind a sentence, as a shell would read them."""
+    line = next(line for line in out.splitlines() if line.startswith(sentence))
+    program, *arguments = shlex.split(line.removeprefix(sentence))
+    assert program == "limner"
     return arguments
 
 
-def loaded(out: str):
-    """The data that the offered training would read."""
-    kind, recipe, *changes = offered(out, "To train on it: ")
-    assert kind == "train"
-    assert changes[::2] == ["--set"] * (len(changes) // 2)
-    host = PluginHost()
-    return build_dataset(host, Recipe.read(host, recipe, changes[1::2])).load()
+def count_as_trained(arguments: list[str]) -> int:
+    """How many images the suggested `train coco --set ...` would train on."""
+    assert arguments[:2] == ["train", "coco"]
+    assert arguments[2::2] == ["--set"] * len(arguments[2::2])
+    data = resolve(PluginHost(), "coco", arguments[3::2])["data"]
+    assert data.pop("name") in ("coco", "folder")
+    return len(CaptionedFolder(16, **data).load())
 
 
-# --- limner data coco -----------------------------------------------------------------------------------------------
+# --- MS-COCO --------------------------------------------------------------------------------------------------------
 
 
-def test_of_an_empty_folder_it_is_said_what_is_missing_and_how_to_get_it(command, tmp_path):
-    for folder in (tmp_path, tmp_path / "none"):
-        status, out, err = command("data", "coco", "--root", folder)
-        assert (status, err) == (1, "")
-        lines = out.splitlines()
-        assert [line.split(": ")[0] for line in lines] == ["train2017", "val2017", "To fetch what is missing"]
-        asked = ["--root", str(folder), "--split", "train2017", "--split", "val2017", "--download"]
-        assert offered(out, "To fetch what is missing: ") == ["data", "coco", *asked]
-    assert f"there is no folder {tmp_path / 'none'}" in lines[0]
+def test_coco_that_is_whole(command, published):
+    status, out, err = command("data", "coco", "--root", published)
+    assert (status, err) == (0, "")
+    first, second, last = out.splitlines()
+    assert first == "train2017: 3 images, 6 captions (2 an image, 5 words at most); nothing is missing."
+    assert second == "val2017: 2 images, 4 captions (2 an image, 5 words at most); nothing is missing."
+    assert count_as_trained(suggested(last, "To train on it: ")) == 3
+    assert command("data", "coco", "--root", published, "--thorough")[:2] == (0, out)
 
 
-def test_what_is_offered_fetches_all_of_it(published, command, tmp_path):
-    status, out, _ = command("data", "coco", "--root", tmp_path / "my coco")
+def test_one_split_that_is_whole(command, published):
+    shutil.rmtree(published / "train2017")
+    status, out, _ = command("data", "coco", "--root", published, "--split", "val2017")
+    assert status == 0
+    assert out.startswith("val2017: 2 images")
+    assert count_as_trained(suggested(out, "To train on it: ")) == 2
+
+
+def test_coco_that_is_there_in_part(command, published):
+    (published / "val2017/001.png").unlink()
+    status, out, _ = command("data", "coco", "--root", published)
     assert status == 1
-    status, out, err = command(*offered(out, "To fetch what is missing: "), "--source", published.url)
-    assert status == 0
-    assert out.splitlines()[:-1] == [
-        "train2017: 5 images, 26 captions (5 to 6 an image, 9 words at most); nothing is missing.",
-        "val2017: 3 images, 16 captions (5 to 6 an image, 9 words at most); nothing is missing.",
+    assert out.splitlines()[:3] == [
+        "train2017: 3 images, 6 captions (2 an image, 5 words at most); nothing is missing.",
+        "val2017: 2 images, 4 captions (2 an image, 5 words at most).",
+        f"  1 images are missing from {published / 'val2017'}: 001.png.",
     ]
-    assert [place.rpartition("/")[2] for place, _ in published.asked] == [
-        "annotations_trainval2017.zip",
-        "train2017.zip",
-        "val2017.zip",
+    assert suggested(out, "To fetch what is missing: ") == [
+        *("data", "coco", "--root", str(published), "--split", "val2017", "--download"),
     ]
-    assert "unpacking train2017.zip" in err
-    assert len(loaded(out)) == 5
+    assert "To train" not in out
 
 
-def test_of_a_whole_folder_it_is_said_and_nothing_is_fetched(published, command, coco):
-    for more in ([], ["--download", "--source", published.url], ["--thorough"]):
-        status, out, _ = command("data", "coco", "--root", coco, *more)
-        assert status == 0
-        assert out.count("nothing is missing.") == 2
-    assert published.asked == []
+def test_coco_without_images_and_with_half_a_file_of_captions(command, published):
+    shutil.rmtree(published / "val2017")
+    captions = published / "annotations/captions_train2017.json"
+    captions.write_text(captions.read_text()[:100])
+    status, out, _ = command("data", "coco", "--root", published)
+    train, val, last = out.splitlines()
+    assert status == 1
+    assert re.match(r"train2017: .*captions_train2017\.json is not valid JSON: .* it may be truncated", train)
+    assert re.match(r"val2017: .* is there, but the folder of its images, .*val2017, is not\.", val)
+    assert last.endswith("--split train2017 --split val2017 --download")
 
 
-def test_one_split_can_be_asked_for_and_trained_on(published, command, tmp_path):
-    chosen = ["data", "coco", "--root", tmp_path, "--split", "val2017", "--split", "val2017"]
-    status, out, _ = command(*chosen, "--download", "--source", published.url)
-    assert status == 0
-    assert out.count("nothing is missing") == 1
-    assert not any("train2017.zip" in place for place, _ in published.asked)
-    assert len(loaded(out)) == 3
-    assert command("data", "coco", "--root", tmp_path)[0] == 1
+@pytest.mark.parametrize("there", [True, False])
+def test_an_empty_folder_and_none(command, tmp_path, there):
+    root = tmp_path / "my coco"
+    if there:
+        root.mkdir()
+    status, out, err = command("data", "coco", "--root", root, "--thorough")
+    assert (status, err) == (1, "")
+    assert ("has neither captions.json beside images/" if there else "there is no folder") in out
+    assert len(out.splitlines()) == 3
+    assert suggested(out, "To fetch what is missing: ") == [
+        *("data", "coco", "--root", str(root), "--split", "train2017", "--split", "val2017", "--download"),
+        "--thorough",
+    ]
+    assert root.exists() == there, "checking makes nothing"
 
 
-def test_an_unknown_split_is_refused(command, tmp_path):
-    status, out, err = command("data", "coco", "--root", tmp_path, "--split", "test2017")
+def test_an_unknown_split_is_refused(command, published):
+    status, out, err = command("data", "coco", "--root", published, "--split", "test2017")
     assert (status, out) == (1, "")
     assert err == "Error: --split test2017: MS-COCO has captions for train2017 and val2017.\n"
 
 
-DAMAGES = {  # what is done to a whole folder, what is said, and what is fetched to mend it
-    "images are missing": (
-        lambda r: [(r / "train2017" / f"{i:012}.jpg").unlink() for i in (1, 3)],
-        "  2 images are missing from ROOT/train2017: 000000000001.jpg; 000000000003.jpg.",
-        ["train2017"],
-    ),
-    "an image is empty": (
-        lambda r: (r / "val2017" / "000000000002.jpg").write_bytes(b""),
-        "  1 image files are empty: 000000000002.jpg.",
-        ["val2017"],
-    ),
-    "a folder of images is missing": (
-        lambda r: shutil.rmtree(r / "val2017"),
-        "val2017: ROOT/annotations/captions_val2017.json is there, but the folder of its images, ROOT/val2017, is not.",
-        ["val2017"],
-    ),
-    "captions are missing": (
-        lambda r: (r / "annotations" / "captions_train2017.json").unlink(),
-        "train2017: data.root: ROOT has neither captions.json beside images/ nor annotations/captions_train2017.json",
-        ["annotations"],
-    ),
-    "captions are cut off": (
-        lambda r: (r / "annotations" / "captions_val2017.json").write_text('{"images": [{"id"'),
-        "val2017: ROOT/annotations/captions_val2017.json is not valid JSON",
-        ["annotations"],
-    ),
-}
+# --- folders of one's own -------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("kept", [True, False], ids=["archives kept", "archives removed"])
-@pytest.mark.parametrize(("damage", "said", "mended"), DAMAGES.values(), ids=DAMAGES)
-def test_what_is_missing_is_said_and_fetched(published, command, coco, damage, said, mended, kept):
-    if not kept:
-        for archive in coco.glob("*.zip"):
-            archive.unlink()
-    damage(coco)
-    status, out, err = command("data", "coco", "--root", coco)
+def test_a_folder_that_is_whole(command, make_folder):
+    root = make_folder("my photos", captions={0: ["one", "two", "and three"]})
+    status, out, err = command("data", "folder", "--root", root, "--thorough")
+    assert status == 0, err
+    assert out.startswith(f"{root}: 8 images, 17 captions (2 to 3 an image, 5 words at most); nothing is missing.\n")
+    assert count_as_trained(suggested(out, "To train on it: ")) == 8
+
+
+def test_what_was_told_to_the_check_is_told_to_the_training(command, make_folder):
+    root = make_folder("photos", count=3)
+    (root / "images").rename(root / "pictures")
+    (root / "captions.json").rename(root / "said.json")
+    status, out, _ = command("data", "folder", "--root", root, "--captions", "said.json", "--images", "pictures")
+    assert status == 0
+    assert count_as_trained(suggested(out, "To train on it: ")) == 3
+
+
+def test_an_empty_caption_is_a_note_in_every_layout_that_has_any(photos):
+    health = check("photos", photos, "train2017", thorough=True)
+    assert (health.images, health.captions, health.per_image, health.longest) == (4, 7, "1 to 2", 5)
+    blank = [] if list(photos.glob("*.txt")) else ["1 captions are empty"]  # a line without text is no caption
+    assert list(health.notes) == blank
+
+
+def test_files_that_are_missing_empty_or_broken(command, photos):
+    images = images_of(photos)
+    for number in (1, 2):
+        path = images / f"{number:03d}.png"
+        path.write_bytes(path.read_bytes()[: 40 * (number - 1)])
+    (images / "000.png").unlink()
+    texts = images == photos
+    status, out, _ = command("data", "folder", "--root", photos)
+    assert status == 1
+    assert f"{photos}: {3 if texts else 4} images" in out
+    assert "nothing is missing" not in out
+    assert "To train" not in out
+    assert "  1 image files are empty: 001.png.\n" in out
+    assert "cannot be decoded" not in out
+    assert (f"  1 images are missing from {images}: 000.png.\n" in out) != texts, "a text without an image is no image"
+
+    status, out, err = command("data", "folder", "--root", photos, "--thorough")
+    assert status == 1
+    assert re.search(r"^  1 images cannot be decoded: 002\.png \(.+\)\.$", out, re.MULTILINE)
+    assert "  1 image files are empty: 001.png.\n" in out
+    assert "Traceback" not in err
+
+
+def test_a_picture_of_another_kind_under_the_name_is_no_fault(make_folder):
+    root = make_folder(count=2)
+    Image.new("LA", (9, 40)).save(root / "images/001.png", "TIFF")
+    assert check("photos", root, "train2017", thorough=True).whole
+    (root / "images/000.png").write_text("<html>not found</html>")
+    assert check("photos", root, "train2017").whole
+    (note,) = check("photos", root, "train2017", thorough=True).notes
+    assert note.startswith("1 images cannot be decoded: 000.png (cannot identify image file")
+
+
+def test_a_name_that_no_file_can_have_is_missing(command, tmp_path):
+    (tmp_path / "photos.csv").write_text(f"file_name,caption\n{'x' * 5000},a wall\n")
+    status, out, err = command("data", "folder", "--root", tmp_path)
     assert (status, err) == (1, "")
-    assert any(line.startswith(said.replace("ROOT", str(coco))) for line in out.splitlines())
-    assert out.count("nothing is missing") == 1
-    assert "To train" not in out
-    status, out, _ = command(*offered(out, "To fetch what is missing: "), "--source", published.url)
-    assert status == 0
-    fetched = [place.rpartition("/")[2].partition(".")[0].partition("_")[0] for place, _ in published.asked]
-    assert fetched == ([] if kept else mended)
-    assert command("data", "coco", "--root", coco)[0] == 0
+    assert "1 images are missing" in out
 
 
-def test_archives_are_removed_where_that_is_asked_for(published, command, tmp_path):
-    get = ["data", "coco", "--root", tmp_path, "--download", "--source", published.url]
-    assert command(*get, "--remove-archives")[0] == 0
-    assert list(tmp_path.glob("*.zip*")) == []
-    assert len(published.asked) == 3
-    assert command(*get, "--remove-archives")[0] == 0
-    assert len(published.asked) == 3, "what is there is not fetched for having no archive"
+def test_many_files_are_counted_and_the_first_are_named(make_folder):
+    root = make_folder(count=8, captions={7: [" ", ""]})
+    for number in range(6):
+        (root / f"images/{number:03d}.png").unlink()
+    empty, bare, missing = check("photos", root, "train2017").notes
+    assert empty == "2 captions are empty"
+    assert bare == "1 images have no caption: 007.png"
+    assert missing.startswith("6 images are missing")
+    assert missing.endswith(": 000.png; 001.png; 002.png; 003.png; 004.png; ...")
 
 
-def test_archives_that_were_kept_can_be_removed_later(published, command, coco):
-    assert len(list(coco.glob("*.zip"))) == 3
-    assert command("data", "coco", "--root", coco, "--download", "--remove-archives")[0] == 0
-    assert list(coco.glob("*.zip")) == []
-
-
-def test_what_cannot_be_fetched_ends_in_a_sentence(published, command, tmp_path, full_disk):
-    status, out, err = command("data", "coco", "--root", tmp_path, "--download", "--source", published.url)
-    assert (status, out) == (1, "")
-    assert err.startswith("Error: 0.0 GB are needed in")
-
-
-def test_captions_that_are_empty_are_said_and_fetch_nothing(published, command, coco):
-    file = coco / "annotations" / "captions_val2017.json"
-    table = json.loads(file.read_text())
-    table["annotations"][0]["caption"] = " \n"
-    file.write_text(json.dumps(table))
-    for more in ([], ["--download", "--source", published.url, "--remove-archives"]):
-        status, out, _ = command("data", "coco", "--root", coco, *more)
-        assert status == 1
-        assert "val2017: 3 images, 15 captions (5 an image, 9 words at most).\n  1 captions are empty.\n" in out
-        assert "To fetch" not in out
-    assert published.asked == []
-
-
-def test_thorough_finds_images_that_are_damaged_and_has_them_replaced(published, command, coco):
-    path = coco / "val2017" / "000000000001.jpg"
-    path.write_bytes(path.read_bytes()[:300])
-    assert command("data", "coco", "--root", coco)[0] == 0
-    status, out, err = command("data", "coco", "--root", coco, "--thorough")
+def test_images_without_a_text_beside_them_are_a_note(command, make_folder):
+    root = make_folder(count=3)
+    (root / "captions.json").unlink()
+    (root / "images/000.txt").write_text("a wall")
+    status, out, _ = command("data", "folder", "--root", root)
     assert status == 1
-    assert "  1 images cannot be decoded: 000000000001.jpg (" in out
-    assert "decoding val2017" in err
-    again = offered(out, "To fetch what is missing: ")
-    assert again[-4:] == ["--split", "val2017", "--thorough", "--download"]
-    assert command(*again, "--source", published.url)[0] == 0
-    assert published.asked == [], "the archive was still there"
+    assert "  2 of 3 images have no text beside them and are left out: 001.png; 002.png.\n" in out
 
 
-def test_the_place_of_the_archives_is_mscocos_own():
-    assert limner_coco.published.SOURCE == "http://images.cocodataset.org"
-
-
-# --- limner data folder ---------------------------------------------------------------------------------------------
-
-
-def as_csv(folder: Path, table: dict) -> None:
-    rows = ["file_name,caption"]
-    rows += [f'{table["images"][a["image_id"]]["file_name"]},"{a["caption"]}"' for a in table["annotations"]]
-    (folder / "captions.csv").write_text("\n".join(rows))
-
-
-def as_json_lines(folder: Path, table: dict) -> None:
-    rows = [{"image": i["file_name"], "captions": captions_of(table, i["id"])} for i in table["images"]]
-    (folder / "rows.jsonl").write_text("\n".join(map(json.dumps, rows)))
-
-
-def as_texts(folder: Path, table: dict) -> None:
-    for image in table["images"]:
-        text = (folder / "images" / image["file_name"]).with_suffix(".txt")
-        text.write_text("\n".join(captions_of(table, image["id"])))
-
-
-def captions_of(table: dict, number: int) -> list[str]:
-    return [a["caption"] for a in table["annotations"] if a["image_id"] == number]
-
-
-LAYOUTS = {"COCO": None, "CSV": as_csv, "JSON Lines": as_json_lines, "texts": as_texts}
-
-
-@pytest.fixture(params=LAYOUTS.values(), ids=list(LAYOUTS))
-def any_layout(request, make_folder):
-    """Makes a folder of pictures with captions, in each layout in turn."""
-
-    def make(**how) -> Path:
-        folder = make_folder("my photos", **how)
-        if request.param:
-            request.param(folder, json.loads((folder / "captions.json").read_text()))
-            (folder / "captions.json").unlink()
-        return folder
-
-    return make
-
-
-def test_a_whole_folder_is_counted_and_can_be_trained_on_as_it_says(command, any_layout):
-    folder = any_layout(count=6)
-    for more in ([], ["--thorough"]):
-        status, out, _ = command("data", "folder", "--root", folder, *more)
-        assert status == 0
-        first = f"{folder}: 6 images, 12 captions (2 an image, 5 words at most); nothing is missing."
-        assert out.splitlines()[0] == first
-        assert len(loaded(out)) == 6
-
-
-def test_captions_that_are_empty_and_images_without_any_are_told(command, any_layout):
-    folder = any_layout(count=4, captions={0: ["", "a wall"], 2: [" "]})
-    status, out, _ = command("data", "folder", "--root", folder)
-    assert status == 1
-    assert out.startswith(f"{folder}: 4 images, 5 captions (1 to 2 an image, 5 words at most).\n")
-    assert "images have no caption: " in out
-    assert "002.png." in out
-    assert "To train" not in out
-
-
-def test_images_that_are_broken_missing_or_empty_are_told_apart(command, make_folder):
-    folder = make_folder(count=8)
-    (folder / "images" / "001.png").unlink()
-    (folder / "images" / "002.png").write_bytes(b"")
-    (folder / "images" / "003.png").write_text("<html>not found</html>")
-    whole = (folder / "images" / "004.png").read_bytes()
-    (folder / "images" / "004.png").write_bytes(whole[:60])
-    (folder / "images" / "005.png").unlink()
-    seen = ["  2 images are missing from IMAGES: 001.png; 005.png.", "  1 image files are empty: 002.png."]
-    seen = [line.replace("IMAGES", str(folder / "images")) for line in seen]
-    status, out, _ = command("data", "folder", "--root", folder)
-    assert status == 1
-    assert out.splitlines()[1:] == seen
-    status, out, _ = command("data", "folder", "--root", folder, "--thorough")
-    assert status == 1
-    assert out.splitlines()[1:3] == seen
-    (broken,) = out.splitlines()[3:]
-    assert broken.startswith("  2 images cannot be decoded: 003.png (cannot identify image file")
-    assert "; 004.png (" in broken
-
-
-def test_what_is_told_is_what_training_leaves_out(command, any_layout):
-    """The check and the reader agree, whatever the layout."""
-    folder = any_layout(count=8, captions={6: [""]})
-    (folder / "images" / "003.png").write_text("no image")
-    assert "1 images cannot be decoded: " in command("data", "folder", "--root", folder, "--thorough")[1]
-    host = PluginHost()
-    data = build_dataset(host, Recipe.read(host, "coco", [f'data={{name="folder", root="{folder}", bad_images=0.2}}']))
-    with warnings.catch_warnings(record=True) as notes:
-        warnings.simplefilter("always")
-        assert len(data.load()) == 6
-    assert any("003.png (cannot identify" in str(note.message) for note in notes)
-
-
-def test_the_files_to_read_can_be_named_and_the_offered_training_names_them_too(command, make_folder):
-    folder = make_folder(count=3)
-    (folder / "captions.json").rename(folder / "people's.json")
-    (folder / "images").rename(folder / "my pictures")
-    named = ["--captions", "people's.json", "--images", "my pictures"]
-    assert command("data", "folder", "--root", folder)[0] == 1
-    status, out, _ = command("data", "folder", "--root", folder, *named)
-    assert status == 0
-    assert len(loaded(out)) == 3
-
-
-PROBLEMS = {
-    "nothing": (lambda f: shutil.rmtree(f), "there is no folder"),
-    "no captions": (lambda f: (f / "captions.json").unlink(), "has neither captions.json beside images/ nor"),
-    "no images": (lambda f: shutil.rmtree(f / "images"), "is there, but the folder of its images,"),
-    "boxes": (
-        lambda f: (f / "captions.json").write_text(
-            '{"images": [{"id": 1, "file_name": "000.png"}], "annotations": [{"image_id": 1, "bbox": [0, 0, 1, 1]}]}'
-        ),
-        "a file of instances or keypoints is not a file of captions",
-    ),
-    "no word": (
-        lambda f: (f / "captions.json").write_text(
-            '{"images": [{"id": 1, "file_name": "000.png"}], "annotations": [{"image_id": 1, "caption": ""}]}'
-        ),
-        "holds no captioned image.",
-    ),
-}
-
-
-@pytest.mark.parametrize(("change", "said"), PROBLEMS.values(), ids=PROBLEMS)
-def test_what_cannot_be_read_is_told_in_a_sentence(command, make_folder, change, said):
-    folder = make_folder(count=2)
-    change(folder)
-    status, out, err = command("data", "folder", "--root", folder)
-    assert (status, err, out.count("\n")) == (1, "", 1)
-    assert out.startswith(f"{folder}: ")
-    assert said in out
-
-
-def test_by_default_it_is_the_folder_that_one_is_in(command, make_folder, monkeypatch):
-    monkeypatch.chdir(make_folder(count=2))
-    status, out, _ = command("data", "folder")
-    assert status == 0
-    assert len(loaded(out)) == 2
-
-
-def test_a_bomb_is_told(make_folder, monkeypatch):
-    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 400)  # the images have 480
-    health = check("photos", make_folder(count=2), "train2017", thorough=True)
-    assert not health.whole
-    assert "2 images cannot be decoded: 000.png (" in health.notes[0]
-    assert "decompression bomb" in health.notes[0]
-
-
-def test_real_photographs_and_drawings_are_whole(command, shared_data):
-    for name, images in (("coco_mini", 60), ("nlvr", 3309), ("noto_emoji", 1644)):
-        status, out, _ = command("data", "folder", "--root", shared_data / name)
-        assert f"{images} images" in out
-        assert status == 0, out
+@pytest.mark.parametrize("table", ["captions.json", "captions.csv", "captions.jsonl", "none"])
+def test_a_folder_without_a_caption(command, tmp_path, table):
+    content = {
+        "captions.json": '{"images": [], "annotations": []}',
+        "captions.csv": "file_name,caption\n001.png,\n",
+        "captions.jsonl": '{"file_name": "001.png", "caption": ""}\n',
+    }
+    (tmp_path / "photos/images").mkdir(parents=True)
+    if table in content:
+        (tmp_path / "photos" / table).write_text(content[table])
+    status, out, err = command("data", "folder", "--root", tmp_path / "photos")
+    assert (status, err) == (1, "")
+    assert out.count("\n") == 1
+    assert ("holds no captioned image" if table in content else "has neither captions.json") in out

@@ -34,6 +34,7 @@ def test_these_are_the_commands(command):
         "evaluate",
         "explain",
         "export-data",
+        "new-plugin",
         "paint",
         "plugins",
         "recipes",

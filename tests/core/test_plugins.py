@@ -84,14 +84,17 @@ def test_listing_imports_no_torch(argument):
 
 @pytest.mark.parametrize("argument", ["--help", "plugins"])
 def test_listing_answers_in_less_than_half_a_second(argument):
-    fastest = float("inf")
+    """On a machine on which the command line's libraries alone take so long, in less than twice what they take."""
+    commands = {"limner": ["-m", "limner", argument], "libraries": ["-c", "import typer, rich.table, pluggy, json"]}
+    fastest = dict.fromkeys(commands, float("inf"))
     for _ in range(10):  # the best of several: other work may slow the machine down
-        start = time.perf_counter()
-        subprocess.run([sys.executable, "-m", "limner", argument], capture_output=True, check=True, timeout=60)
-        fastest = min(fastest, time.perf_counter() - start)
-        if fastest < 0.4:
+        for name, command in commands.items():
+            start = time.perf_counter()
+            subprocess.run([sys.executable, *command], capture_output=True, check=True, timeout=60)
+            fastest[name] = min(fastest[name], time.perf_counter() - start)
+        if fastest["limner"] < max(0.4, 2 * fastest["libraries"]):
             break
-    assert fastest < 0.4
+    assert fastest["limner"] < max(0.4, 2 * fastest["libraries"])
 
 
 # --- a broken plugin is reported, never fatal -----------------------------------------------------------------------
