@@ -19,7 +19,7 @@ from .layouts import read_listing, some
 @dataclass(frozen=True)
 class Health:
     """How a folder, or one split of it, does. `problem` is what keeps it from being read at all; `notes` are what is
-    left out of it.
+    left out of it; `lacking` counts the image files that are missing, empty or broken.
     """
 
     name: str
@@ -27,6 +27,7 @@ class Health:
     captions: int = 0
     per_image: str = ""
     longest: int = 0  # of the captions, in words
+    lacking: int = 0
     notes: tuple[str, ...] = ()
     problem: str | None = None
 
@@ -34,6 +35,11 @@ class Health:
     def whole(self) -> bool:
         """Whether nothing is missing or broken."""
         return self.problem is None and not self.notes
+
+    @property
+    def incomplete(self) -> bool:
+        """Whether there is something to fetch; that a caption is empty, no fetching would mend."""
+        return self.problem is not None or self.lacking > 0
 
     def sentences(self) -> list[str]:
         """What there is, and then what is wrong, a line each."""
@@ -65,6 +71,7 @@ def check(
     found = find(listing.images, [str(image["file_name"]) for image in coco.imgs.values()])
     notes += _named([file.name for file in found if file.bytes < 0], f"images are missing from {listing.images}")
     notes += _named([file.name for file in found if file.bytes == 0], "image files are empty")
+    lacking = sum(file.bytes <= 0 for file in found)
     if thorough:
         present = [file for file in found if file.bytes > 0]
         with within_reason(), ThreadPoolExecutor() as pool:
@@ -72,11 +79,12 @@ def check(
             bar = tqdm(zip(present, states), total=len(present), desc=f"decoding {name}", unit=" images")
             broken = [f"{file.name} ({state})" for file, state in bar if isinstance(state, str)]
         notes += _named(broken, "images cannot be decoded")
+        lacking += len(broken)
     counts = Counter(sum(map(bool, of_image)) for of_image in said.values() if any(of_image))
     per_image = "none" if not counts else f"{min(counts)} to {max(counts)}" if len(counts) > 1 else str(min(counts))
     longest = max((len(text.split()) for text in texts), default=0)
     problem = None if texts else f"{listing.source} holds no captioned image."
-    return Health(name, len(said), len(texts), per_image, longest, tuple(notes), problem)
+    return Health(name, len(said), len(texts), per_image, longest, lacking, tuple(notes), problem)
 
 
 def _named(names: list[str], what: str) -> list[str]:

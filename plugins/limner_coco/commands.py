@@ -39,36 +39,50 @@ def check_coco(
     where it was. The status is 0 when nothing is missing.
     """
     from .checking import check
-    from .layouts import is_json
-    from .published import ANNOTATIONS, SOURCE, SPLITS, obtain
+    from .published import SOURCE, SPLITS
 
     wanted = list(dict.fromkeys(splits or SPLITS))
     for split in wanted:
         if split not in SPLITS:
             raise LimnerError(f"--split {split}: MS-COCO has captions for {' and '.join(SPLITS)}.")
     if download:
-        if root.exists() and not root.is_dir():
-            raise LimnerError(f"--root: {root} is a file; name a folder.")
-        root.mkdir(parents=True, exist_ok=True)
-        if not all(is_json(root / "annotations" / f"captions_{split}.json") for split in wanted):
-            obtain(ANNOTATIONS, root, source or SOURCE)
-        for split in wanted:
-            if not check(split, root, split, thorough=thorough).whole:
-                obtain(SPLITS[split], root, source or SOURCE)
-        if remove:
-            for archive in (ANNOTATIONS, *(SPLITS[split] for split in wanted)):
-                (root / archive.name).unlink(missing_ok=True)
+        try:
+            _fetch_missing(root, wanted, source or SOURCE, remove, thorough)
+        except OSError as error:
+            raise LimnerError(f"--root: nothing can be written in {root}: {error.strerror or error}.") from None
     healths = [check(split, root, split, thorough=thorough) for split in wanted]
     print("\n".join(line for health in healths for line in health.sentences()))
     if all(health.whole for health in healths):
-        other = "" if "train2017" in wanted else f" --set data.split={wanted[0]}"
-        print(f"To train on it: limner train coco --set {quote(f'data.root={root}')}{other}")
+        settings = {"data.root": str(root)} | ({} if "train2017" in wanted else {"data.split": wanted[0]})
+        changes = [
+            f"--set {quote(f'{key}={json.dumps(value, ensure_ascii=False)}')}" for key, value in settings.items()
+        ]
+        print("To train on it: limner train coco", *changes)
         return
-    if not download:
-        chosen = "".join(f" --split {health.name}" for health in healths if not health.whole)
-        more = " --thorough" if thorough else ""
-        print(f"To fetch what is missing: limner data coco --root {quote(str(root))}{chosen} --download{more}")
+    if incomplete := [health.name for health in healths if health.incomplete and not download]:
+        asked = [f"--split {split}" for split in incomplete] + ["--download"] + ["--thorough"] * thorough
+        print(f"To fetch what is missing: limner data coco --root {quote(str(root))}", *asked)
     sys.exit(1)
+
+
+def _fetch_missing(root: Path, splits: list[str], source: str, remove: bool, thorough: bool) -> None:
+    """Fetch and unpack what these splits have not; the captions first, which say what images there should be."""
+    from .checking import check
+    from .layouts import is_json
+    from .published import ANNOTATIONS, SPLITS, obtain
+
+    if root.exists() and not root.is_dir():
+        raise LimnerError(f"--root: {root} is a file; name a folder.")
+    root.mkdir(parents=True, exist_ok=True)
+    if not all(is_json(root / "annotations" / f"captions_{split}.json") for split in splits):
+        obtain(ANNOTATIONS, root, source)
+    for split in splits:
+        if check(split, root, split, thorough=thorough).incomplete:
+            obtain(SPLITS[split], root, source)
+        if remove:  # at once: the next archive may need the room
+            (root / SPLITS[split].name).unlink(missing_ok=True)
+    if remove:
+        (root / ANNOTATIONS.name).unlink(missing_ok=True)
 
 
 @folder.command("folder", epilog="Example: `limner data folder --root photos --thorough`")

@@ -107,8 +107,8 @@ def fetch(url: str, path: Path, size: int) -> None:
         path.open("ab") as file,
         tqdm(total=size, initial=file.tell(), desc=path.name.removesuffix(".part"), unit="B", unit_scale=True) as bar,
     ):
-        failures = 0
-        while (have := file.tell()) < size:
+        failures, most = 0, file.tell()
+        while file.tell() < size:
             try:
                 _fetch_rest(url, file, size, bar)
                 cause = "the connection was closed"
@@ -121,7 +121,8 @@ def fetch(url: str, path: Path, size: int) -> None:
                 raise LimnerError(
                     f"{url} cannot be fetched: {error}; an address begins with http:// or https://."
                 ) from None
-            failures = failures + 1 if file.tell() <= have else 0
+            failures = failures + 1 if file.tell() <= most else 0
+            most = max(most, file.tell())  # a server that always begins anew may bring less than it did before
             if failures >= ATTEMPTS:
                 raise LimnerError(
                     f"{url} cannot be fetched: {cause}. What has come, {file.tell()} of {size} bytes, is kept in "

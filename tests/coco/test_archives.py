@@ -206,3 +206,25 @@ def test_the_command_ends_in_one_sentence(download, server, tmp_path):
     assert (status, out) == (1, "")
     assert err.count("\n") == 1
     assert "coco is a file" in err
+
+
+def test_an_empty_caption_is_nothing_to_fetch(download, command, server, tmp_path):
+    assert download("--remove-archives")[0] == 0
+    table = json.loads((tmp_path / "coco" / CAPTIONS).read_text())
+    table["annotations"][0]["caption"] = " \n"
+    (tmp_path / "coco" / CAPTIONS).write_text(json.dumps(table))
+    status, out, _ = download("--remove-archives")
+    assert status == 1
+    assert "  1 captions are empty.\n" in out
+    assert "To fetch" not in command("data", "coco", "--root", tmp_path / "coco", "--split", "val2017")[1]
+    assert len(server.asked) == 2
+
+
+def test_where_nothing_can_be_written_it_is_told(download, monkeypatch, tmp_path):
+    def refusing(path: Path, *_: object, **__: object) -> None:
+        raise PermissionError(13, "Permission denied", str(path))
+
+    monkeypatch.setattr(Path, "mkdir", refusing)
+    status, out, err = download()
+    assert (status, out) == (1, "")
+    assert err == f"Error: --root: nothing can be written in {tmp_path / 'coco'}: Permission denied.\n"

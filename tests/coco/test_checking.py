@@ -97,6 +97,13 @@ def test_one_split_that_is_whole(command, published):
     assert count_as_trained(suggested(out, "To train on it: ")) == 2
 
 
+def test_a_folder_may_be_called_by_a_number(command, published, monkeypatch):
+    monkeypatch.chdir(published.rename(published.with_name("2017")).parent)
+    status, out, _ = command("data", "coco", "--root", "2017")
+    assert status == 0
+    assert count_as_trained(suggested(out, "To train on it: ")) == 3
+
+
 def test_coco_that_is_there_in_part(command, published):
     (published / "val2017/001.png").unlink()
     status, out, _ = command("data", "coco", "--root", published)

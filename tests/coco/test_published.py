@@ -61,6 +61,13 @@ def test_a_server_that_knows_no_parts_sends_all_of_it_again(server, tmp_path):
     assert [wanted for _, wanted in server.asked] == ["bytes=1000-", "bytes=2000-"]
 
 
+def test_a_server_that_knows_no_parts_and_always_breaks_off_is_given_up(server, tmp_path):
+    server.ranges, server.breaks = False, [2000, 1500] * 50
+    with pytest.raises(LimnerError, match="cannot be fetched: the connection was closed"):
+        fetch(f"{server.url}/file", tmp_path / "file.part", len(server.files["/file"]))
+    assert len(server.asked) == 1 + published.ATTEMPTS
+
+
 @pytest.mark.parametrize("have", [0, 1000])
 @pytest.mark.parametrize("size", [9000, 12000])
 def test_a_file_of_another_size_is_refused(server, tmp_path, have, size):
