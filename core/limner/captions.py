@@ -14,7 +14,8 @@ def coco_index(table: Mapping[str, Any], source: str) -> COCO:
     """A pycocotools index of a captions table {"images": [...], "annotations": [...]}.
 
     Captions are stripped and their white space, line breaks included, made single blanks; one that is absent from an
-    annotation is an empty one, unless all are. `source` names the table in errors.
+    annotation is an empty one, unless all are. An annotation without an id gets its place as one. `source` names the
+    table in errors.
 
     Raises:
         LimnerError: where a key is missing, an id occurs twice, or an annotation names no image of the table.
@@ -27,7 +28,9 @@ def coco_index(table: Mapping[str, Any], source: str) -> COCO:
             )
     coco = COCO()
     # Its stubs know annotations of boxes and masks, but none of captions.
-    coco.dataset = cast(Any, {**table, "annotations": [_tidy(a, source) for a in table["annotations"]]})
+    coco.dataset = cast(
+        Any, {**table, "annotations": [_tidy(a, n, source) for n, a in enumerate(table["annotations"])]}
+    )
     if table["annotations"] and all(a.get("caption") is None for a in table["annotations"]):
         raise LimnerError(
             f"{source}: no annotation has a text 'caption', the first is {table['annotations'][0]!r:.120}; "
@@ -52,9 +55,9 @@ def coco_index(table: Mapping[str, Any], source: str) -> COCO:
     return coco
 
 
-def _tidy(annotation: Any, source: str) -> dict[str, Any]:
+def _tidy(annotation: Any, number: int, source: str) -> dict[str, Any]:
     if not isinstance(annotation, Mapping) or not isinstance(annotation.get("caption"), str | None):
         raise LimnerError(f"{source}: every annotation needs a text 'caption', this one has none: {annotation!r:.120}.")
     if not isinstance(annotation.get("image_id"), (int, str)):
         raise LimnerError(f"{source}: annotation {annotation.get('id')} has no 'image_id'.")
-    return {**annotation, "caption": " ".join((annotation.get("caption") or "").split())}
+    return {"id": number, **annotation, "caption": " ".join((annotation.get("caption") or "").split())}

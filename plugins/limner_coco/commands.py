@@ -1,7 +1,9 @@
 """`limner data coco` and `limner data folder`: what is there, what is missing, and how to get it."""
 
+import json
 import sys
 from pathlib import Path
+from shlex import quote
 from typing import Annotated
 
 import typer
@@ -37,6 +39,7 @@ def check_coco(
     where it was. The status is 0 when nothing is missing.
     """
     from .checking import check
+    from .layouts import is_json
     from .published import ANNOTATIONS, SOURCE, SPLITS, obtain
 
     wanted = list(dict.fromkeys(splits or SPLITS))
@@ -44,26 +47,27 @@ def check_coco(
         if split not in SPLITS:
             raise LimnerError(f"--split {split}: MS-COCO has captions for {' and '.join(SPLITS)}.")
     if download:
+        if root.exists() and not root.is_dir():
+            raise LimnerError(f"--root: {root} is a file; name a folder.")
         root.mkdir(parents=True, exist_ok=True)
-        captions = [root / "annotations" / f"captions_{split}.json" for split in wanted]
-        needed = [] if all(path.is_file() for path in captions) else [ANNOTATIONS]
-        for archive in needed:
-            obtain(archive, root, source or SOURCE)
-        incomplete = [split for split in wanted if not check(split, root, split).whole]
-        needed += [SPLITS[split] for split in incomplete]
-        for split in incomplete:
-            obtain(SPLITS[split], root, source or SOURCE)
+        if not all(is_json(root / "annotations" / f"captions_{split}.json") for split in wanted):
+            obtain(ANNOTATIONS, root, source or SOURCE)
+        for split in wanted:
+            if not check(split, root, split, thorough=thorough).whole:
+                obtain(SPLITS[split], root, source or SOURCE)
         if remove:
-            for archive in needed:
+            for archive in (ANNOTATIONS, *(SPLITS[split] for split in wanted)):
                 (root / archive.name).unlink(missing_ok=True)
     healths = [check(split, root, split, thorough=thorough) for split in wanted]
     print("\n".join(line for health in healths for line in health.sentences()))
     if all(health.whole for health in healths):
-        print(f"To train on it: limner train coco --set data.root={root}")
+        other = "" if "train2017" in wanted else f" --set data.split={wanted[0]}"
+        print(f"To train on it: limner train coco --set {quote(f'data.root={root}')}{other}")
         return
     if not download:
         chosen = "".join(f" --split {health.name}" for health in healths if not health.whole)
-        print(f"To fetch what is missing: limner data coco --root {root}{chosen} --download")
+        more = " --thorough" if thorough else ""
+        print(f"To fetch what is missing: limner data coco --root {quote(str(root))}{chosen} --download{more}")
     sys.exit(1)
 
 
@@ -87,4 +91,6 @@ def check_folder(
     print("\n".join(health.sentences()))
     if not health.whole:
         sys.exit(1)
-    print(f'To train on it: limner train coco --set \'data={{name="folder", root="{root}"}}\'')
+    given = {"name": "folder", "root": str(root), "captions": captions, "images": images}
+    options = ", ".join(f"{key}={json.dumps(value, ensure_ascii=False)}" for key, value in given.items() if value)
+    print(f"To train on it: limner train coco --set {quote(f'data={{{options}}}')}")

@@ -1,7 +1,9 @@
 """Which image has which captions: read from COCO's JSON, from CSV or JSON Lines, or from texts beside the images."""
 
 import csv
+import io
 import json
+import os
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from itertools import islice
@@ -97,6 +99,14 @@ def read_json(path: Path) -> dict[str, Any]:
     return table
 
 
+def is_json(path: Path) -> bool:
+    """Whether a file is there and holds a JSON object in full."""
+    try:
+        return bool(read_json(path))
+    except LimnerError:
+        return False
+
+
 # --- tables of files and captions -----------------------------------------------------------------------------------
 
 
@@ -115,7 +125,7 @@ def _rows_listing(path: Path, folder: Path) -> Listing:
     notes = []
     if nameless := [number for number, row in rows if not _is_text(row.get(file))]:
         notes.append(f"{len(nameless)} rows of {path} name no file, the first is line {nameless[0]}; they are left out")
-    if named and not (folder / named[0][2]).exists() and (folder / "images" / named[0][2]).exists():
+    if not _any_in(folder, named) and _any_in(folder / "images", named):
         folder = folder / "images"
     captioned = []
     for number, row, name in named:
@@ -126,6 +136,11 @@ def _rows_listing(path: Path, folder: Path) -> Listing:
                 raise LimnerError(f"{path}: line {number}: expected a caption, got {text!r:.80}.")
             captioned.append((name, text or "", more))
     return Listing(as_coco(captioned), path, folder, notes)
+
+
+def _any_in(folder: Path, named: list[tuple[int, dict[str, Any], str]]) -> bool:
+    """Whether a folder has any of the files that these rows name."""
+    return any(os.path.exists(folder / name) for _, _, name in named)  # noqa: PTH110 - Path's raises at long names
 
 
 def _is_text(value: Any) -> bool:
@@ -144,7 +159,7 @@ def _column(path: Path, columns: list[str], known: tuple[str, ...]) -> str:
 def _csv_rows(path: Path, text: str) -> Iterator[tuple[int, dict[str, Any]]]:
     """The rows of a table with a header, each with its line. Columns are parted by whatever the header has most of."""
     header = text.partition("\n")[0]
-    reader = csv.DictReader(text.splitlines(keepends=True), delimiter=max(",;\t", key=header.count), strict=True)
+    reader = csv.DictReader(io.StringIO(text, newline=""), delimiter=max(",;\t", key=header.count), strict=True)
     for row in reader:
         if None in row:
             raise LimnerError(

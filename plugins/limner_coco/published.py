@@ -7,6 +7,7 @@ import time
 import urllib.error
 import urllib.request
 import zipfile
+import zlib
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -72,7 +73,7 @@ def obtain(archive: Archive, root: Path, source: str = SOURCE) -> None:
         partial = path.with_name(f"{path.name}.part")
         have = partial.stat().st_size if partial.is_file() else 0
         require_space(root, max(0, archive.bytes - have) + archive.bytes)  # it is unpacked beside itself
-        fetch(f"{source}/{archive.place}", partial, archive.bytes)
+        fetch(f"{source.rstrip('/')}/{archive.place}", partial, archive.bytes)
         verify(partial, archive)
         partial.replace(path)
     elif path.stat().st_size != archive.bytes:
@@ -116,6 +117,10 @@ def fetch(url: str, path: Path, size: int) -> None:
                 failures += ATTEMPTS if error.code < 500 else 0  # asking again does not help
             except (OSError, http.client.HTTPException) as error:
                 cause = str(getattr(error, "reason", error)) or type(error).__name__
+            except ValueError as error:
+                raise LimnerError(
+                    f"{url} cannot be fetched: {error}; an address begins with http:// or https://."
+                ) from None
             failures = failures + 1 if file.tell() <= have else 0
             if failures >= ATTEMPTS:
                 raise LimnerError(
@@ -179,7 +184,7 @@ def unpack(path: Path, root: Path, holds: str) -> None:
             require_space(root, sum(entry.file_size for entry in missing))
             for entry in tqdm(missing, desc=f"unpacking {path.name}", unit=" files", disable=not missing):
                 archive.extract(entry, root)
-    except (zipfile.BadZipFile, EOFError, zipfile.LargeZipFile) as error:
+    except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError) as error:
         raise LimnerError(f"{path} is damaged: {error}; remove it and try again.") from None
 
 

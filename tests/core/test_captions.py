@@ -86,6 +86,12 @@ def test_a_caption_that_is_absent_from_one_annotation_is_an_empty_one():
     assert absent == {"id": 8, "image_id": 1}, "what was given is not changed"
 
 
+def test_annotations_without_an_id_get_their_places():
+    nameless = {"image_id": 1, "caption": "a cat"}
+    coco = index({"images": IMAGES, "annotations": [nameless, {**nameless, "id": 7}, nameless]})
+    assert [a["id"] for a in coco.imgToAnns[1]] == [0, 7, 2]
+
+
 def test_the_real_captions_of_coco_are_read(shared_data):
     path = shared_data / "coco_captions_val2017" / "captions_val2017.json"
     coco = index(json.loads(path.read_text(encoding="utf-8")), str(path))
