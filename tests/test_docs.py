@@ -79,7 +79,16 @@ def test_a_page_fetches_nothing_from_elsewhere(site):
         assert [path for paths in fetched for path in paths if "//" in path] == []
 
 
-def test_the_plugin_that_authors_are_shown_works(install, recipe, monkeypatch):
+@pytest.fixture
+def forgotten():
+    """After the test, the modules of its plugin are imported no longer: others are called the same."""
+    yield
+    for name in [name for name in sys.modules if name.startswith("limner_glow")]:
+        del sys.modules[name]
+
+
+@pytest.mark.usefixtures("forgotten")
+def test_the_plugin_that_authors_are_shown_works(install, recipe):
     written = re.findall(r'```\w+ title="(.*?)"\n(.*?)```', PAGE.read_text(), re.DOTALL)
     files = dict(written)
     project = tomllib.loads(files["pyproject.toml"])["project"]
@@ -102,5 +111,3 @@ def test_the_plugin_that_authors_are_shown_works(install, recipe, monkeypatch):
     scope = {}
     exec(test, scope)
     scope["test_it_keeps_the_contract"]()
-    for module in [name for name in sys.modules if name.startswith("limner_glow")]:
-        monkeypatch.delitem(sys.modules, module)
