@@ -85,7 +85,10 @@ def test_listing_imports_no_torch(argument):
 @pytest.mark.parametrize("argument", ["--help", "plugins"])
 def test_listing_answers_in_less_than_half_a_second(argument):
     """On a machine on which the command line's libraries alone take so long, in less than twice what they take."""
-    commands = {"limner": ["-m", "limner", argument], "libraries": ["-c", "import typer.rich_utils, rich.markdown, pluggy"]}
+    commands = {
+        "limner": ["-m", "limner", argument],
+        "libraries": ["-c", "import typer.rich_utils, rich.markdown, pluggy"],
+    }
     fastest = dict.fromkeys(commands, float("inf"))
     for _ in range(10):  # the best of several: other work may slow the machine down
         for name, command in commands.items():
