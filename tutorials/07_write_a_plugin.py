@@ -21,6 +21,7 @@
 
 # %%
 import json
+import linecache
 import os
 import subprocess
 import sys
@@ -28,7 +29,6 @@ import tempfile
 from pathlib import Path
 
 import limner
-from IPython.core.getipython import get_ipython
 from jaxtyping import Float
 from limner import Attention, Loss, Sizes, Step, TextFeatures
 from limner.interfaces import KINDS
@@ -149,10 +149,7 @@ print((project / "limner_feature_matching" / "__init__.py").read_text())
 # The project begins with a loss that works, which asks for smooth pictures. Put ours in its place: the cell above in which we wrote it, and what it imports.
 
 # %%
-shell = get_ipython()
-assert shell is not None
-cells = shell.user_ns["In"]  # what this notebook has run
-ours = next(cell for cell in cells if cell.startswith("class FeatureMatching"))
+ours = "".join(linecache.getlines(FeatureMatching.generator.__code__.co_filename)).strip()  # the cell it came from
 head = '''"""Feature matching."""
 
 from jaxtyping import Float
