@@ -33,6 +33,13 @@ SMALL = {  # options that make a part small
 }
 
 
+def with_tiny_parts() -> PluginHost:
+    """All that is installed, and the tiny parts."""
+    host = PluginHost()
+    host.register(bringing(TINY))
+    return host
+
+
 def names(kind: str) -> list[str]:
     """The bundled components of a kind; what needs a model or a folder is held elsewhere."""
     return [name for name in BUNDLED.components(kind) if name not in ("pretrained", "coco", "folder")]
@@ -81,9 +88,7 @@ def test_losses(name):
     recipe = tiny_recipe(data={"name": "scenes", "count": 64}, encoder={"name": "mlp", "width": 16, "hidden": 16})
     if name == "conditioning-divergence":
         recipe["generator"] = {"name": "convolutional", "channels": [8, 8], "noise": 8, "augmentation": 4}
-    host = PluginHost()
-    host.register(bringing(TINY))
-    check_loss(BUNDLED.load("loss", name), host=host, recipe=recipe)
+    check_loss(BUNDLED.load("loss", name), host=with_tiny_parts(), recipe=recipe)
 
 
 @pytest.mark.parametrize("name", names("dataset"))
@@ -110,9 +115,7 @@ def judge():
     recipe = tiny_recipe(
         data={"name": "scenes", "count": 64}, losses={"tiny": {}, "sentence-contrast": {}, "cycle": {}}
     )
-    host = PluginHost()
-    host.register(bringing(TINY))
-    return train(recipe, plugins=host, watchers=[])
+    return train(recipe, plugins=with_tiny_parts(), watchers=[])
 
 
 def test_no_kind_is_forgotten():

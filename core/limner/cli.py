@@ -13,6 +13,7 @@ from limner.cli_describe import EXAMPLES, describe
 from limner.cli_listing import plugins, recipes
 from limner.cli_new_plugin import EXAMPLE as NEW_PLUGIN
 from limner.cli_new_plugin import new_plugin
+from limner.cli_options import AsJson, CompareTo, ForAll, Quiet, RecipeName, Seconds, Seeds, Steps
 from limner.cli_tradeoff import EXAMPLE, tradeoff
 from limner.cli_tutorials import tutorials
 from limner.commands import DataCommands
@@ -60,13 +61,13 @@ ImageSize = Annotated[int | None, typer.Option(help="Pixels of an earlier stage'
     "`limner train my.toml --set training.steps=500 --set encoder.name=transformer`"
 )
 def train(
-    recipe: Annotated[str, typer.Argument(help="A recipe's name (see `limner recipes`) or a TOML file.")],
+    recipe: RecipeName,
     out: Annotated[Path | None, typer.Option(help="The run folder to make; by default runs/RECIPE.")] = None,
     settings: Annotated[
         list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Change the recipe; may be given often.")
     ] = None,
     evaluate: Annotated[bool, typer.Option(help="Measure the model when it is trained.")] = False,
-    quiet: Annotated[bool, typer.Option(help="No progress bar.")] = False,
+    quiet: Quiet = False,
 ) -> None:
     """Train a model from nothing: progress, losses, and pictures of fixed prompts in the run folder."""
     from limner.training import train as train_model
@@ -147,7 +148,7 @@ def evaluate(
     ] = None,
     others: Others = None,
     weights: Weights = None,
-    as_json: Annotated[bool, typer.Option("--json", help="For machines.")] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Measure a trained model by every metric that can, and keep the scores in the run folder.
 
@@ -169,22 +170,20 @@ def evaluate(
     "--out comparisons/encoders`, `limner compare scenes-64 --vary recipe=scenes-64,scenes-staged --out found`"
 )
 def compare(
-    recipe: Annotated[str, typer.Argument(help="A recipe's name (see `limner recipes`) or a TOML file.")],
+    recipe: RecipeName,
     vary: Annotated[
         list[str],
         typer.Option(
             metavar="KEY=VALUE,VALUE,...", help="What differs (recipe=A,B too); given often, every combination."
         ),
     ],
-    out: Annotated[Path, typer.Option(help="The folder to make, or to go on with.")],
-    seeds: Annotated[int, typer.Option(min=1, help="How many times each variant is trained.")] = 3,
-    steps: Annotated[int | None, typer.Option(min=1, help="Steps of each training; by default the recipe's.")] = None,
-    seconds: Annotated[float | None, typer.Option(help="Seconds of each training, in place of steps.")] = None,
-    settings: Annotated[
-        list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Change the recipe for all variants.")
-    ] = None,
-    quiet: Annotated[bool, typer.Option(help="No progress bar.")] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="For machines.")] = False,
+    out: CompareTo,
+    seeds: Seeds = 3,
+    steps: Steps = None,
+    seconds: Seconds = None,
+    settings: ForAll = None,
+    quiet: Quiet = False,
+    as_json: AsJson = False,
 ) -> None:
     """Train variants of a recipe on one equal budget, measure each, and write a table, a chart and a JSON.
 

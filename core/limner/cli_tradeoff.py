@@ -2,11 +2,12 @@
 
 import json
 import sys
-from pathlib import Path
 from typing import Annotated
 
 import typer
 from rich.console import Console
+
+from limner.cli_options import AsJson, CompareTo, ForAll, Quiet, RecipeName, Seconds, Seeds, Steps
 
 EXAMPLE = (
     "Example: `limner tradeoff scenes-one --vary losses.cycle.weight=0,0.25,1 "
@@ -15,22 +16,20 @@ EXAMPLE = (
 
 
 def tradeoff(
-    recipe: Annotated[str, typer.Argument(help="A recipe's name (see `limner recipes`) or a TOML file.")],
+    recipe: RecipeName,
     vary: Annotated[
         list[str],
         typer.Option(metavar="KEY=VALUE,VALUE,...", help="What differs; sampling.* needs no training of its own."),
     ],
-    out: Annotated[Path, typer.Option(help="The folder to make, or to go on with.")],
-    seeds: Annotated[int, typer.Option(min=1, help="How many times each variant is trained.")] = 3,
-    steps: Annotated[int | None, typer.Option(min=1, help="Steps of each training; by default the recipe's.")] = None,
-    seconds: Annotated[float | None, typer.Option(help="Seconds of each training, in place of steps.")] = None,
+    out: CompareTo,
+    seeds: Seeds = 3,
+    steps: Steps = None,
+    seconds: Seconds = None,
     consistency: Annotated[str, typer.Option(help="The score of fitting the prompt.")] = "trained/exact",
     diversity: Annotated[str, typer.Option(help="The score of differing.")] = "diversity",
-    settings: Annotated[
-        list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Change the recipe for all variants.")
-    ] = None,
-    quiet: Annotated[bool, typer.Option(help="No progress bar.")] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="For machines.")] = False,
+    settings: ForAll = None,
+    quiet: Quiet = False,
+    as_json: AsJson = False,
 ) -> None:
     """Train variants, or sample one model in several ways, and draw diversity against consistency.
 

@@ -11,6 +11,7 @@ import pytest
 from limner import LimnerError, Loss, PluginHost, hookimpl
 from limner.interfaces import KINDS
 from limner.plugins import COMPONENT_HOOKS, Plugin
+from limner.testing.tiny import bringing
 
 BUNDLED = [(kind, name) for kind in KINDS for name in PluginHost().components(kind)]
 
@@ -188,7 +189,7 @@ def test_two_components_of_one_name_are_an_error_that_names_both_owners(install)
 
 def test_a_third_one_of_that_name_is_named_too(plugins):
     for name in ("one", "two", "three"):
-        plugins.register(bringing(limner_losses={"glow": Loss}), Plugin(name, f"limner-{name}", "1"))
+        plugins.register(bringing({"loss": {"glow": Loss}}), Plugin(name, f"limner-{name}", "1"))
     with pytest.raises(LimnerError, match=r"'one'.*'two'.*'three'"):
         plugins.find("loss", "glow")
 
@@ -231,17 +232,11 @@ def test_limner_plugins_may_not_name_what_is_not_installed(monkeypatch):
 # --- plugins registered by hand, as tests do ------------------------------------------------------------------------
 
 
-def bringing(**brought: dict) -> object:
-    """A plugin that brings these components: `bringing(limner_losses={"glow": Glow})`."""
-    hooks = {name: hookimpl(lambda value=value: value, specname=name) for name, value in brought.items()}
-    return type("Bringing", (), {name: staticmethod(hook) for name, hook in hooks.items()})()
-
-
 @pytest.mark.parametrize("kind", COMPONENT_HOOKS)
 def test_an_empty_host_has_nothing_and_takes_in_what_is_registered(kind):
     plugins = PluginHost(discover=False)
     assert plugins.components(kind) == {}
-    plugins.register(bringing(**{COMPONENT_HOOKS[kind]: {"glow": "limner_glow:Glow"}}))
+    plugins.register(bringing({kind: {"glow": "limner_glow:Glow"}}))
     assert list(plugins.components(kind)) == ["glow"]
 
 

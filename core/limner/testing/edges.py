@@ -61,10 +61,7 @@ def check_loss(
         need(isinstance(own.every, int) and own.every >= 1, f"`every` is {own.every!r}, not a number of steps.")
     with promise(component, "each side is one finite number, or None"):
         step = new_step(run, batch, noise)
-        wishes = {side: getattr(own, side)(step) for side in SIDES}
-        for side, wish in wishes.items():
-            need(wish is None or (isinstance(wish, Tensor) and wish.shape == ()), f"{side}: it is {wish!r:.60}.")
-            need(wish is None or bool(wish.isfinite()), f"{side}: it is {wish!r:.60}.")
+        wishes = _wishes(own, step)
     with promise(component, "the same step costs the same, whichever side is asked first or both at once"):
         _need_alike(own, new_step(run, batch, noise), wishes, at_once=False)
         _need_alike(own, new_step(run, batch, noise), wishes, at_once=True)
@@ -72,9 +69,9 @@ def check_loss(
         need(all(weight.grad is None for weight in run.networks.parameters()), "gradients lie about afterwards.")
     with promise(component, "what a player wants depends on what that player can change"):
         stirred = replace(run, networks=cast(Any, stir(run.networks)))
-        step, own = new_step(stirred, batch, noise), cast(Loss, stirred.networks.losses["checked"])
-        judged, painted = own.discriminator(step), own.generator(step)
-        generator, weights = stirred.networks.painting.generator, list(own.parameters())
+        step, moved = new_step(stirred, batch, noise), cast(Loss, stirred.networks.losses["checked"])
+        judged, painted = moved.discriminator(step), moved.generator(step)
+        generator, weights = stirred.networks.painting.generator, list(moved.parameters())
         if painted is not None:
             need(len(starved(generator, painted)) < len(list(generator.parameters())), "the generator is not reached.")
         if judged is not None:
@@ -84,21 +81,26 @@ def check_loss(
         if weights:
             if judged is None:
                 raise Missed("it has weights, but no side for the discriminator, with which they would learn.")
-            left = starved(own, judged)
+            left = starved(moved, judged)
             need(not left, f"its own weights {', '.join(left[:3])} get no gradient from the discriminator's side.")
     with promise(component, "a batch in which every caption is true of every image is no obstacle"):
         none = torch.zeros_like(batch.has_mismatch)
         step = new_step(run, replace(batch, has_mismatch=none, confusable=~torch.eye(len(batch)).bool()), noise)
-        for side in SIDES:
-            wish = getattr(run.networks.losses["checked"], side)(step)
-            need(wish is None or bool(wish.isfinite()), f"{side}: it is {wish!r:.60}.")
+        _wishes(own, step)
     with promise(component, "it computes in bfloat16 under autocast"), torch.autocast("cpu", torch.bfloat16):
         step = new_step(run, batch, noise)
-        for side in SIDES:
-            wish = getattr(run.networks.losses["checked"], side)(step)
-            need(wish is None or bool(wish.isfinite()), f"{side}: it is {wish!r:.60}.")
+        _wishes(own, step)
     others = {"tiny": {}} if "tiny" in plugins.components("loss") else {}  # it may have no wish for the generator
     _check_training(component, plugins, table | {"losses": others | {"checked": options}})
+
+
+def _wishes(loss: Loss, step: Step) -> dict[str, Tensor | None]:
+    """What both sides of a loss want: each one finite number, or None."""
+    wishes = {side: getattr(loss, side)(step) for side in SIDES}
+    for side, wish in wishes.items():
+        need(wish is None or (isinstance(wish, Tensor) and wish.shape == ()), f"{side}: it is {wish!r:.60}.")
+        need(wish is None or bool(wish.isfinite()), f"{side}: it is {wish!r:.60}.")
+    return wishes
 
 
 def _need_alike(loss: Loss, step: Step, wishes: Mapping[str, Tensor | None], at_once: bool) -> None:
