@@ -7,6 +7,7 @@ import limner
 import pytest
 import torch
 from limner import LimnerError, PluginHost, Recipe, Sizes, Tokens
+from limner.testing import check_encoder
 from limner_pretrained.encoder import PretrainedEncoder
 from limner_pretrained.language import open_language_model
 from transformers import AutoModel, AutoTokenizer, CLIPTextModel, GPT2Config, GPT2Model, T5Config
@@ -21,6 +22,14 @@ def padded(tokens, length, padding=0):
     ids = torch.nn.functional.pad(tokens.ids, (0, more))
     mask = torch.nn.functional.pad(tokens.mask, (0, more))
     return Tokens(ids.masked_fill(~mask, padding), mask)
+
+
+@pytest.mark.parametrize("fine_tune", [0.0, 0.02])
+@pytest.mark.parametrize("name", ["small_bert", "small_clip"])
+def test_it_keeps_the_promises_of_a_text_encoder(request, name, fine_tune):
+    sizes = Sizes(image=16, vocabulary=30, length=12)
+    folder = str(request.getfixturevalue(name))
+    check_encoder(PretrainedEncoder, sizes=sizes, model=folder, width=16, fine_tune=fine_tune)
 
 
 # --- what is said ---------------------------------------------------------------------------------------------------
