@@ -139,6 +139,9 @@ def images_of(rows, sizes):
 @pytest.mark.parametrize(("apart", "scores"), [(False, 1), (True, 3)])
 def test_every_scale_is_seen(apart, scores):
     part = ScalesDiscriminator(sizes_of(32, (8, 16, 32)), channels=[8, 8, 8], meet=8, apart=apart, residual=[8, 4])
+    for trunk in part.trunks.children():
+        for eye in trunk.get_submodule("eyes").children():
+            torch.nn.init.normal_(eye.weight, std=0.1)  # as after some steps: all but the first begin blind
     images, text = images_of(2, (8, 16, 32)), text_of(2)
     judgement = part(images, text)
     assert judgement.match.shape == (2, scores)
@@ -156,6 +159,15 @@ def test_a_scale_that_is_not_painted_yet_is_seen_as_nothing(apart):
     judgement = part(images_of(2, (8,)), text_of(2))
     assert judgement.features.shape[1] == part.feature_channels
     assert judgement.match.isfinite().all()
+
+
+def test_a_scale_that_joins_upsets_nothing_and_is_learned_at_once():
+    part = ScalesDiscriminator(sizes_of(32, (8, 16, 32)), channels=[8, 8, 8], meet=8)
+    images, text = images_of(2, (8, 16, 32)), text_of(2)
+    judgement = part(images, text)
+    torch.testing.assert_close(judgement.match, part(images[:1], text).match)
+    gradients = torch.autograd.grad(judgement.match.sum(), list(part.parameters()))
+    assert all(gradient.abs().sum() > 0 for gradient in gradients)
 
 
 @pytest.mark.parametrize(
