@@ -215,7 +215,7 @@ limner.Pictures.of(
 )
 
 # %% [markdown]
-# Every stage's image is one in its own right, so the judge can say what each of them shows. (At 16 pixels it reads only .83 of the outlines of real scenes.)
+# Every stage's image is one in its own right, so the judge can say what each of them shows. (At 16 pixels it does not read all outlines of real scenes, as seen above.)
 
 # %%
 per_stage = {size: model.evaluate(size) for size in (16, 32, 64)}

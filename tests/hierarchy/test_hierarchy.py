@@ -140,8 +140,9 @@ def images_of(rows, sizes):
 def test_every_scale_is_seen(apart, scores):
     part = ScalesDiscriminator(sizes_of(32, (8, 16, 32)), channels=[8, 8, 8], meet=8, apart=apart, residual=[8, 4])
     for trunk in part.trunks.children():
+        # as after some steps, for all but the first begin blind
         for eye in trunk.get_submodule("eyes").children():
-            torch.nn.init.normal_(eye.weight, std=0.1)  # as after some steps: all but the first begin blind
+            torch.nn.init.normal_(eye.get_parameter("weight"), std=0.1)
     images, text = images_of(2, (8, 16, 32)), text_of(2)
     judgement = part(images, text)
     assert judgement.match.shape == (2, scores)
