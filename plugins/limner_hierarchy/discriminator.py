@@ -26,7 +26,7 @@ class ScalesDiscriminator(Discriminator):
     An eye is one strided convolution. Together (Karnewar and Wang 2020, MSG-GAN) all scales are one look, and a pair
     of images that do not belong together is seen; apart (Zhang et al. 2018, StackGAN++) each stage has its own judge.
     A scale that is not painted yet, in a generator that grows, is seen as nothing. Together, all eyes but the first
-    begin blind, with weights of zero, and learn at once: a scale that joins upsets nothing that is known already.
+    begin nearly blind, with a hundredth of their weights: a scale that joins upsets nothing that is known already.
     """
 
     def __init__(
@@ -88,8 +88,9 @@ class Trunk(nn.Module):
     def __init__(self, scales: list[int], channels: list[int], meet: int, residual: list[int]):
         super().__init__()
         self.eyes = nn.ModuleDict({str(scale): convolution(3, channels[0], max(1, scale // meet)) for scale in scales})
-        for scale in scales[1:]:
-            nn.init.zeros_(self.eyes[str(scale)].weight)  # pyright: ignore[reportArgumentType]
+        with torch.no_grad():
+            for scale in scales[1:]:
+                self.eyes[str(scale)].get_parameter("weight").mul_(0.01)
         layers, size = [], meet
         strides = [*[2] * (len(channels) - 2), 1]
         for before, after, stride in zip(channels, channels[1:], strides):

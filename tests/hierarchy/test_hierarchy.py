@@ -140,7 +140,7 @@ def images_of(rows, sizes):
 def test_every_scale_is_seen(apart, scores):
     part = ScalesDiscriminator(sizes_of(32, (8, 16, 32)), channels=[8, 8, 8], meet=8, apart=apart, residual=[8, 4])
     for trunk in part.trunks.children():
-        # as after some steps, for all but the first begin blind
+        # as after some steps, for all but the first begin nearly blind
         for eye in trunk.get_submodule("eyes").children():
             torch.nn.init.normal_(eye.get_parameter("weight"), std=0.1)
     images, text = images_of(2, (8, 16, 32)), text_of(2)
@@ -166,7 +166,8 @@ def test_a_scale_that_joins_upsets_nothing_and_is_learned_at_once():
     part = ScalesDiscriminator(sizes_of(32, (8, 16, 32)), channels=[8, 8, 8], meet=8)
     images, text = images_of(2, (8, 16, 32)), text_of(2)
     judgement = part(images, text)
-    torch.testing.assert_close(judgement.match, part(images[:1], text).match)
+    change, spread = judgement.match - part(images[:1], text).match, judgement.match - judgement.match.mean()
+    assert change.abs().max() < 0.05 * spread.abs().max()
     gradients = torch.autograd.grad(judgement.match.sum(), list(part.parameters()))
     assert all(gradient.abs().sum() > 0 for gradient in gradients)
 
