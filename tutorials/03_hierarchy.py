@@ -181,18 +181,18 @@ kept.plot(["trained/exact", "trained/shape", "trained/color", "held out/exact", 
 # If outlines are what is missing, then the first image should be large enough to hold one. `scenes-staged` has two stages: the first paints 32 pixels and is alone
 # for six tenths of the time, which is where steps are cheap; then a second one joins and sharpens its image to 64.
 #
-# *How* it joins decides. The discriminator adds up what its eyes see. When the eye for the new size began with random weights, what it saw of the new images upset all that was known of the
-# small ones: outlines that were right at 32 px dissolved, and hardly came back. Now every eye but the first **begins nearly blind**, with a hundredth of its weights, and learns from there. The same recipe, seed and time
-# (seed 0, 1,200 s on a slow machine, some 6,400 steps, which a faster one makes in about 300 s):
+# *How* it joins may decide. The discriminator adds up what its eyes see. When the eye for the new size began with random weights, outlines that were right at 32 px dissolved when it joined,
+# and hardly came back: what it saw upset, it seems, what was known of the small images. Now every eye but the first **begins nearly blind**, with a hundredth of its weights, and learns from there. The same recipe, seed and time
+# (seed 0, 1,200 s on a slow machine: 6,809 steps with random weights, 6,390 blind; `scenes-64` makes some 6,650 in 300 s on a faster one):
 #
 # | the new eye begins | exact | held out | shape | diversity |
 # |---|--:|--:|--:|--:|
 # | with random weights | .11 | .02 | .12 | .69 |
 # | blind (here with weights of zero) | **.73** | .57 | .74 | .69 |
 #
-# That is *one* seed. On half of that time the two were .48 and .41, no more apart than seeds are: the better a stage paints by then, the more there is to upset. The comparison of three seeds above is of
-# random eyes, so the two recipes with stages may be better than it says; `scenes-64` was at .95 after as many steps (README), so one stage stays ahead in exactness. What the stages have to show for it are
-# pictures with smooth edges, without the weave that a large pixel shuffle leaves.
+# That is *one* seed. On half of that time the two were .48 and .41, no more apart than seeds are: perhaps because a stage that paints better by then has more to lose. The comparison of three seeds above is of
+# random eyes, so the two recipes with stages may be better than it says. `scenes-64` was at .95 after about as many steps (README, one seed, faster machine), so one stage stays ahead in exactness. The pictures of the blind run
+# had smooth edges, and none of the weave that a large pixel shuffle leaves.
 #
 # ## What each stage saw, and what it added
 #
