@@ -194,7 +194,8 @@ kept.plot(["trained/exact", "trained/shape", "trained/color", "held out/exact", 
 # the discriminator, which looks at all sizes together, knows the painted ones by the small image, where nothing can be done about it any more. And **something is
 # lost on the way** from 32 to 64 pixels, always: three trainings of 6,400 steps (seeds 0, 1, 2) had .99, .96, .94 exact at 32 pixels and .92, .83, .69 at 64 (300 prompts), while the very same small images, enlarged
 # *bilinearly*, without a stage, had .99, .96 and .93. So the stage that sharpens also frays. Holding it to the small image helps: seed 2, trained 500 steps further, went from .69 to .87 with `scale-consistency` at weight 30, and to
-# .82 without it (one run each). The recipe does not have that loss yet; exercise 3 computes it.
+# .82 without it (one run each). Trained with it from the beginning, 6,400 steps, the same seed came to .95, and to .96 on pairs never trained, where it had .70 and .59 without; diversity .68 in place of .98. That is one seed, so the
+# recipe does not have that loss yet; exercise 3 computes it.
 #
 # *How* it joins matters too. The discriminator adds up what its eyes see. When the eye for the new size began with random weights, outlines that were right at 32 px dissolved when it joined, and hardly came
 # back: .11 exact after 6,809 steps, against .73 after 6,390 with an eye that began blind (seed 0, joining at .6, float32 on a slower machine). So every eye but the first **begins nearly blind**, with a hundredth of its weights.
@@ -217,7 +218,7 @@ staged[["variant", "seed", "steps", "images/s", "trained/exact", "held out/exact
 # - **Why it does not pay here**: small images should make cheap steps, and do not. Both made some 3,800 steps: the text, the losses and the many small operations of a step cost about the same at any size, and four times the
 #   pixels only a tenth more (790 images/s at 32 px, 710 at 64: README). Where pixels are the cost, the balance may be another one.
 # - **What it does give**: more diversity (.82 ± .14 against .66 ± .05; it is seed 0, with .96, that makes most of the difference), and calmer edges: one stage paints its last pixels by a large pixel shuffle, whose weave frays the outlines.
-# - **Steps decide** with stages, too: after 6,400 of them, which 300 seconds give on a faster machine, the three seeds of `scenes-staged` were at .93, .78 and .70 (mean .80 ± .12), with diversity .91, .69 and .98.
+# - **Steps decide** with stages, too: after 6,400 of them, which 300 seconds give on a faster machine, the three seeds of `scenes-staged` were at .93, .78 and .70 (mean .80 ± .12), with diversity .91, .69 and .98. (Seed 0 is the second row of the table above; the other two ran side by side, so there only steps count.)
 #
 # ## 128 pixels
 #
