@@ -16,6 +16,10 @@ SecondT = TypeVar("SecondT")
 class Player:
     """One side of the game: its weights, their gradients, and Adam (Kingma and Ba 2015) to move them.
 
+        g <- g min(1, 2 u / |g|),      u <- 0.99 u + 0.01 |g|
+
+    A gradient g more than twice as long as usual is shortened (in the spirit of Seetharaman et al. 2020, AutoClip). One
+    step that goes too far makes the next gradient longer, and so on: unchecked, a few of them undo a long training.
     A weight that has learned much already may have a number `pace`: it then moves at that share of the rate.
     """
 
@@ -26,6 +30,7 @@ class Player:
             paces.setdefault(getattr(weight, "pace", 1.0), []).append(weight)
         groups = [{"params": alike, "pace": pace} for pace, alike in paces.items()]
         self.optimizer = torch.optim.Adam(groups, betas=(betas[0], betas[1]), fused=True)
+        self.usual = 0.0  # u, the length of its gradients of late
 
     def gradients(self, loss: Tensor) -> None:
         """Take the gradient of the player's loss by its own weights, and by nothing else; frozen ones get none."""
@@ -44,9 +49,19 @@ class Player:
             mean = cast(Tensor, reduce(torch.cat([gradient.flatten() for gradient in gradients]), "mean"))
             for gradient, piece in zip(gradients, mean.split([gradient.numel() for gradient in gradients])):
                 gradient.copy_(piece.view_as(gradient))
+        self.shorten(gradients)
         for group in self.optimizer.param_groups:
             group["lr"] = rate * group["pace"]
         self.optimizer.step()
+
+    def shorten(self, gradients: Sequence[Tensor]) -> None:
+        """Bring the gradients, together, to at most twice their usual length."""
+        if not gradients:
+            return
+        length = nn.utils.get_total_norm(gradients)
+        usual = self.usual or length.item()
+        nn.utils.clip_grads_with_norm_(self.weights, 2 * usual, length)
+        self.usual = 0.99 * usual + 0.01 * min(length.item(), 2 * usual)
 
 
 class Hands:

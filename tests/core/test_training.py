@@ -206,6 +206,44 @@ def test_the_rates_fall_to_zero_over_the_last_part_of_the_budget(recipe, monkeyp
     assert rates == {"judge": judge, "painter": [pytest.approx(0.001 * part) for part in falling]}
 
 
+def test_a_gradient_of_more_than_twice_the_usual_length_is_shortened_to_that():
+    weights = [
+        torch.nn.Parameter(torch.zeros(2, 2)),
+        torch.nn.Parameter(torch.zeros(3)),
+        torch.nn.Parameter(torch.ones(1)),
+    ]
+    player = training.Player(weights, (0.0, 0.9))
+    directions = torch.randn(10, 7, generator=torch.Generator().manual_seed(0)).double()
+    usual = 0.0
+    for direction, length in zip(directions, (0, 3, 1, 5.9, 6.5, 0, 100, 2, 1e6, 1)):
+        gradient = direction / direction.norm() * length
+        weights[0].grad, weights[1].grad = gradient[:4].view(2, 2).float(), gradient[4:].float()
+        before = torch.cat([weight.grad.flatten() for weight in weights[:2]])
+        player.shorten([weight.grad for weight in weights[:2]])
+        usual = usual or length
+        expected = gradient * min(1, 2 * usual / length) if length else gradient
+        usual = 0.99 * usual + 0.01 * min(length, 2 * usual)
+        found = torch.cat([weight.grad.flatten() for weight in weights[:2]])
+        torch.testing.assert_close(found.double(), expected, rtol=1e-5, atol=1e-6)
+        if length < 6:
+            assert torch.equal(found, before)  # not touched
+    assert player.usual == pytest.approx(usual)
+
+
+def test_one_immense_gradient_does_not_undo_a_training():
+    """Adam remembers the square of a gradient: after one of a million it would hardly move for long."""
+
+    def after(factor):
+        player = training.Player([weight := torch.nn.Parameter(torch.zeros(5))], (0.5, 0.99))
+        for step in range(200):
+            weight.grad = torch.ones(5) * (factor if step == 50 else 1)
+            player.move(0.001)
+        return weight.detach()
+
+    assert torch.equal(after(1e6), after(1e3))
+    assert (after(1e6) / after(1) - 1).abs().max() < 0.05
+
+
 def test_a_budget_in_seconds_ends_in_time(recipe):
     watcher = Watcher()
     start = time.perf_counter()
