@@ -217,13 +217,15 @@ def test_a_gradient_of_more_than_twice_the_usual_length_is_shortened_to_that():
     usual = 0.0
     for direction, length in zip(directions, (0, 3, 1, 5.9, 6.5, 0, 100, 2, 1e6, 1)):
         gradient = direction / direction.norm() * length
-        weights[0].grad, weights[1].grad = gradient[:4].view(2, 2).float(), gradient[4:].float()
-        before = torch.cat([weight.grad.flatten() for weight in weights[:2]])
-        player.shorten([weight.grad for weight in weights[:2]])
+        pieces = [gradient[:4].view(2, 2).float(), gradient[4:].float()]
+        for weight, piece in zip(weights, pieces):
+            weight.grad = piece
+        before = torch.cat([piece.flatten() for piece in pieces])
+        player.shorten(pieces)
         usual = usual or length
         expected = gradient * min(1, 2 * usual / length) if length else gradient
         usual = 0.99 * usual + 0.01 * min(length, 2 * usual)
-        found = torch.cat([weight.grad.flatten() for weight in weights[:2]])
+        found = torch.cat([piece.flatten() for piece in pieces])
         torch.testing.assert_close(found.double(), expected, rtol=1e-5, atol=1e-6)
         if length < 6:
             assert torch.equal(found, before)  # not touched
