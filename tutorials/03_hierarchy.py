@@ -212,10 +212,10 @@ kept.plot(["trained/exact", "trained/shape", "trained/color", "held out/exact", 
 #
 # ## Does it pay?
 #
-# With all three, both recipes side by side, each on a core of its own of the same machine:
+# With all three cures, over three seeds. The two recipes went side by side, each on a core of its own of one machine (one after the other, this command gives the same numbers, but for the times):
 #
 # ```
-# limner compare scenes-64 --vary recipe=scenes-64,scenes-staged --seeds 2 --steps 6400 --out comparisons/staged
+# limner compare scenes-64 --vary recipe=scenes-64,scenes-staged --seeds 3 --steps 6400 --out comparisons/staged
 # ```
 
 # %%
@@ -226,26 +226,32 @@ staged.plot(["trained/exact", "trained/shape", "held out/exact", "diversity"])
 staged[["variant", "seed", "steps", "images/s", "trained/exact", "held out/exact"]]
 
 # %% [markdown]
-# - **Exactly right**: one stage .89 and .82, two stages .95 and .95; on pairs of color and shape that were never trained .81 and .61 against **.92 and .93**. Diversity is about .70 in all four. So in as many steps
-#   **two stages are ahead**, with both seeds, and by most where something new is asked for. Edges are calmer, too: one stage paints its last pixels by a large pixel shuffle, whose weave frays the outlines.
-# - **In the same time as well**: a step of either costs the same within 2 % (seed 0: 2,063 seconds with two stages, 2,095 with one; seed 1 was paused on the way for other work, so its seconds and images/s say nothing). But small images
-#   do not make cheap steps: the text, the losses and the many small operations of a step cost about the same at any size.
-# - **Two** seeds, in float32. Before the second and the third cure, three seeds of 400 seconds on an Intel Xeon in bfloat16 (some 3,800 steps) had said the opposite: .77 ± .08 for one stage, .64 ± .07 for two. Which of the cures
+# - **Exactly right**: one stage .86 ± .04, two stages **.95 ± .001**; on pairs of color and shape that were never trained .72 ± .10 against **.91 ± .02**. In as many steps **two stages are ahead**,
+#   with every seed, and by most where something new is asked for. Edges are calmer, too: one stage paints its last pixels by a large pixel shuffle, whose weave frays the outlines.
+# - **In the same time as well.** Where little else ran, 6,400 steps took 2,095 seconds with one stage and 2,063 with two (seed 0), and 1,477 and 1,583 (seed 2, another day): a step of either costs the same
+#   within 7 %, which hardly makes up for .09. (Seed 1 was paused on the way, so its seconds and images/s say nothing.) But small images do not make cheap steps: the text, the losses and the many small operations of a
+#   step cost about the same at any size.
+# - **Diversity** is .71 ± .02 and .80 ± .19: .70, .69, and 1.02 with seed 2, perhaps since its backgrounds have shades that real ones do not have. More of it is not always better.
+# - All of this in float32. Before the second and the third cure, three seeds of 400 seconds on an Intel Xeon in bfloat16 (some 3,800 steps) had said the opposite: .77 ± .08 for one stage, .64 ± .07 for two. Which of the cures
 #   made the difference there was not measured.
 #
 # ## 128 pixels
 #
-# `scenes-128` puts a third stage upon the two: 32 → 64 → 128, joining at .6 and .8 of the time, so that the first one has painted well before anything large is begun. Twice the time that the recipes for 64 pixels had
-# (`limner compare scenes-128 --vary recipe=scenes-128 --seeds 1 --seconds 800 --out comparisons/large`; **one** seed, 6,998 steps on an Intel Xeon in bfloat16, before the second and the third cure):
+# `scenes-128` puts a third stage upon the two: 32 → 64 → 128, joining at .6 and .8 of the training, so that the first one has painted well before anything large is begun. As many steps as above, three seeds:
 #
-# | image | exact | held out |
-# |---|--:|--:|
-# | 32 px | .95 | .94 |
-# | 64 px | .89 | .88 |
-# | 128 px | **.93** | .92 |
+# ```
+# limner compare scenes-128 --vary recipe=scenes-128 --seeds 3 --steps 6400 --out comparisons/large
+# ```
 #
-# Diversity was .82. There and then `scenes-64` had .86 with this seed after half the time, and .77 ± .08 over three. So in twice the time 128 pixels show what a prompt says as well as 64 do. A step
-# costs little more (280 images/s on the average, those for 64 pixels 308), for most of them paint 32 pixels only. Outlines are soft, as they come from 32 pixels; the last two stages mix what is there. One stage at 128 pixels was not measured.
+# | image | exact, seeds 0, 1, 2 | mean | held out |
+# |---|--:|--:|--:|
+# | 32 px | .92, .95, .92 | .93 ± .02 | .86 ± .01 |
+# | 64 px | .90, .94, .91 | .92 ± .02 | .86 ± .01 |
+# | 128 px | .91, .95, .92 | **.92 ± .02** | .87 ± .01 |
+#
+# So 128 pixels show what a prompt says **as well as 64 do**, better than one stage there (.86) and not quite as well as two (.95). It takes longer, but not four times as long: 2,103 seconds, where beside it, on the
+# other core, 64 pixels took 1,583 and 1,477 (seed 2), for most steps paint 32 pixels only. A step of all three stages costs three times one of the first alone. Diversity is .82 ± .23 (1.09, .71, .67); the 1.09 of seed 0 come
+# probably from dirt between its objects, which is in its 32 pixels already. Outlines are those of 32 pixels, and a little rough: the last two stages mix what is there. One stage at 128 pixels was not measured.
 #
 # ## What each stage saw, and what it added
 #
