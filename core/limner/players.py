@@ -16,10 +16,11 @@ SecondT = TypeVar("SecondT")
 class Player:
     """One side of the game: its weights, their gradients, and Adam (Kingma and Ba 2015) to move them.
 
-        g <- g min(1, 2 u / |g|),      u <- 0.99 u + 0.01 |g|
+        g <- g min(1, 2 u / |g|),      u <- u + (|g| - u) / min(n, 100)
 
-    A gradient g more than twice as long as usual is shortened (in the spirit of Seetharaman et al. 2020, AutoClip). One
-    step that goes too far makes the next gradient longer, and so on: unchecked, a few of them undo a long training.
+    A gradient g more than twice as long as usual is shortened (in the spirit of Seetharaman et al. 2020,
+    AutoClip); n counts the steps. One step that goes too far makes the next gradient longer, and so on: unchecked, a
+    few of them undo a long training.
     A weight that has learned much already may have a number `pace`: it then moves at that share of the rate.
     """
 
@@ -30,7 +31,7 @@ class Player:
             paces.setdefault(getattr(weight, "pace", 1.0), []).append(weight)
         groups = [{"params": alike, "pace": pace} for pace, alike in paces.items()]
         self.optimizer = torch.optim.Adam(groups, betas=(betas[0], betas[1]), fused=True)
-        self.usual = 0.0  # u, the length of its gradients of late
+        self.usual, self.steps = 0.0, 0  # u, the length of its gradients of late; n
 
     def gradients(self, loss: Tensor) -> None:
         """Take the gradient of the player's loss by its own weights, and by nothing else; frozen ones get none."""
@@ -59,9 +60,10 @@ class Player:
         if not gradients:
             return
         length = nn.utils.get_total_norm(gradients)
-        usual = self.usual or length.item()
-        nn.utils.clip_grads_with_norm_(self.weights, 2 * usual, length)
-        self.usual = 0.99 * usual + 0.01 * min(length.item(), 2 * usual)
+        longest = 2 * (self.usual or length.item())
+        nn.utils.clip_grads_with_norm_(self.weights, longest, length)
+        self.steps += 1
+        self.usual += (min(length.item(), longest) - self.usual) / min(self.steps, 100)
 
 
 class Hands:

@@ -209,22 +209,23 @@ def test_the_rates_fall_to_zero_over_the_last_part_of_the_budget(recipe, monkeyp
 def test_a_gradient_of_more_than_twice_the_usual_length_is_shortened_to_that():
     weights = [torch.nn.Parameter(torch.zeros(2, 2)), torch.nn.Parameter(torch.zeros(3))]
     player = training.Player(weights, (0.0, 0.9))
-    directions = torch.randn(10, 7, generator=torch.Generator().manual_seed(0)).double()
-    usual = 0.0
-    for direction, length in zip(directions, (0, 3, 1, 5.9, 6.5, 0, 100, 2, 1e6, 1)):
+    lengths = (0, 3, 1, 2.5, 14, 0, 100, 2, 1e6, 1) * 12  # more than a hundred
+    directions = torch.randn(len(lengths), 7, generator=torch.Generator().manual_seed(0)).double()
+    usual, kept = 0.0, []
+    for step, (direction, length) in enumerate(zip(directions, lengths), 1):
         gradient = direction / direction.norm() * length
         pieces = [gradient[:4].view(2, 2).float(), gradient[4:].float()]
         for weight, piece in zip(weights, pieces):
             weight.grad = piece
         before = torch.cat([piece.flatten() for piece in pieces])
         player.shorten(pieces)
-        usual = usual or length
-        expected = gradient * min(1, 2 * usual / length) if length else gradient
-        usual = 0.99 * usual + 0.01 * min(length, 2 * usual)
+        longest = 2 * (usual or length)
+        usual += (min(length, longest) - usual) / min(step, 100)
         found = torch.cat([piece.flatten() for piece in pieces])
+        expected = gradient * min(1, longest / length) if length else gradient
         torch.testing.assert_close(found.double(), expected, rtol=1e-5, atol=1e-6)
-        if length < 6:
-            assert torch.equal(found, before)  # not touched
+        kept.append(torch.equal(found, before))
+    assert kept[:10] == [True, True, True, True, False, True, False, True, False, True]
     assert player.usual == pytest.approx(usual)
 
 
