@@ -210,13 +210,13 @@ kept.plot(["trained/exact", "trained/shape", "trained/color", "held out/exact", 
 # | `scenes-64`, one stage | .18 (.11) | **.89** (.81) | .64 (.47) | **.82** (.61) |
 # | `scenes-staged`, two | .80 (.71) | **.95** (.92) | .80 (.72) | **.95** (.93) |
 #
-# A short training has nothing to be saved from: `scenes-32`, 3,769 steps, came to .64, .64, .69 with it (seeds 0, 1, 2) and to .72, .48 without (0, 1). And the cure had a cost: what is "usual" began with the first gradient, a
-# short one, and took some hundred steps to catch up, in which hardly anything was learned. Now the first hundred count evenly, and nothing is lost there (seed 0; from step 100 on the rule is the same). All figures
-# of this lesson are of before that.
+# In a short training it changed little in the end: `scenes-32`, 3,769 steps, came to .64, .64, .69 with it (seeds 0, 1, 2) and to .72, .48 without (0, 1). But it cost time on the way. What is "usual" began with the first
+# gradient and lagged behind those that followed, so the painter was 20 to 60 steps late at step 100. Now the first hundred steps count evenly, and it is not (seed 0, seen up to step 2,000; from step 100 on the rule is the
+# same). All figures of this lesson are of before that.
 #
 # ## Does it pay?
 #
-# With all three cures, over three seeds. The two recipes went side by side, each on a core of its own of one machine (one after the other, this command gives the same numbers, but for the times):
+# With all three cures, over three seeds. The two recipes went side by side, each on a core of its own of one machine. This command, which trains one after the other, asks for the same; numbers differ with the count of threads and with the code:
 #
 # ```
 # limner compare scenes-64 --vary recipe=scenes-64,scenes-staged --seeds 3 --steps 6400 --out comparisons/staged
