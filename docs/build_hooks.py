@@ -14,14 +14,14 @@ from posixpath import dirname, relpath
 from typing import Any
 
 from latex2mathml.converter import convert
-from limner.cli import app
-from limner.described import Chapter
-from limner.describing import describe, description, plural
-from limner.describing_commands import all_commands
-from limner.docstrings import fenced
-from limner.interfaces import KINDS
-from limner.plugins import COMPONENT_HOOKS, PluginHost
-from limner.reference import page, sections
+from limner.cli.app import app
+from limner.kinds import COMPONENTS, KINDS
+from limner.plugins import PluginHost
+from limner.reference.commands import all_commands
+from limner.reference.describe import describe, description
+from limner.reference.docstrings import fenced
+from limner.reference.entries import Chapter
+from limner.reference.markdown import page, sections
 from mkdocs.config.defaults import MkDocsConfig
 from mkdocs.exceptions import PluginError
 from mkdocs.structure.files import File, Files
@@ -40,7 +40,7 @@ Made = Iterator[tuple[str, str | bytes]]
 
 def on_config(config: MkDocsConfig) -> None:
     """The navigation: lessons and kinds of components are as many as there are."""
-    kinds = [f"reference/{name_of(kind)}.md" for kind in KINDS]
+    kinds = [f"reference/{name_of(kind)}.md" for kind in COMPONENTS]
     others = [f"reference/{name}.md" for name in ("recipes", "settings", "commands")]
     config.nav = [
         {"Home": "index.md"},
@@ -147,10 +147,10 @@ def from_code() -> Made:
         raise PluginError(host.problems())
     for topic in ("hooks", "interfaces", "settings"):
         yield f"reference/{topic}.md", page(describe(host, topic))
-    for kind in [*KINDS, "recipe"]:
+    for kind in [*COMPONENTS, "recipe"]:
         about = describe(host, kind).about
         whole = sections(description(host, kind, name) for name in host.components(kind))
-        parts = [page(Chapter(plural(kind).capitalize(), about, [])), links_of(kind), *whole]
+        parts = [page(Chapter(KINDS[kind].plural.capitalize(), about, [])), links_of(kind), *whole]
         yield f"reference/{name_of(kind)}.md", "\n\n".join(parts)
     commands = list(all_commands(get_command(app), "limner"))
     yield "reference/commands.md", page(Chapter("Command line", "", commands))
@@ -158,14 +158,14 @@ def from_code() -> Made:
 
 def links_of(kind: str) -> str:
     """The way from a kind of components to what a plugin needs to bring one."""
-    hook = COMPONENT_HOOKS[kind]
+    hook = KINDS[kind].hook
     brought = f"the hook [`{hook}`](hooks.md#{hook})"
-    if kind not in KINDS:
+    if kind not in COMPONENTS:
         return f"Brought by {brought}; what may stand in one are [settings](settings.md)."
-    interface = KINDS[kind].__name__
+    interface = KINDS[kind].interface_name
     return f"Brought by {brought}; each implements [`{interface}`](interfaces.md#{interface.lower()})."
 
 
 def name_of(kind: str) -> str:
     """The name of a kind's page."""
-    return plural(kind).replace(" ", "-")
+    return KINDS[kind].plural.replace(" ", "-")

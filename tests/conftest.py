@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 import torch
 from limner import PluginHost, Sizes, Step
-from limner.cli import main
+from limner.cli.app import main
 from limner.plugins import host
 from PIL import Image
 

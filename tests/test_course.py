@@ -6,7 +6,7 @@ import symtable
 from pathlib import Path
 
 import pytest
-from limner.lessons import student
+from limner.course.lessons import student
 
 jupytext = pytest.importorskip("jupytext")
 

@@ -11,9 +11,9 @@ from pathlib import Path
 import limner
 import pytest
 from limner import PluginHost, hooks
-from limner.describing import description, plural
-from limner.interfaces import KINDS
-from limner.options import option_model
+from limner.kinds import COMPONENTS, KINDS
+from limner.recipes.options import option_model
+from limner.reference.describe import description
 
 ROOT = Path(__file__).parents[1]
 PAGE = ROOT / "docs/authors.md"
@@ -42,13 +42,13 @@ def test_every_hook_and_every_interface_is_in_it(site):
     told = text_of(site / "reference/hooks.html")
     assert [hook for hook in vars(hooks) if hook.startswith("limner_") and f"def {hook}(" not in told] == []
     told = text_of(site / "reference/interfaces.html")
-    assert [kind for kind, base in KINDS.items() if f"class {base.__name__}(" not in told] == []
+    assert [kind for kind in COMPONENTS.values() if f"class {kind.interface_name}(" not in told] == []
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", COMPONENTS)
 def test_every_component_is_in_it_with_every_option(site, kind):
     host = PluginHost()
-    text = (site / f"reference/{plural(kind)}.html").read_text(encoding="utf-8")
+    text = (site / f"reference/{KINDS[kind].plural}.html").read_text(encoding="utf-8")
     told = dict(re.findall(r'<h2 id="([^"]+)">(.*?)(?=<h2|</article)', text, re.DOTALL))
     for name, component in host.components(kind).items():
         assert f"as <code>{component.value}</code>" in told[name]

@@ -30,8 +30,8 @@ limner.host().plugins  # everything Limner can do comes from plugins; here are t
 
 # %%
 import torch
-from limner.batches import to_float
-from limner.build import build_dataset
+from limner.data.batches import to_float
+from limner.recipes.build import build_dataset
 
 recipe = limner.Recipe.read(limner.host(), "quickstart")
 data = build_dataset(limner.host(), recipe).load()

@@ -70,7 +70,7 @@ Code(inspect.getsource(Adversarial.discriminator), language="python")
 # against it:
 
 # %%
-from limner.training import set_up
+from limner.training.loop import set_up
 
 recipe = limner.Recipe.read(limner.host(), "scenes-one", ["data.count=500"])
 run = set_up(limner.host(), recipe)
@@ -159,15 +159,15 @@ by_hand
 # **2.** What are the scores of one image with its own caption and with a mismatched one, in a model trained with mismatched pairs?
 
 # %% tags=["exercise"]
-from limner.batches import Batches
-from limner.build import build_dataset
+from limner.data.batches import Batches
+from limner.recipes.build import build_dataset
 from limner.step import Step
 
 model = models["with mismatched pairs"]
 data = build_dataset(limner.host(), recipe).load()
 pairs = next(iter(Batches(data, model.tokenizer, batch_size=256, seed=1)))
 with torch.no_grad():
-    step = Step(model.painting, model.judging, pairs, torch.randn(len(pairs), 32))
+    step = Step(model.conditional_generator, model.conditional_discriminator, pairs, torch.randn(len(pairs), 32))
     assert step.mismatched is not None  # not all captions are the same
     true, mismatched = ..., ...  # the mean scores with true and with mismatched captions
 
@@ -190,7 +190,7 @@ for name in ("image and text", "with mismatched pairs"):
     model = models[name]
     pairs = next(iter(Batches(data, model.tokenizer, batch_size=256, seed=1)))
     with torch.no_grad():
-        step = Step(model.painting, model.judging, pairs, torch.randn(len(pairs), 32))
+        step = Step(model.conditional_generator, model.conditional_discriminator, pairs, torch.randn(len(pairs), 32))
         assert step.mismatched is not None
         true, mismatched = step.real.match.mean().item(), step.mismatched.match.mean().item()
     difference[name] = true - mismatched

@@ -297,11 +297,11 @@ limner.Report(
 # the number of positions, and its map has sixteen times as many as the first one's, though half as high and wide as its image and with few channels.
 
 # %%
-generator = model.painting.generator
+generator = model.conditional_generator.generator
 assert isinstance(generator, StagedGenerator)
 noise = torch.randn(32, generator.noise_width)
 with torch.no_grad():
-    text = model.painting.encoder(model.tokenizer([prompt] * 32))
+    text = model.conditional_generator.encoder(model.tokenizer([prompt] * 32))
     canvas = None
     for stage in generator.children_in_order():
         before, start = canvas, time.perf_counter()
@@ -319,7 +319,7 @@ with torch.no_grad():
 # **1.** A refinement stage doubles. With which first stage do the three stages of `scenes-three-stages` end at 128 pixels? And what does Limner say to stages that are to end at a size they do not reach?
 
 # %% tags=["exercise"]
-from limner.build import rehearse
+from limner.recipes.build import dry_run
 
 size = ...  # of the first stage's image
 
@@ -328,7 +328,7 @@ def fits(size: int) -> bool:
     """Builds the recipe, without memory; where sizes do not fit, that raises a LimnerError."""
     rest = "{name = 'refinement'}, {name = 'refinement'}"
     stages = f"generator.stages=[{{name = 'initial', size = {size}, channels = [128, 96]}}, {rest}]"
-    rehearse(limner.host(), limner.Recipe.read(limner.host(), "scenes-three-stages", ["image_size=128", stages]))
+    dry_run(limner.host(), limner.Recipe.read(limner.host(), "scenes-three-stages", ["image_size=128", stages]))
     return True
 
 
@@ -382,7 +382,7 @@ limner.train("scenes-three-stages", folder / "first", first, quiet=True)
 second = [
     *few,
     f"training.start_from='{folder / 'first'}'",
-    "training.take=['encoder', 'generator']",
+    "training.load_parts=['encoder', 'generator']",
     "training.freeze=['encoder', 'generator.stages.0']",
     "generator.stages=[{name = 'initial', size = 16, channels = [128, 96]}, {name = 'super-resolution'}]",
 ]
@@ -390,7 +390,10 @@ with warnings.catch_warnings(record=True) as said:  # what was taken is told
     warnings.simplefilter("always")
     upon = limner.train("scenes-three-stages", overrides=second, quiet=True)
 print(str(said[0].message).replace(str(folder), "runs"))
-before, after = limner.load(folder / "first").painting.state_dict(), upon.painting.state_dict()
+before, after = (
+    limner.load(folder / "first").conditional_generator.state_dict(),
+    upon.conditional_generator.state_dict(),
+)
 frozen = [name for name in before if "encoder." in name or "stages.0." in name]
 assert all(torch.equal(before[name], after[name]) for name in frozen)
 
@@ -400,7 +403,7 @@ assert all(torch.equal(before[name], after[name]) for name in frozen)
 # %% tags=["exercise"]
 loss = ...  # one number
 
-painted: Any = SimpleNamespace(painted_images=stages)  # all that this loss wants to know of a step
+painted: Any = SimpleNamespace(generated_images=stages)  # all that this loss wants to know of a step
 by_class = ScaleConsistency(limner.Sizes(image=64, vocabulary=1, length=1)).generator(painted)
 limner.exercises.check(loss, by_class, hint="The equation is above; `resize(images, size)` shrinks.")
 

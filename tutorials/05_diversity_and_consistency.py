@@ -25,10 +25,10 @@ from pathlib import Path
 import limner
 import torch
 from IPython.display import Code
-from limner.ensemble import Ensemble
 from limner.layers import ConditioningAugmentation
-from limner.paints import RealImages, measure
-from limner.sampling import most_different, truncate
+from limner.models.ensemble import Ensemble
+from limner.models.painter import RealImages, measure
+from limner.models.sampling import most_different, truncate
 from limner_diversity.distribution import Distribution
 from limner_diversity.mode_seeking import ModeSeeking
 from limner_diversity.noise_reading import NoiseReading
@@ -224,7 +224,7 @@ model.paint(prompt, n=8, seed=2, best_of=64, by="diversity")
 # What is the best of 8 worth, over many prompts? Every image is now the best of eight candidates, by the model's own judgement:
 
 # %%
-from limner.recipe import Sampling
+from limner.recipes.schema import Sampling
 
 ways = {
     "as it comes": Sampling(),

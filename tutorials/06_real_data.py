@@ -28,10 +28,10 @@ import limner
 import numpy as np
 import torch
 from IPython.display import HTML
-from limner.batches import Batches
-from limner.export import export
-from limner.recipe import Text
-from limner.tokenizer import Tokenizer
+from limner.data.batches import Batches
+from limner.data.export import export
+from limner.data.tokenizer import Tokenizer
+from limner.recipes.schema import Text
 from limner_coco.checking import check
 from limner_coco.decoding import decode
 from limner_coco.folder import CaptionedFolder

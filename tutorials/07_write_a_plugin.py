@@ -31,9 +31,8 @@ from pathlib import Path
 import limner
 from jaxtyping import Float
 from limner import Attention, Loss, Sizes, Step, TextFeatures
-from limner.interfaces import KINDS
-from limner.new_plugin import write_plugin
-from limner.plugins import COMPONENT_HOOKS
+from limner.course.new_plugin import write_plugin
+from limner.kinds import COMPONENTS
 from limner.testing import BrokenPromise, check_attention, check_loss
 from torch import Tensor, nn
 
@@ -238,7 +237,7 @@ _ = module.write_text(whole)
 # %% tags=["exercise"]
 hook = ...  # its name, in quotation marks
 
-limner.exercises.check(hook, COMPONENT_HOOKS["attention"], hint="That of a loss is limner_losses.")
+limner.exercises.check(hook, COMPONENTS["attention"].hook, hint="That of a loss is limner_losses.")
 
 # %% [markdown] tags=["solution"]
 # <details><summary>Solution</summary>
@@ -248,7 +247,7 @@ limner.exercises.check(hook, COMPONENT_HOOKS["attention"], hint="That of a loss 
 # </details>
 
 # %% tags=["solution"] jupyter={"source_hidden": true}
-print({kind: COMPONENT_HOOKS[kind] for kind in KINDS})
+print({name: kind.hook for name, kind in COMPONENTS.items()})
 
 # %% [markdown]
 # **2.** Here is an attention. Which promise does it break?

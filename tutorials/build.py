@@ -2,7 +2,7 @@
 
 A notebook `NN_name.ipynb` is made from `NN_name.py` (jupytext's percent format). Cell ids follow from the position, so
 that building twice gives the same file. It is the whole: exercises to be filled in, and their solutions, collapsed. What
-a learner gets is a part of it (`limner.lessons.student`), so that one run shows that both run.
+a learner gets is a part of it (`limner.course.lessons.student`), so that one run shows that both run.
 """
 
 import sys

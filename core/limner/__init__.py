@@ -12,12 +12,14 @@ from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from limner import exercises
-    from limner.comparing import compare
-    from limner.comparison import Comparison, load_comparison
-    from limner.ensemble import Ensemble
-    from limner.errors import LimnerError
-    from limner.explain import Explanation
+    from limner.comparisons.results import Comparison, load_comparison
+    from limner.comparisons.tradeoff import Tradeoff, load_tradeoff, tradeoff
+    from limner.comparisons.train_variants import compare
+    from limner.course import exercises
+    from limner.data.batches import to_bytes, to_float
+    from limner.data.captions import coco_index
+    from limner.data.tokenizer import Tokenizer
+    from limner.errors import DivergedError, LimnerError
     from limner.hooks import hookimpl
     from limner.interfaces import (
         Attention,
@@ -30,24 +32,27 @@ if TYPE_CHECKING:
         Stage,
         TextEncoder,
     )
-    from limner.model import Model, load
-    from limner.pictures import Pictures
+    from limner.models.ensemble import Ensemble
+    from limner.models.explain import Explanation
+    from limner.models.model import Model, load
+    from limner.models.painter import RealImages
+    from limner.models.pictures import Pictures
+    from limner.models.report import Report
     from limner.plugins import PluginHost, host
-    from limner.recipe import Recipe
-    from limner.report import Report
+    from limner.recipes.schema import Recipe
     from limner.slots import Slot
-    from limner.step import Step
-    from limner.tokenizer import Tokenizer
-    from limner.tradeoffs import Tradeoff, load_tradeoff, tradeoff
-    from limner.training import Run, train
+    from limner.step import Step, resize
+    from limner.training.loop import Run, train
     from limner.types import Batch, Canvas, CaptionedImages, Judgement, Scores, Sizes, TextFeatures, Tokens
 
 _HOMES = {
-    "comparing": ["compare"],
-    "comparison": ["Comparison", "load_comparison"],
-    "ensemble": ["Ensemble"],
-    "errors": ["LimnerError"],
-    "explain": ["Explanation"],
+    "comparisons.results": ["Comparison", "load_comparison"],
+    "comparisons.tradeoff": ["Tradeoff", "load_tradeoff", "tradeoff"],
+    "comparisons.train_variants": ["compare"],
+    "data.batches": ["to_bytes", "to_float"],
+    "data.captions": ["coco_index"],
+    "data.tokenizer": ["Tokenizer"],
+    "errors": ["DivergedError", "LimnerError"],
     "hooks": ["hookimpl"],
     "interfaces": [
         "Attention",
@@ -60,16 +65,17 @@ _HOMES = {
         "Stage",
         "TextEncoder",
     ],
-    "model": ["Model", "load"],
-    "pictures": ["Pictures"],
+    "models.ensemble": ["Ensemble"],
+    "models.explain": ["Explanation"],
+    "models.model": ["Model", "load"],
+    "models.painter": ["RealImages"],
+    "models.pictures": ["Pictures"],
+    "models.report": ["Report"],
     "plugins": ["PluginHost", "host"],
-    "recipe": ["Recipe"],
-    "report": ["Report"],
+    "recipes.schema": ["Recipe"],
     "slots": ["Slot"],
-    "step": ["Step"],
-    "tokenizer": ["Tokenizer"],
-    "tradeoffs": ["Tradeoff", "load_tradeoff", "tradeoff"],
-    "training": ["Run", "train"],
+    "step": ["Step", "resize"],
+    "training.loop": ["Run", "train"],
     "types": ["Batch", "Canvas", "CaptionedImages", "Judgement", "Scores", "Sizes", "TextFeatures", "Tokens"],
 }
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
@@ -82,6 +88,7 @@ __all__ = [
     "Comparison",
     "Dataset",
     "Discriminator",
+    "DivergedError",
     "Ensemble",
     "Explanation",
     "Generator",
@@ -93,6 +100,7 @@ __all__ = [
     "Painter",
     "Pictures",
     "PluginHost",
+    "RealImages",
     "Recipe",
     "Report",
     "Run",
@@ -106,6 +114,7 @@ __all__ = [
     "Tokenizer",
     "Tokens",
     "Tradeoff",
+    "coco_index",
     "compare",
     "exercises",
     "hookimpl",
@@ -113,6 +122,9 @@ __all__ = [
     "load",
     "load_comparison",
     "load_tradeoff",
+    "resize",
+    "to_bytes",
+    "to_float",
     "tradeoff",
     "train",
 ]
@@ -122,7 +134,7 @@ def __getattr__(name: str) -> Any:
     if name == "__version__":
         return version("limner")
     if name == "exercises":
-        return import_module("limner.exercises")
+        return import_module("limner.course.exercises")
     if name not in _HOME_OF:
         raise AttributeError(f"module 'limner' has no attribute '{name}'")
     return getattr(import_module(f"limner.{_HOME_OF[name]}"), name)

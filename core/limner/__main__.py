@@ -1,6 +1,6 @@
 """`python -m limner` is the command `limner`."""
 
-from limner.cli import main
+from limner.cli.app import main
 
 if __name__ == "__main__":
     main()

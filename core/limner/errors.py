@@ -1,4 +1,7 @@
-"""The one exception that means: the input, not the program, is wrong."""
+"""The exceptions for bad input, and help for a mistyped name."""
+
+from collections.abc import Iterable
+from difflib import get_close_matches
 
 
 class LimnerError(Exception):
@@ -11,3 +14,9 @@ class LimnerError(Exception):
 
 class DivergedError(LimnerError):
     """A training whose losses or weights stopped being finite: the input was legal, and this is what came of it."""
+
+
+def nearest(name: str, known: Iterable[str]) -> str:
+    """ ", did you mean 'x'?" where a known name is close to the given one; otherwise nothing."""
+    close = get_close_matches(name, list(known), n=1, cutoff=0.5)
+    return f", did you mean '{close[0]}'?" if close else ""

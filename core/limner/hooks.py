@@ -24,7 +24,7 @@ from typing import TYPE_CHECKING
 import pluggy
 
 if TYPE_CHECKING:
-    from limner.training import Run
+    from limner.training.loop import Run
 
 GROUP = "limner"
 """The entry-point group, and the project name of the hooks."""

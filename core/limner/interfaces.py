@@ -277,21 +277,3 @@ class Metric(ABC):
     @abstractmethod
     def measure(self, painter: Painter) -> Scores:
         """Names and numbers; the docstring of the class says what they mean and on how many samples they stand."""
-
-
-KINDS: dict[str, type] = {
-    "encoder": TextEncoder,
-    "generator": Generator,
-    "discriminator": Discriminator,
-    "loss": Loss,
-    "attention": Attention,
-    "stage": Stage,
-    "dataset": Dataset,
-    "metric": Metric,
-}
-"""Every kind of component, by the name that hooks, recipes and error messages use."""
-
-
-def kind_of(interface: type) -> str:
-    """The name of a kind of component, by its interface."""
-    return next(kind for kind, base in KINDS.items() if base is interface)

@@ -17,22 +17,8 @@ from typing import Any
 import pluggy
 
 from limner import hooks
-from limner.errors import LimnerError
-from limner.names import nearest
-
-COMPONENT_HOOKS = {
-    "encoder": "limner_encoders",
-    "generator": "limner_generators",
-    "discriminator": "limner_discriminators",
-    "loss": "limner_losses",
-    "attention": "limner_attentions",
-    "stage": "limner_stages",
-    "dataset": "limner_datasets",
-    "metric": "limner_metrics",
-    "recipe": "limner_recipes",
-    "data command": "limner_data_commands",
-}
-"""The kind of component that each hook hands over."""
+from limner.errors import LimnerError, nearest
+from limner.kinds import KINDS
 
 
 @dataclass(frozen=True)
@@ -151,7 +137,8 @@ class PluginHost:
     def _collect(self, module: object, plugin: Plugin) -> list[Component]:
         """What a plugin brings, checked; each hook is called for this plugin alone, so that a failure has an owner."""
         collected = []
-        for kind, hook in COMPONENT_HOOKS.items():
+        for kind in KINDS.values():
+            hook = kind.hook
             for implementation in getattr(self.manager.hook, hook).get_hookimpls():
                 if implementation.plugin is not module:
                     continue
@@ -165,7 +152,7 @@ class PluginHost:
                     raise LimnerError(
                         f"its hook {hook} must return a dict of names to classes or import strings, not {named!r}"
                     )
-                collected += [Component(kind, name, value, plugin) for name, value in named.items()]
+                collected += [Component(kind.name, name, value, plugin) for name, value in named.items()]
         return collected
 
     def _add(self, component: Component) -> None:
@@ -199,14 +186,12 @@ class PluginHost:
 
     def load(self, kind: str, name: str, place: str = "") -> Any:
         """The class of a component, imported now if its plugin gave an import string."""
-        from limner.interfaces import KINDS
-
         component = self.find(kind, name, place)
         value = self.bring(component)
-        if not (isinstance(value, type) and issubclass(value, KINDS[kind])):
+        if not (isinstance(value, type) and issubclass(value, KINDS[kind].interface)):
             raise LimnerError(
                 f"The {kind} '{name}' of {component.plugin} must be a subclass of "
-                f"limner.{KINDS[kind].__name__}, not {value!r}."
+                f"limner.{KINDS[kind].interface_name}, not {value!r}."
             )
         return value
 

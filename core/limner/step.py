@@ -12,7 +12,7 @@ from limner.interfaces import Discriminator, Generator, TextEncoder
 from limner.types import Batch, Judgement, TextFeatures
 
 
-class Painting(nn.Module):
+class ConditionalGenerator(nn.Module):
     """The half of a model that paints: an encoder that reads the prompt, and a generator. This is what is averaged."""
 
     def __init__(self, encoder: TextEncoder, generator: Generator):
@@ -21,7 +21,7 @@ class Painting(nn.Module):
         self.generator = generator
 
 
-class Judging(nn.Module):
+class ConditionalDiscriminator(nn.Module):
     """The half of a model that judges: the encoder that reads the caption, and a discriminator."""
 
     def __init__(self, encoder: TextEncoder, discriminator: Discriminator):
@@ -39,8 +39,8 @@ class Step:
 
     def __init__(
         self,
-        painting: Painting,
-        judging: Judging,
+        painting: ConditionalGenerator,
+        judging: ConditionalDiscriminator,
         batch: Batch,
         noise: Float[Tensor, "B Z"],
         differentiate_images: bool = False,
@@ -55,7 +55,7 @@ class Step:
             differentiate_images: real images are leaves whose gradient a penalty may ask for.
             distracted: a loss reads the distractors, so they are read ahead along with the real images.
         """
-        self.painting, self.judging = painting, judging
+        self.conditional_generator, self.conditional_discriminator = painting, judging
         self.batch, self.noise = batch, noise
         self.differentiate_images, self.distracted = differentiate_images, distracted
 
@@ -76,41 +76,43 @@ class Step:
 
         It learns where reading can be checked, on real pairs; the generator takes the features as they are (detached).
         """
-        text = self.judging.encoder(self.batch.tokens)
+        text = self.conditional_discriminator.encoder(self.batch.tokens)
         if self.differentiate_images and not text.sentence.requires_grad:  # a frozen encoder
             text.sentence.requires_grad_()  # a penalty may still ask how steep the discriminator is here
         return text
 
     @cached_property
-    def painted_images(self) -> list[Float[Tensor, "B 3 _ _"]]:
+    def generated_images(self) -> list[Float[Tensor, "B 3 _ _"]]:
         """What the generator paints for the batch's captions, lowest resolution first."""
-        return self.painting.generator(self.noise, self.text.detach())
+        return self.conditional_generator.generator(self.noise, self.text.detach())
 
     @cached_property
     def real_images(self) -> list[Float[Tensor, "B 3 _ _"]]:
         """The batch's images at the resolutions that the generator paints."""
-        images = [resize(self.batch.images, size) for size in self.painting.generator.resolutions]
+        images = [resize(self.batch.images, size) for size in self.conditional_generator.generator.resolutions]
         return [image.detach().requires_grad_() for image in images] if self.differentiate_images else images
 
     @cached_property
     def distractors(self) -> TextFeatures | None:
         """Wrong captions that look much like the right ones, K per image [B*K], where the data has some."""
-        return None if self.batch.distractors is None else self.judging.encoder(self.batch.distractors)
+        return (
+            None if self.batch.distractors is None else self.conditional_discriminator.encoder(self.batch.distractors)
+        )
 
     @cached_property
     def real_features(self) -> Float[Tensor, "B C h w"]:
         """What the discriminator sees in the real images."""
-        return self.judging.discriminator.look(self.real_images)
+        return self.conditional_discriminator.discriminator.look(self.real_images)
 
     @cached_property
     def real(self) -> Judgement:
         """Real images with their own captions."""
-        return self.judging.discriminator.judge(self.real_features, self.text)
+        return self.conditional_discriminator.discriminator.judge(self.real_features, self.text)
 
     @cached_property
     def generated(self) -> Judgement:
         """Painted images with the captions they were painted for."""
-        return self.judging.discriminator(self.painted_images, self.text)
+        return self.conditional_discriminator.discriminator(self.generated_images, self.text)
 
     @cached_property
     def mismatched(self) -> Judgement | None:
@@ -143,13 +145,15 @@ class Step:
         images = len(self.batch)
         kinds = len(self.distractors) // images
         place = torch.arange(images, device=self.real_features.device)  # images come in random order, kinds in turn
-        return self.judging.discriminator.judge(self.real_features, self.distractors[place * kinds + place % kinds])
+        return self.conditional_discriminator.discriminator.judge(
+            self.real_features, self.distractors[place * kinds + place % kinds]
+        )
 
     def _mismatched(self, captions: Int[Tensor, " B"], rows: Bool[Tensor, " B"]) -> Judgement | None:
         """The real images of some rows, judged with other captions of the batch; None without a row."""
         if not rows.any():
             return None
-        return self.judging.discriminator.judge(self.real_features[rows], self.text[captions[rows]])
+        return self.conditional_discriminator.discriminator.judge(self.real_features[rows], self.text[captions[rows]])
 
 
 def resize(images: Float[Tensor, "B 3 H W"], size: int) -> Float[Tensor, "B 3 {size} {size}"]:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, cast
 
 from limner import LimnerError
-from limner.captions import coco_index
+from limner.data.captions import coco_index
 from tqdm import tqdm
 
 from .decoding import decode_or_say, within_reason

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Annotated, Any, cast
 
 from limner import CaptionedImages, Dataset, LimnerError
-from limner.captions import coco_index
+from limner.data.captions import coco_index
 from pycocotools.coco import COCO
 from pydantic import Field
 

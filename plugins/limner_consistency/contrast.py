@@ -10,10 +10,10 @@ from pydantic import Field
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy, normalize
 
-from .eye import Seeing
+from .eye import ImageTextLoss
 
 
-class SentenceContrast(Seeing):
+class SentenceContrast(ImageTextLoss):
     """InfoNCE between images and sentences, both ways (van den Oord et al. 2018; as in CLIP, Radford et al. 2021).
 
         s_ij = k cos(u_i, v_j),    u = U f(x),  v = V s(c)
@@ -32,12 +32,12 @@ class SentenceContrast(Seeing):
         *,
         width: Annotated[int, Field(ge=1)] = 256,
         scale: Annotated[float, Field(gt=0)] = 10.0,
-        own_eye: bool = False,
+        own_backbone: bool = False,
     ):
-        """`width`: of the space where images and sentences meet; `scale`: k, the inverse temperature; `own_eye`:
+        """`width`: of the space where images and sentences meet; `scale`: k, the inverse temperature; `own_backbone`:
         whether it sees for itself or shares the discriminator's features.
         """
-        super().__init__(sizes, own_eye)
+        super().__init__(sizes, own_backbone)
         self.scale = scale
         self.image = nn.Linear(self.seen_channels * self.seen_size**2, width)
         self.sentence = nn.Linear(sizes.text, width)

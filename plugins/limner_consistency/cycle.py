@@ -10,10 +10,10 @@ from torch import Tensor
 from torch.nn.functional import cross_entropy
 
 from .captioner import Captioner
-from .eye import Seeing
+from .eye import ImageTextLoss
 
 
-class CycleConsistency(Seeing):
+class CycleConsistency(ImageTextLoss):
     """Text to image and back to text (MirrorGAN, Qiao et al. 2019, equation 8).
 
         L_D = -E_{x,c}[ sum_t log p(c_t | c_<t, x) ],    L_G = -E_{c,z}[ sum_t log p(c_t | c_<t, G(z, c)) ]
@@ -30,10 +30,10 @@ class CycleConsistency(Seeing):
         *,
         width: Annotated[int, Field(ge=1)] = 128,
         heads: Annotated[int, Field(ge=1)] = 4,
-        own_eye: bool = False,
+        own_backbone: bool = False,
     ):
-        """`width` and `heads`: of the captioner; `own_eye`: whether it sees for itself."""
-        super().__init__(sizes, own_eye)
+        """`width` and `heads`: of the captioner; `own_backbone`: whether it sees for itself."""
+        super().__init__(sizes, own_backbone)
         seen = sizes.knowing(features=self.seen_channels, feature_size=self.seen_size)
         self.captioner = Captioner(seen, width=width, heads=heads)
         self.longest = sizes.length

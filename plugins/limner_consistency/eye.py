@@ -18,7 +18,9 @@ class Eye(nn.Sequential):
             LimnerError: for another size.
         """
         if image % 16:
-            raise LimnerError(f"own_eye: the image size should be a multiple of 16, not {image}; use own_eye = false.")
+            raise LimnerError(
+                f"own_backbone: the image size should be a multiple of 16, not {image}; use own_backbone = false."
+            )
         stride = image // 16
         kernel = stride + 2 if stride > 1 else 3
         convolutions = [
@@ -32,17 +34,17 @@ class Eye(nn.Sequential):
         super().__init__(*(layer for convolution in convolutions for layer in (convolution, nn.LeakyReLU(0.2))))
 
 
-class Seeing(Loss):
+class ImageTextLoss(Loss):
     """A loss that compares what is seen in an image with its caption.
 
     It shares the discriminator's features f = Look(x), which then learns to see what captions speak of; or has an eye
     of its own, which can be pretrained and frozen: training.start_from, take and freeze name "losses.NAME".
     """
 
-    def __init__(self, sizes: Sizes, own_eye: bool):
+    def __init__(self, sizes: Sizes, own_backbone: bool):
         super().__init__(sizes)
-        self.eye = Eye(sizes.image) if own_eye else None
-        seen = (Eye.channels, Eye.size) if own_eye else (sizes.features, sizes.feature_size)
+        self.eye = Eye(sizes.image) if own_backbone else None
+        seen = (Eye.channels, Eye.size) if own_backbone else (sizes.features, sizes.feature_size)
         self.seen_channels, self.seen_size = seen
 
     def real(self, step: Step) -> Float[Tensor, "B C h w"]:
@@ -51,7 +53,7 @@ class Seeing(Loss):
 
     def painted(self, step: Step) -> Float[Tensor, "B C h w"]:
         """What is seen in the painted images."""
-        return step.generated.features if self.eye is None else self.eye(step.painted_images[-1])
+        return step.generated.features if self.eye is None else self.eye(step.generated_images[-1])
 
 
 def masked(scores: Float[Tensor, "*any"], mask: Tensor) -> Float[Tensor, "*any"]:

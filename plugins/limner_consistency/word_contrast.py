@@ -10,12 +10,12 @@ from pydantic import Field
 from torch import Tensor, nn
 from torch.nn.functional import cosine_similarity, cross_entropy
 
-from .eye import Seeing, masked
+from .eye import ImageTextLoss, masked
 
 Temperature = Annotated[float, Field(gt=0)]
 
 
-class WordContrast(Seeing):
+class WordContrast(ImageTextLoss):
     """The words' half of DAMSM (Xu et al. 2018, AttnGAN, equations 7 to 12).
 
         s_tp = e_t . v_p,   e = E c,  v = V f(x)            how word t and region p agree
@@ -37,12 +37,12 @@ class WordContrast(Seeing):
         attention: Temperature = 4.0,
         words: Temperature = 5.0,
         contrast: Temperature = 10.0,
-        own_eye: bool = False,
+        own_backbone: bool = False,
     ):
         """`width`: of the space where words and regions meet; `attention`, `words`, `contrast`: g1, g2, g3;
-        `own_eye`: whether it sees for itself or shares the discriminator's features.
+        `own_backbone`: whether it sees for itself or shares the discriminator's features.
         """
-        super().__init__(sizes, own_eye)
+        super().__init__(sizes, own_backbone)
         self.temperatures = attention, words, contrast
         self.region = nn.Conv2d(self.seen_channels, width, 1)  # V: a 1 x 1 convolution is linear at each region
         self.word = nn.Linear(sizes.text, width)  # E

@@ -21,7 +21,7 @@ class ConditioningDivergence(Loss):
             LimnerError: for a generator without conditioning augmentation.
         """
         sentence = step.text.detach().sentence
-        found = [module.divergence(sentence) for module in augmentations(step.painting.generator)]
+        found = [module.divergence(sentence) for module in augmentations(step.conditional_generator.generator)]
         if not found:
             raise LimnerError(
                 "conditioning-divergence: this generator has no conditioning augmentation; "

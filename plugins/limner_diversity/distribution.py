@@ -6,7 +6,7 @@ from typing import Annotated
 import torch
 from jaxtyping import Bool, Float
 from limner import Dataset, LimnerError, Metric, Scores
-from limner.batches import to_bytes, to_float
+from limner.data.batches import to_bytes, to_float
 from limner.interfaces import Painter
 from pydantic import Field
 from torch import Tensor

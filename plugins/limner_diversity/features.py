@@ -8,7 +8,7 @@ import torch
 from einops import rearrange
 from jaxtyping import Float, UInt8
 from limner import LimnerError
-from limner.batches import to_bytes
+from limner.data.batches import to_bytes
 from torch import Tensor, nn
 from torch.nn.functional import adaptive_avg_pool2d, interpolate
 

@@ -24,6 +24,6 @@ class ModeSeeking(Loss):
 
     def generator(self, step: Step) -> Float[Tensor, ""]:
         noise = step.noise.roll(1, 0)
-        images = step.painting.generator(noise, step.text.detach())[-1]
-        apart = (images - step.painted_images[-1]).float().abs().mean((1, 2, 3))
+        images = step.conditional_generator.generator(noise, step.text.detach())[-1]
+        apart = (images - step.generated_images[-1]).float().abs().mean((1, 2, 3))
         return ((noise - step.noise).abs().mean(1) / (apart + self.least)).mean()

@@ -6,9 +6,9 @@ import torch
 from einops import rearrange
 from jaxtyping import Float
 from limner import Dataset, LimnerError, Metric, Scores
-from limner.batches import to_float
+from limner.data.batches import to_float
 from limner.interfaces import Painter
-from limner.paints import RealImages
+from limner.models.painter import RealImages
 from pydantic import Field
 from torch import Tensor
 from torch.nn.functional import normalize, pdist

@@ -7,7 +7,7 @@ def grow(run):
     What is frozen takes its averaged weights, the better ones, and the encoder is frozen along with the stages: the
     same caption gives the same small image from then on (Zhang et al. 2017: stage I is fixed while stage II learns).
     """
-    painting, average = run.networks.painting, run.model.painting
+    painting, average = run.networks.conditional_generator, run.model.conditional_generator
     if not hasattr(painting.generator, "grow_to"):
         return
     before = painting.generator.grown

@@ -18,6 +18,6 @@ class ScaleConsistency(Loss):
     """
 
     def generator(self, step: Step) -> Float[Tensor, ""] | None:
-        images = [image.float() for image in step.painted_images]
+        images = [image.float() for image in step.generated_images]
         gaps = [(resize(larger, small.shape[-1]) - small).square().mean() for small, larger in pairwise(images)]
         return sum(gaps[1:], gaps[0]) / len(gaps) if gaps else None

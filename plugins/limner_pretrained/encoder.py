@@ -56,7 +56,7 @@ class PretrainedEncoder(TextEncoder):
         self.frozen = None if learns else FrozenLanguage(language, cache, cache_folder())
         self.learning = language if learns else None
         for weight in language.parameters() if learns else ():
-            weight.pace = fine_tune  # pyright: ignore[reportAttributeAccessIssue]
+            weight.lr_scale = fine_tune  # pyright: ignore[reportAttributeAccessIssue]
 
     def forward(self, tokens: Tokens) -> TextFeatures:
         heard = self.hear(tokens)

@@ -6,7 +6,7 @@ from typing import Any
 
 import torch
 from jaxtyping import Int, UInt8
-from limner.captions import coco_index
+from limner.data.captions import coco_index
 from limner.errors import LimnerError
 from limner.interfaces import Dataset
 from limner.types import CaptionedImages

@@ -3,10 +3,10 @@
 import torch
 from einops import rearrange
 from jaxtyping import Float
-from limner.batches import to_float
+from limner.data.batches import to_float
 from limner.errors import LimnerError
 from limner.interfaces import Dataset, Metric, Painter
-from limner.model import Model
+from limner.models.model import Model
 from limner.types import Scores
 from torch import Tensor
 

@@ -5,7 +5,7 @@ import pytest
 import torch
 from einops import rearrange
 from limner import Attention, LimnerError, Recipe, TextFeatures
-from limner.build import rehearse
+from limner.recipes.build import dry_run
 from limner_attention.channel import ChannelAttention
 from limner_attention.multi_head import MultiHeadAttention
 from limner_attention.spatial import SpatialAttention
@@ -133,9 +133,11 @@ RECIPES = {
 def test_a_recipe_trains_with_one_or_several(recipe, value, kinds):
     recipe["generator"]["attention"] = value
     still, trained = (
-        limner.train(recipe, overrides=[f"training.generator_rate={rate}"], watchers=[]) for rate in (1e-12, 1e-3)
+        limner.train(recipe, overrides=[f"training.generator_lr={rate}"], callbacks=[]) for rate in (1e-12, 1e-3)
     )
-    modules = [[m for m in model.painting.modules() if isinstance(m, Attention)] for model in (still, trained)]
+    modules = [
+        [m for m in model.conditional_generator.modules() if isinstance(m, Attention)] for model in (still, trained)
+    ]
     assert [type(module) for module in modules[1]] == kinds
     for before, after in zip(*modules):
         for (name, old), new in zip(before.named_parameters(), after.parameters()):
@@ -158,4 +160,4 @@ def test_a_recipe_trains_with_one_or_several(recipe, value, kinds):
 def test_attention_that_does_not_fit_is_told(plugins, recipe, value, message):
     recipe["generator"]["attention"] = value
     with pytest.raises(LimnerError, match=message):
-        rehearse(plugins, Recipe.read(plugins, recipe))
+        dry_run(plugins, Recipe.read(plugins, recipe))

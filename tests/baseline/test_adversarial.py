@@ -161,7 +161,7 @@ def hard(make_step, step):
         text=TextFeatures(sentence[:, None], sentence, mask),
         distractors=TextFeatures(wrong[:, None], wrong, torch.ones(8, 1, dtype=torch.bool)),
         real_features=torch.zeros(4, 2, 1, 1),
-        judging=SimpleNamespace(discriminator=Reader()),
+        conditional_discriminator=SimpleNamespace(discriminator=Reader()),
     )
 
 

@@ -3,8 +3,8 @@
 import pytest
 import torch
 from limner import Attention, LimnerError, Sizes, Slot, TextFeatures
-from limner.options import check_options, fill_slot
 from limner.plugins import PluginHost
+from limner.recipes.options import check_options, fill_slot
 from limner_baseline.discriminator import ConvolutionalDiscriminator, ResidualBlock
 from limner_baseline.generator import ConvolutionalGenerator, PalettePixels
 from torch.nn.functional import leaky_relu, pixel_shuffle

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 from limner import PluginHost
-from limner.recipe import resolve
+from limner.recipes.merging import resolve
 from limner_coco.checking import check
 from limner_coco.folder import CaptionedFolder
 from PIL import Image

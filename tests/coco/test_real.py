@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 from limner import PluginHost, Recipe
-from limner.captions import coco_index
-from limner.tokenizer import Tokenizer
+from limner.data.captions import coco_index
+from limner.data.tokenizer import Tokenizer
 from limner_coco.folder import CaptionedFolder
 
 

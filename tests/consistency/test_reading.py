@@ -67,9 +67,9 @@ def test_the_command_reads_files_of_any_size_and_mode(reader, tmp_path, command)
 
 @pytest.mark.parametrize("name", ["cycle", "sentence-contrast", "word-contrast"])
 def test_an_eye_of_its_own_sees_for_itself_and_can_be_taken_and_frozen(recipe, tmp_path, name):
-    recipe["losses"] = {"hinge": {}, name: {"own_eye": True, "width": 8}}
+    recipe["losses"] = {"hinge": {}, name: {"own_backbone": True, "width": 8}}
     first = limner.train(recipe, tmp_path / "first", quiet=True)
-    recipe["training"] |= {"start_from": str(tmp_path / "first"), "take": ["encoder", f"losses.{name}"]}
+    recipe["training"] |= {"start_from": str(tmp_path / "first"), "load_parts": ["encoder", f"losses.{name}"]}
     recipe["training"]["freeze"] = ["encoder", f"losses.{name}"]
     with pytest.warns(UserWarning, match="Taken from .*: encoder, losses; new: generator, discriminator"):
         second = limner.train(recipe, quiet=True)
@@ -79,8 +79,10 @@ def test_an_eye_of_its_own_sees_for_itself_and_can_be_taken_and_frozen(recipe, t
 
 
 def test_an_eye_needs_a_size_that_it_can_divide(recipe):
-    recipe["losses"]["cycle"] = {"own_eye": True}
-    with pytest.raises(LimnerError, match=r"losses.cycle: own_eye: the image size should be a multiple of 16, not 24"):
+    recipe["losses"]["cycle"] = {"own_backbone": True}
+    with pytest.raises(
+        LimnerError, match=r"losses.cycle: own_backbone: the image size should be a multiple of 16, not 24"
+    ):
         limner.train(recipe, overrides=["image_size=24"], quiet=True)
 
 

@@ -33,7 +33,7 @@ def test_mode_seeking_is_the_ratio_of_distances_and_reaches_the_generator(sizes,
     generator = small(sizes)
     noise = torch.randn(4, 8)
     painted = generator(noise, text)
-    step = make_step(noise=noise, text=text, painted_images=painted, painting=Half(generator))
+    step = make_step(noise=noise, text=text, generated_images=painted, conditional_generator=Half(generator))
     loss = ModeSeeking(sizes, least=0.02).generator(step)
     with torch.no_grad():
         others = generator(torch.stack([noise[3], noise[0], noise[1], noise[2]]), text)[-1].double().numpy()
@@ -48,7 +48,9 @@ def test_a_generator_that_ignores_its_noise_pays_most(sizes, make_step, text):
     noise = torch.randn(4, 8)
 
     def loss(generator):
-        step = make_step(noise=noise, text=text, painted_images=generator(noise, text), painting=Half(generator))
+        step = make_step(
+            noise=noise, text=text, generated_images=generator(noise, text), conditional_generator=Half(generator)
+        )
         return ModeSeeking(sizes).generator(step).item()
 
     alike = loss(lambda noise, text: [torch.zeros(4, 3, 16, 16)])
@@ -58,7 +60,7 @@ def test_a_generator_that_ignores_its_noise_pays_most(sizes, make_step, text):
 
 def test_the_divergence_is_that_of_two_gaussians(sizes, make_step, text):
     generator = small(sizes, augmentation=6)
-    step = make_step(text=text, painting=Half(generator))
+    step = make_step(text=text, conditional_generator=Half(generator))
     augment = generator.augment
     assert isinstance(augment, ConditioningAugmentation)
     mean = augment.mean(text.sentence).detach().double()
@@ -67,7 +69,7 @@ def test_the_divergence_is_that_of_two_gaussians(sizes, make_step, text):
     by_hand = torch.distributions.kl_divergence(normal(mean, deviation), normal(torch.zeros(6), torch.ones(6)))
     assert ConditioningDivergence(sizes).generator(step).item() == pytest.approx(by_hand.sum(1).mean().item(), rel=1e-5)
     with pytest.raises(LimnerError, match=r"no conditioning augmentation; set generator.augmentation to a width"):
-        ConditioningDivergence(sizes).generator(make_step(text=text, painting=Half(small(sizes))))
+        ConditioningDivergence(sizes).generator(make_step(text=text, conditional_generator=Half(small(sizes))))
 
 
 def test_augmentation_draws_from_the_neighbourhood_of_a_sentence_by_a_part_of_the_noise(sizes, text):

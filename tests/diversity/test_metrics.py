@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 import torch
 from limner import LimnerError
-from limner.batches import to_bytes
+from limner.data.batches import to_bytes
 from limner.interfaces import Dataset
-from limner.paints import RealImages
+from limner.models.painter import RealImages
 from limner_diversity.distribution import Distribution, neighbourhoods
 from limner_diversity.features import RandomFeatures, extractor, features_of
 from limner_diversity.prompt_diversity import PromptDiversity, vendi_score

@@ -190,14 +190,14 @@ def test_a_discriminator_that_does_not_fit_is_told(options, message):
 
 def test_scale_consistency_equals_its_formula(make_step):
     small, middle, large = images_of(2, (4, 8, 16))
-    step = make_step(painted_images=[small, middle, large])
+    step = make_step(generated_images=[small, middle, large])
     down = [image.double().unflatten(3, (-1, 2)).mean(-1).unflatten(2, (-1, 2)).mean(3) for image in (middle, large)]
     expected = (((down[0] - small) ** 2).mean() + ((down[1] - middle) ** 2).mean()) / 2
     loss = ScaleConsistency(sizes_of(16))
     found = loss.generator(step)
     assert found is not None
     torch.testing.assert_close(found.double(), expected)
-    assert loss.generator(make_step(painted_images=[small])) is None
+    assert loss.generator(make_step(generated_images=[small])) is None
 
 
 def staged(recipe, **options):
@@ -224,11 +224,11 @@ def test_a_training_that_grows_ends_with_every_stage(recipe, tmp_path):
     class Watch:
         @limner.hookimpl(trylast=True)
         def limner_step_finished(self, run):
-            seen.append(run.networks.painting.generator.resolutions)
+            seen.append(run.networks.conditional_generator.generator.resolutions)
 
     recipe = staged(recipe, grow=[0.5])
     recipe["training"]["steps"] = 4
-    model = limner.train(recipe, tmp_path / "run", quiet=True, watchers=[Watch()])
+    model = limner.train(recipe, tmp_path / "run", quiet=True, callbacks=[Watch()])
     assert seen == [(8,), (8, 16), (8, 16), (8, 16)]
     assert model.paint_images(["a red circle above a blue square"]).shape[-1] == 16
 
@@ -239,13 +239,13 @@ def test_one_after_the_other_what_came_before_is_frozen_at_its_average(recipe, t
     class Watch:
         @limner.hookimpl(trylast=True)
         def limner_step_finished(self, run):
-            painting, average = run.networks.painting, run.model.painting
+            painting, average = run.networks.conditional_generator, run.model.conditional_generator
             halves = [(p.encoder.state_dict(), p.generator.stages[0].state_dict()) for p in (painting, average)]
             frozen.append([{k: v.clone() for part in half for k, v in part.items()} for half in halves])
 
     recipe = staged(recipe, grow=[0.5], freeze=True)
     recipe["training"]["steps"] = 6
-    model = limner.train(recipe, tmp_path / "run", quiet=True, watchers=[Watch()])
+    model = limner.train(recipe, tmp_path / "run", quiet=True, callbacks=[Watch()])
 
     def same(one, other):
         return all(torch.equal(one[name], other[name]) for name in one)
@@ -254,7 +254,7 @@ def test_one_after_the_other_what_came_before_is_frozen_at_its_average(recipe, t
     assert not same(frozen[1][0], frozen[2][0])  # then it took the average
     assert all(same(frozen[2][half], later[half]) for later in frozen[3:] for half in (0, 1))
     assert same(frozen[2][0], frozen[2][1])
-    assert limner.load(tmp_path / "run").painting.generator.resolutions == (8, 16)
+    assert limner.load(tmp_path / "run").conditional_generator.generator.resolutions == (8, 16)
     assert model.recipe.generator.options["freeze"] is True
 
 

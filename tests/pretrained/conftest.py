@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 import torch
 from limner import Sizes
-from limner.recipe import Text
-from limner.tokenizer import Tokenizer
+from limner.data.tokenizer import Tokenizer
+from limner.recipes.schema import Text
 from limner_pretrained.encoder import PretrainedEncoder
 from tokenizers import Tokenizer as FastTokenizer
 from tokenizers import models, normalizers, pre_tokenizers, processors, trainers

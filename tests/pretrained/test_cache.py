@@ -99,7 +99,7 @@ def test_a_training_reads_each_caption_once(recipe, small_bert, cache, reads):
     reads.clear()
     again = limner.train(recipe, quiet=True)
     assert reads == []
-    one, other = model.painting.state_dict(), again.painting.state_dict()
+    one, other = model.conditional_generator.state_dict(), again.conditional_generator.state_dict()
     assert all(torch.equal(weight, other[name]) for name, weight in one.items()), "and learns the same from the cache"
 
 

@@ -89,7 +89,7 @@ def test_a_frozen_model_says_the_same_whatever_the_precision_of_the_training(sma
 # --- what learns ----------------------------------------------------------------------------------------------------
 
 
-def starved(encoder, tokens):
+def without_gradient(encoder, tokens):
     """Names of the parameters that get no gradient from words and sentence together."""
     text = encoder(tokens)
     torch.manual_seed(0)
@@ -101,9 +101,11 @@ def starved(encoder, tokens):
 
 def test_fine_tuned_every_parameter_gets_a_gradient_and_its_own_pace(folder, encoder_of, tokenizer_of):
     encoder = encoder_of(folder, fine_tune=0.02)
-    shifts = [n for n in starved(encoder, tokenizer_of(folder)([CAPTION, *OTHERS])) if not n.endswith("k_proj.bias")]
+    shifts = [
+        n for n in without_gradient(encoder, tokenizer_of(folder)([CAPTION, *OTHERS])) if not n.endswith("k_proj.bias")
+    ]
     assert [name for name in shifts if not name.endswith("key.bias")] == []  # softmax does not see a shift of all keys
-    paces = {name: getattr(weight, "pace", 1.0) for name, weight in encoder.named_parameters()}
+    paces = {name: getattr(weight, "lr_scale", 1.0) for name, weight in encoder.named_parameters()}
     assert {pace for name, pace in paces.items() if name.startswith("learning.")} == {0.02}
     assert {pace for name, pace in paces.items() if not name.startswith("learning.")} == {1.0}
 
@@ -111,7 +113,7 @@ def test_fine_tuned_every_parameter_gets_a_gradient_and_its_own_pace(folder, enc
 def test_frozen_only_the_projections_learn(folder, encoder_of, tokenizer_of):
     encoder = encoder_of(folder)
     assert [name for name, _ in encoder.named_parameters()] == ["word.weight", "word.bias", *SENTENCE]
-    assert starved(encoder, tokenizer_of(folder)([CAPTION, *OTHERS])) == []
+    assert without_gradient(encoder, tokenizer_of(folder)([CAPTION, *OTHERS])) == []
     assert not any(weight.requires_grad for weight in encoder.language.parameters())
 
 
@@ -122,7 +124,7 @@ class LanguageWatcher:
     """Keeps the language model's weights of the first moment and of the last."""
 
     def weights(self, run):
-        return {n: w.clone() for n, w in run.networks.judging.encoder.language.named_parameters()}
+        return {n: w.clone() for n, w in run.networks.conditional_discriminator.encoder.language.named_parameters()}
 
     @limner.hookimpl
     def limner_training_started(self, run):
@@ -131,21 +133,21 @@ class LanguageWatcher:
     @limner.hookimpl
     def limner_training_finished(self, run):
         self.last = self.weights(run)
-        self.grads = [weight.grad for weight in run.networks.judging.encoder.language.parameters()]
+        self.grads = [weight.grad for weight in run.networks.conditional_discriminator.encoder.language.parameters()]
 
 
 @pytest.mark.parametrize("fine_tune", [0.0, 0.02])
 def test_in_a_training_the_language_model_changes_only_where_it_is_to_learn(recipe, small_bert, fine_tune):
     recipe["encoder"] = {"name": "pretrained", "model": str(small_bert), "width": 16, "fine_tune": fine_tune}
-    watcher = LanguageWatcher()
-    limner.train(recipe, watchers=[watcher])
-    changed = [name for name, weight in watcher.first.items() if not torch.equal(weight, watcher.last[name])]
+    callback = LanguageWatcher()
+    limner.train(recipe, callbacks=[callback])
+    changed = [name for name, weight in callback.first.items() if not torch.equal(weight, callback.last[name])]
     if not fine_tune:
         assert changed == []
-        assert all(gradient is None for gradient in watcher.grads)
+        assert all(gradient is None for gradient in callback.grads)
         return
     assert any("layer.1" in name for name in changed)
-    moved = max((watcher.last[name] - weight).abs().max() for name, weight in watcher.first.items())
+    moved = max((callback.last[name] - weight).abs().max() for name, weight in callback.first.items())
     assert moved <= 3 * 0.02 * 1e-3 * 1.5  # three steps of Adam at a fiftieth of the rate
 
 

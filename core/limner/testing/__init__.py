@@ -15,9 +15,9 @@ A check that fails raises `BrokenPromise`, which says what was promised and what
 come with Limner are held by the very same checks.
 """
 
-from limner.testing.contracts import check_attention, check_discriminator, check_encoder, check_generator, check_stage
-from limner.testing.edges import check_dataset, check_loss, check_metric, check_plugin
-from limner.testing.promises import BrokenPromise
+from limner.testing.checks import BrokenPromise
+from limner.testing.losses_data_metrics import check_dataset, check_loss, check_metric, check_plugin
+from limner.testing.networks import check_attention, check_discriminator, check_encoder, check_generator, check_stage
 from limner.testing.tiny import (
     BagOfWords,
     ColoredSquares,

@@ -9,10 +9,11 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn.functional import interpolate
 
-from limner.captions import coco_index
+from limner.data.captions import coco_index
 from limner.hooks import hookimpl
 from limner.interfaces import Attention, Dataset, Discriminator, Generator, Loss, Stage, TextEncoder
-from limner.plugins import COMPONENT_HOOKS, PluginHost
+from limner.kinds import KINDS
+from limner.plugins import PluginHost
 from limner.slots import Slot
 from limner.step import Step
 from limner.types import Canvas, CaptionedImages, Judgement, Sizes, TextFeatures, Tokens
@@ -157,7 +158,7 @@ def tiny_host(*modules: object, **components: Mapping[str, type | str]) -> Plugi
 def bringing(components: Mapping[str, Mapping[str, type | str]]) -> object:
     """A plugin that brings these components, by kind and name."""
     hooks = {
-        COMPONENT_HOOKS[kind]: staticmethod(hookimpl(lambda named=named: named, specname=COMPONENT_HOOKS[kind]))
+        KINDS[kind].hook: staticmethod(hookimpl(lambda named=named: named, specname=KINDS[kind].hook))
         for kind, named in components.items()
     }
     return type("Bringing", (), hooks)()

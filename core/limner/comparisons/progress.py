@@ -1,0 +1,45 @@
+"""A progress bar over several trainings."""
+
+from typing import TYPE_CHECKING
+
+from limner.hooks import hookimpl
+
+if TYPE_CHECKING:
+    from limner.training.loop import Run
+
+
+class WholeBar:
+    """One bar over several trainings, one after the other; it moves on within each of them as well."""
+
+    def __init__(self, done: int, total: int, quiet: bool = False):
+        """`done` of `total` trainings are made already."""
+        from tqdm.auto import tqdm  # a widget in a notebook; it warns when imported in one that has no widgets
+
+        form = "{l_bar}{bar}| {n:.1f} of {total} runs [{elapsed}<{remaining}]{postfix}"
+        self.bar = tqdm(total=total, initial=done, desc="comparing", bar_format=form, disable=quiet, mininterval=0.5)
+        self.done = done
+
+    def begin(self, name: str) -> None:
+        """The next training begins."""
+        self.bar.set_postfix_str(name)
+
+    def end(self) -> None:
+        """A training is made, and measured."""
+        self.done += 1
+        self._move_to(float(self.done))
+
+    def close(self) -> None:
+        """Nothing more will come."""
+        self.bar.close()
+
+    def _move_to(self, place: float) -> None:
+        if not self.bar.disable:
+            self.bar.update(place - self.bar.n)
+
+    @hookimpl
+    def limner_training_started(self, run: "Run") -> None:
+        self.run = run
+
+    @hookimpl
+    def limner_step_finished(self, run: "Run") -> None:
+        self._move_to(self.done + run.progress)

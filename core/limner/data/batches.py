@@ -1,0 +1,149 @@
+"""Batches of real images with captions, drawn afresh in every epoch and never waited for."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import torch
+from einops import rearrange
+from jaxtyping import Bool, Float, Int, UInt8
+from torch import Tensor
+
+from limner.data.tokenizer import Tokenizer
+from limner.errors import LimnerError
+from limner.types import Batch, CaptionedImages, Tokens
+
+
+class Batches:
+    """An endless stream of `Batch`es from captioned images that lie in memory.
+
+    Every caption is tokenized once, beforehand. An epoch goes through the images in a new order and takes one
+    of each image's captions at random; where that caption is as true of the image's mirror image, every other time the
+    mirror image is shown. With several processes each gets its own rows of the same global batch.
+    """
+
+    def __init__(
+        self,
+        data: CaptionedImages,
+        tokenizer: Tokenizer,
+        batch_size: int,
+        seed: int,
+        device: torch.device | None = None,
+        rank: int = 0,
+        processes: int = 1,
+    ):
+        captioned = [i for i, annotations in enumerate(data.annotations) if any(a["caption"] for a in annotations)]
+        if not captioned:
+            raise LimnerError("No image of the data has a caption; there is nothing to learn from.")
+        annotations = [[a for a in data.annotations[i] if a["caption"]] for i in captioned]
+        flat = [a for group in annotations for a in group]
+        self.pixels: UInt8[Tensor, "N 3 H W"] = data.pixels
+        self.image_rows = torch.tensor(captioned)
+        self.first_caption = torch.tensor([0, *(len(group) for group in annotations)]).cumsum(0)
+        self.tokens, self.distractors = _tokenize(flat, tokenizer)
+        self.facts, self.asked = _meanings(data, captioned, annotations)
+        self.mirrors = torch.tensor([bool(a.get("mirrors")) for a in flat])
+        full = self.tokens.mask.all(1).tolist() if self.tokens.ids.shape[1] == tokenizer.length else []
+        self.truncated = sum(tokenizer.count(a["caption"]) > tokenizer.length for a, f in zip(flat, full) if f)
+        self.device = device or torch.device("cpu")
+        self.random = torch.Generator().manual_seed(seed)  # in step in all processes: it draws the order of the whole
+        own = int(torch.randint(2**62, (), generator=self.random)) + rank
+        self.own_random = torch.Generator().manual_seed(own)  # this process's: how much it draws depends on its share
+        self.batch_size, self.rank, self.processes = min(batch_size, len(captioned)), rank, processes
+
+    def __iter__(self) -> Iterator[Batch]:
+        images = len(self.image_rows)
+        while True:
+            order = torch.randperm(images, generator=self.random)
+            chance = torch.rand(images, generator=self.random)
+            first, last = self.first_caption[:-1], self.first_caption[1:]
+            caption = first + (chance * (last - first)).long()  # one caption per image, anew in each epoch
+            mirrored = self._mirrored(caption)
+            for start in range(0, images - self.batch_size + 1, self.batch_size):
+                rows = order[start : start + self.batch_size][self.rank :: self.processes]
+                yield self.batch(rows, caption[rows], mirrored[rows])
+
+    def _mirrored(self, captions: Int[Tensor, " N"]) -> Bool[Tensor, " N"]:
+        """Which images are shown in a mirror in this epoch, each with this caption."""
+        may = self.mirrors[captions]
+        return may & (torch.rand(len(may), generator=self.random) < 0.5) if self.mirrors.any() else may
+
+    def batch(self, images: Int[Tensor, " B"], captions: Int[Tensor, " B"], mirrored: Bool[Tensor, " B"]) -> Batch:
+        """The batch of these images (rows of the captioned ones), some in a mirror, with these captions (rows of all
+        captions).
+        """
+        pixels = self.pixels[self.image_rows[images]]
+        pixels[mirrored] = pixels[mirrored].flip(3)
+        tokens = _trim(self.tokens[captions])
+        same_text = (self.tokens.ids[captions][:, None] == self.tokens.ids[captions][None]).all(-1)
+        confusable = true_of(self.asked[captions], self.facts[images]) | same_text
+        confusable.fill_diagonal_(True)
+        mismatched, has_mismatch = draw_mismatched(confusable, self.own_random)
+        confusable.fill_diagonal_(False)
+        distractors = None
+        if self.distractors is not None:
+            unique, rows = self.distractors
+            distractors = _trim(unique[rearrange(rows[captions], "b k -> (b k)")]).to(self.device)
+        return Batch(
+            images=to_float(pixels.to(self.device)),
+            tokens=tokens.to(self.device),
+            mismatched=mismatched.to(self.device),
+            has_mismatch=has_mismatch.to(self.device),
+            confusable=confusable.to(self.device),
+            distractors=distractors,
+        )
+
+
+def to_float(pixels: UInt8[Tensor, "*N 3 H W"]) -> Float[Tensor, "*N 3 H W"]:
+    """Bytes 0..255 to values in [-1, 1]."""
+    return pixels.float().div_(127.5).sub_(1)
+
+
+def to_bytes(images: Float[Tensor, "*N 3 H W"]) -> UInt8[Tensor, "*N 3 H W"]:
+    """Values in [-1, 1] to bytes 0..255: the inverse of `to_float`."""
+    return images.float().add(1).mul(127.5).round().clamp(0, 255).to(torch.uint8)
+
+
+def true_of(asked: Int[Tensor, "C A"], facts: Int[Tensor, "I A"]) -> Bool[Tensor, "I C"]:
+    """Whether caption c is true of image i: everything that it asks for (not -1) is a fact there."""
+    return ((asked[None] == -1) | (asked[None] == facts[:, None])).all(-1)
+
+
+def draw_mismatched(
+    confusable: Bool[Tensor, "B B"], random: torch.Generator
+) -> tuple[Int[Tensor, " B"], Bool[Tensor, " B"]]:
+    """For each image the row of a caption that is not true of it, at random; and whether there is one."""
+    chance = torch.rand(confusable.shape, generator=random).masked_fill(confusable, -1)
+    best, row = chance.max(1)
+    return row, best >= 0
+
+
+def _tokenize(annotations: list[dict[str, Any]], tokenizer: Tokenizer) -> tuple[Tokens, tuple[Tokens, Tensor] | None]:
+    """All captions as tokens; and their distractors as unique token rows with an index [captions, K] into them."""
+    tokens = tokenizer([a["caption"] for a in annotations])
+    count = min(len(a.get("distractors") or ()) for a in annotations)
+    if count == 0:
+        return tokens, None
+    texts = [text for a in annotations for text in a["distractors"][:count]]
+    row_of = {text: row for row, text in enumerate(dict.fromkeys(texts))}
+    rows = torch.tensor([row_of[text] for text in texts])
+    return tokens, (tokenizer(list(row_of)), rearrange(rows, "(c k) -> c k", k=count))
+
+
+def _meanings(
+    data: CaptionedImages, images: list[int], annotations: list[list[dict[str, Any]]]
+) -> tuple[Int[Tensor, "I A"], Int[Tensor, "C A"]]:
+    """Each image's facts and what each caption asks; where the data does not know, an image's number stands for
+    both.
+    """
+    entries: list[Any] = [data.coco.imgs[data.image_ids[i]] for i in images]
+    if all("facts" in entry for entry in entries) and all("asked" in a for group in annotations for a in group):
+        facts = torch.tensor([entry["facts"] for entry in entries])
+        return facts, torch.tensor([a["asked"] for group in annotations for a in group])
+    numbers = torch.arange(len(images))
+    return numbers[:, None], numbers.repeat_interleave(torch.tensor([len(g) for g in annotations]))[:, None]
+
+
+def _trim(tokens: Tokens) -> Tokens:
+    """Without the columns that are padding in every row."""
+    length = int(tokens.mask.sum(1).max())
+    return Tokens(tokens.ids[:, :length], tokens.mask[:, :length])

@@ -1,0 +1,154 @@
+"""Captions become tokens: a tokenizer of transformers, learned from the captions or taken from a pretrained model."""
+
+import json
+import re
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+from tokenizers import Tokenizer as FastTokenizer
+from tokenizers import models, normalizers, pre_tokenizers, processors, trainers
+from transformers import AutoTokenizer, PreTrainedTokenizerBase, PreTrainedTokenizerFast
+
+from limner.errors import LimnerError
+from limner.recipes.schema import Text
+from limner.types import Tokens
+
+WORDS_FILE = "words.json"
+
+
+class Tokenizer:
+    """Turns captions into `Tokens`, and knows which words it has seen in training.
+
+    A thin shell around a tokenizer of transformers (`self.inner`), so that a learned WordPiece and a
+    pretrained BERT's are used alike.
+    """
+
+    def __init__(self, inner: PreTrainedTokenizerBase, words: Iterable[str], length: int):
+        """`inner`: a tokenizer of transformers; `words`: those of the training captions; `length`: tokens at most."""
+        self.inner = inner
+        self.words = frozenset(words)
+        self.length = length
+
+    @classmethod
+    def learn(cls, captions: Sequence[str], settings: Text, model: str | None = None) -> "Tokenizer":
+        """The tokenizer that a recipe asks for: WordPiece learned from the captions, or a pretrained one.
+
+        `model`: the pretrained model that the recipe's encoder builds on, whose own tokenizer it then is.
+
+        Raises:
+            LimnerError: when a pretrained one cannot be had, or cannot pad.
+        """
+        name, place = (model, "encoder") if model else (settings.tokenizer, "text.tokenizer")
+        inner = _pretrained(name, place) if name else _word_piece(captions, settings.vocabulary)
+        return cls(inner, {word for caption in captions for word in split_words(caption)}, settings.length)
+
+    def with_words(self, captions: Sequence[str]) -> "Tokenizer":
+        """The same tokenizer for further captions, whose words it then knows too."""
+        return Tokenizer(self.inner, self.words.union(*map(split_words, captions)), self.length)
+
+    @property
+    def vocabulary(self) -> int:
+        """Number of token ids, so that every id is below it."""
+        return len(self.inner)
+
+    def __call__(self, captions: Sequence[str]) -> Tokens:
+        """Tokens [B, T] of captions, T that of the longest, cut at `length`."""
+        encoded = self.inner(list(captions), padding=True, truncation=True, max_length=self.length, return_tensors="pt")
+        return Tokens(encoded["input_ids"], encoded["attention_mask"].bool())
+
+    def count(self, caption: str) -> int:
+        """Tokens that a caption has before it is cut."""
+        return len(self.inner(caption)["input_ids"])
+
+    def pieces(self, caption: str) -> list[tuple[str, bool]]:
+        """A caption's tokens as text, each with whether it is a word's or a mark that the tokenizer adds, as [CLS]."""
+        tokens = self.inner.convert_ids_to_tokens(self.inner(caption)["input_ids"])
+        marks = [mark for name, mark in self.inner.special_tokens_map.items() if name != "unk_token"]
+        return [(self.inner.convert_tokens_to_string([token]).strip(), token not in marks) for token in tokens]
+
+    def check(self, prompt: str) -> list[str]:
+        """The words of a prompt that training never showed.
+
+        Raises:
+            LimnerError: when the prompt is empty, longer than the model reads, or made of unknown words only.
+        """
+        if not prompt.strip():
+            raise LimnerError("The prompt is empty; say what to paint.")
+        if (count := self.count(prompt)) > self.length:
+            raise LimnerError(
+                f"The prompt has {count} tokens and the model reads at most {self.length}; make it shorter."
+            )
+        words = split_words(prompt)
+        unknown = [word for word in dict.fromkeys(words) if word not in self.words]
+        if len(unknown) == len(set(words)):
+            known = ", ".join(sorted(self.words, key=lambda word: (len(word), word))[-12:])
+            raise LimnerError(
+                f"No word of the prompt '{prompt}' was in the training captions; the model knows {len(self.words)} "
+                f"words, such as {known}."
+            )
+        return unknown
+
+    def save(self, folder: Path) -> None:
+        """Write the tokenizer's files and the known words into `folder`."""
+        self.inner.save_pretrained(str(folder))
+        content = {"length": self.length, "words": sorted(self.words)}
+        (folder / WORDS_FILE).write_text(json.dumps(content, ensure_ascii=False), encoding="utf-8")
+
+    @classmethod
+    def load(cls, folder: Path) -> "Tokenizer":
+        """Read back what `save` wrote."""
+        content = json.loads((folder / WORDS_FILE).read_text(encoding="utf-8"))
+        inner = AutoTokenizer.from_pretrained(str(folder), local_files_only=True)
+        return cls(inner, content["words"], content["length"])
+
+
+def split_words(text: str) -> list[str]:
+    """The words of a text in lower case, without punctuation."""
+    return re.findall(r"[^\W_]+(?:['’][^\W_]+)*", text.lower())
+
+
+def _word_piece(captions: Sequence[str], vocabulary: int) -> PreTrainedTokenizerFast:
+    """WordPiece (Schuster and Nakajima 2012) as BERT uses it, learned from the captions; padding has id 0."""
+    special = ["[PAD]", "[UNK]", "[CLS]", "[SEP]"]
+    learning = _splitting_as_bert(models.WordPiece(unk_token="[UNK]"))
+    # The trainer numbers the letters inside of words in another order in every run, and with them all that is made of
+    # them, so that one seed would give many models. Letters that are numbered beforehand keep their numbers.
+    words = set(learning.normalizer.normalize_str(" ".join(captions)).split())
+    pieces = (piece for word in words for piece, _ in learning.pre_tokenizer.pre_tokenize_str(word))
+    inside = [f"##{letter}" for letter in sorted({letter for piece in pieces for letter in piece[1:]})]
+    trainer = trainers.WordPieceTrainer(vocab_size=vocabulary, special_tokens=special + inside, show_progress=False)
+    learning.train_from_iterator(captions, trainer)
+    fast = _splitting_as_bert(models.WordPiece(learning.get_vocab(), unk_token="[UNK]"))
+    fast.post_processor = processors.TemplateProcessing(
+        single="[CLS] $A [SEP]",
+        special_tokens=[(token, fast.token_to_id(token)) for token in ("[CLS]", "[SEP]")],
+    )
+    names = {"pad_token": "[PAD]", "unk_token": "[UNK]", "cls_token": "[CLS]", "sep_token": "[SEP]"}
+    return PreTrainedTokenizerFast(tokenizer_object=fast, **names)
+
+
+def _splitting_as_bert(model: models.Model) -> FastTokenizer:
+    """A tokenizer with this model that puts captions in lower case and splits them at blanks and punctuation."""
+    fast = FastTokenizer(model)
+    fast.normalizer = normalizers.BertNormalizer(lowercase=True)
+    fast.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
+    return fast
+
+
+def _pretrained(name: str, place: str) -> PreTrainedTokenizerBase:
+    """A tokenizer of transformers, padding on the right; `place` is where the recipe names it."""
+    try:
+        inner = AutoTokenizer.from_pretrained(name)
+    except (OSError, ValueError):
+        inner = None
+    if inner is None or len(inner) == len(inner.all_special_tokens):  # an empty one is what a folder without gives
+        raise LimnerError(
+            f"{place}: '{name}' is neither a folder with a tokenizer nor can it be fetched from the hub; "
+            "check the name and the connection."
+        )
+    if inner.pad_token is None:
+        raise LimnerError(
+            f"{place}: the tokenizer '{name}' has no token for padding; use one that has, such as BERT's."
+        )
+    inner.padding_side = inner.truncation_side = "right"  # words are counted from the left
+    return inner

@@ -1,0 +1,138 @@
+"""Painted images as pictures for people: grids with the prompt beneath, film strips, PNG files."""
+
+import io
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+import torch
+from einops import rearrange
+from jaxtyping import Float
+from PIL import Image, ImageDraw, ImageFont
+from torch import Tensor
+
+from limner.data.batches import to_bytes
+from limner.errors import LimnerError
+
+MARGIN, TEXT_SIZE = 6, 12  # pixels of the finished picture
+
+
+@dataclass(frozen=True)
+class Pictures:
+    """Images with a line of text each, shown as a grid; shows itself in a notebook.
+
+    `columns` is how many stand side by side (None: as fits), `scale` how many screen pixels an image's pixel
+    becomes, square and unsmoothed (None: as fits).
+    """
+
+    images: list[Image.Image]
+    labels: list[str]
+    columns: int | None = None
+    scale: int | None = None
+
+    @classmethod
+    def of(cls, images: Float[Tensor, "N 3 H W"], labels: Sequence[str], columns: int | None = None) -> "Pictures":
+        """Pictures of images in [-1, 1]."""
+        pixels = rearrange(to_bytes(images), "n c h w -> n h w c").cpu().numpy()
+        return cls([Image.fromarray(image) for image in pixels], list(labels), columns)
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+    def __getitem__(self, index: int) -> Image.Image:
+        return self.images[index]
+
+    def grid(self) -> Image.Image:
+        """All of them as one image, the label under each; a label that repeats the one before is left out."""
+        if not self.images:
+            raise LimnerError("There is no picture to show.")
+        columns = self.columns or min(len(self.images), 8 if len(set(self.labels)) == 1 else 4)
+        width, height = self.images[0].size
+        scale = self.scale or max(1, 128 // width)
+        cell_width = width * scale + MARGIN
+        font = text_font(TEXT_SIZE)
+        rows = [range(start, min(start + columns, len(self.images))) for start in range(0, len(self.images), columns)]
+        same = [len({self.labels[i] for i in row}) == 1 for row in rows]  # one label for the whole row
+        spans = [cell_width * (len(row) if one else 1) - MARGIN for row, one in zip(rows, same)]
+        texts = [
+            [wrap(self.labels[i], span, font) if not one or i == row[0] else [] for i in row]
+            for row, one, span in zip(rows, same, spans)
+        ]
+        heights = [height * scale + (TEXT_SIZE + 3) * max(map(len, text)) + 2 * MARGIN for text in texts]
+        sheet = Image.new("RGB", (columns * cell_width + MARGIN, sum(heights) + MARGIN), "white")
+        pen = ImageDraw.Draw(sheet)
+        top = MARGIN
+        for row, text, row_height in zip(rows, texts, heights):
+            for column, i in enumerate(row):
+                left = MARGIN + column * cell_width
+                enlarged = self.images[i].resize((width * scale, height * scale), Image.Resampling.NEAREST)
+                sheet.paste(enlarged, (left, top))
+                lines = "\n".join(text[column])
+                pen.multiline_text((left, top + height * scale + 3), lines, fill="black", font=font, spacing=3)
+            top += row_height
+        return sheet
+
+    def save(self, path: str | Path) -> Path:
+        """Write the grid as an image file; the kind follows from the ending, PNG being the usual one."""
+        return save_picture(self.grid(), path)
+
+    def _repr_png_(self) -> bytes:
+        return png_of(self.grid())
+
+
+def film_strip(film: Sequence[tuple[str, Pictures]], frames: int) -> Pictures:
+    """Snapshots of the same prompts over time, at most `frames` of them: a row per prompt, a column per moment."""
+    if not film:
+        raise LimnerError("There is no film: this model was loaded, or trained without preview prompts.")
+    chosen = [film[int(i)] for i in torch.linspace(0, len(film) - 1, min(frames, len(film))).round().unique()]
+    prompts = chosen[0][1].labels
+    cells = [
+        (pictures.images[row], f"{prompt}, {chosen[0][0]} to {chosen[-1][0]}")
+        for row, prompt in enumerate(prompts)
+        for _, pictures in chosen
+    ]
+    images, labels = zip(*cells)
+    return Pictures(list(images), list(labels), columns=len(chosen), scale=max(1, 96 // images[0].width))
+
+
+def png_of(picture: Image.Image) -> bytes:
+    """A picture as a PNG file, which is how a notebook shows it."""
+    file = io.BytesIO()
+    picture.save(file, "PNG", optimize=True)
+    return file.getvalue()
+
+
+def save_picture(picture: Image.Image, path: str | Path) -> Path:
+    """Write a picture as an image file, and its folder where there is none yet.
+
+    Raises:
+        LimnerError: for an ending that no kind of picture has, or a file that cannot be written.
+    """
+    path = Path(path)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        picture.save(path)
+    except OSError as error:
+        raise LimnerError(f"{path} cannot be written: {error.strerror or error}.") from None
+    except ValueError:
+        raise LimnerError(f"{path}: pictures are written as .png, .jpg or .webp; give one of these endings.") from None
+    return path
+
+
+def wrap(text: str, width: int, font: ImageFont.FreeTypeFont | ImageFont.ImageFont) -> list[str]:
+    """The text in lines no wider than `width` pixels, broken at blanks."""
+    lines: list[str] = []
+    for word in text.split():
+        longer = f"{lines[-1]} {word}" if lines else word
+        if lines and font.getlength(longer) <= width:
+            lines[-1] = longer
+        else:
+            lines.append(word)
+    return lines
+
+
+@cache
+def text_font(size: int) -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
+    """The font of all pictures."""
+    return ImageFont.load_default(size)

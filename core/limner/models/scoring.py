@@ -1,0 +1,93 @@
+"""What a trained model says of images: how well they fit a caption, and which caption it would give them."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, cast
+
+import numpy as np
+import torch
+from einops import rearrange
+from jaxtyping import Float
+from PIL import Image, ImageOps
+from torch import Tensor
+
+from limner.errors import LimnerError
+from limner.interfaces import Loss
+from limner.recipes.scorers import scorer
+from limner.step import Step
+from limner.types import Batch
+
+if TYPE_CHECKING:
+    from limner.models.model import Model
+
+ROWS = 128  # images that are looked at at a time
+
+
+@torch.no_grad()
+def score(
+    model: "Model", images: Float[Tensor, "N 3 H W"], captions: Sequence[str], by: str | None
+) -> Float[Tensor, " N"]:
+    """How well image i fits caption i, by the loss of that name or of that sort; by default the first that can tell."""
+    loss = scorer(_losses(model), by)
+    steps = _steps(model, images, captions)
+    return torch.cat([cast(Tensor, loss.score(step)).float().cpu() for step in steps])
+
+
+@torch.no_grad()
+def describe(model: "Model", images: Float[Tensor, "N 3 H W"]) -> list[str]:
+    """A caption for each image, by the model's captioner."""
+    able = [loss for loss in _losses(model).values() if type(loss).read is not Loss.read]
+    if not able:
+        raise LimnerError("This model has no captioner; train one that has, with the loss 'cycle'.")
+    inner = model.tokenizer.inner
+    end = inner.sep_token_id if inner.sep_token_id is not None else inner.eos_token_id
+    captions = []
+    for step in _steps(model, images, [""] * len(images)):
+        for ids in cast(Tensor, able[0].read(step)).tolist():
+            said = ids[: ids.index(end)] if end in ids else ids
+            captions.append(cast(str, inner.decode(said, skip_special_tokens=True)))
+    return captions
+
+
+def open_images(paths: Sequence[str | Path], size: int) -> Float[Tensor, "N 3 {size} {size}"]:
+    """Image files as the model sees its data: upright, RGB, the square in the middle, values in [-1, 1].
+
+    Raises:
+        LimnerError: for a file that is not there or is no image.
+    """
+    images = []
+    for path in paths:
+        try:
+            with Image.open(path) as image:
+                upright = ImageOps.exif_transpose(image).convert("RGB")
+        except (OSError, ValueError, Image.DecompressionBombError) as error:
+            raise LimnerError(f"{path} cannot be read as an image: {error}.") from None
+        square = ImageOps.fit(upright, (size, size), Image.Resampling.BOX if upright.width > size else 3)
+        images.append(rearrange(torch.from_numpy(np.array(square)), "h w c -> c h w").float() / 127.5 - 1)
+    return torch.stack(images)
+
+
+def _losses(model: "Model") -> dict[str, Loss]:
+    return cast(dict[str, Loss], dict(model.losses.items()))
+
+
+def _steps(model: "Model", images: Float[Tensor, "N 3 H W"], captions: Sequence[str]) -> list[Step]:
+    """Steps whose real images are these, with their captions, and nothing painted."""
+    device, size = next(model.parameters()).device, model.recipe.image_size
+    if tuple(images.shape[2:]) != (size, size):
+        raise LimnerError(f"images: expected {size} x {size} pixels, got {images.shape[3]} x {images.shape[2]}.")
+    if len(images) != len(captions):
+        raise LimnerError(f"captions: expected one for each of {len(images)} images, got {len(captions)}.")
+    steps = []
+    for rows in torch.arange(len(images)).split(ROWS):
+        none = torch.zeros(len(rows), len(rows), dtype=torch.bool, device=device)
+        batch = Batch(
+            images=images[rows].to(device),
+            tokens=model.tokenizer([captions[int(row)] for row in rows]).to(device),
+            mismatched=torch.zeros(len(rows), dtype=torch.long, device=device),
+            has_mismatch=none[0],
+            confusable=none,
+        )
+        noise = torch.zeros(len(rows), model.conditional_generator.generator.noise_width, device=device)
+        steps.append(Step(model.conditional_generator, model.conditional_discriminator, batch, noise))
+    return steps

@@ -1,0 +1,122 @@
+"""From a recipe's file to one complete table: what it extends, and then `--set`, merged in. Nothing is checked here."""
+
+import tomllib
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from limner.errors import LimnerError, nearest
+from limner.plugins import PluginHost
+
+
+def spelled_out(table: Mapping[str, Any]) -> dict[str, Any]:
+    """The table with every component as a table: a text in its place is the component's name."""
+
+    def part(value: Any) -> Any:
+        return {"name": value} if isinstance(value, str) else value
+
+    single = ("data", "encoder", "generator", "discriminator")
+    full = {key: part(value) if key in single else value for key, value in table.items()}
+    for group in ("losses", "metrics"):
+        if isinstance(full.get(group), Mapping):
+            full[group] = {name: part(value) for name, value in full[group].items()}
+    return full
+
+
+def merge(base: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
+    """`base` with `changes` laid over it, table by table.
+
+    A table that names another component replaces the old one, but for `at`, which says where in a slot and not what; a
+    budget in steps replaces one in seconds, and the other way round; a loss is taken out by setting it to false.
+    """
+    renamed = "name" in changes and "name" in base and changes["name"] != base["name"]
+    merged = {key: value for key, value in base.items() if not renamed or key == "at"}
+    for one, other in (("steps", "seconds"), ("seconds", "steps")):
+        if one in changes and other not in changes:
+            merged.pop(other, None)
+    for key, value in changes.items():
+        if value is False and isinstance(merged.get(key), dict):
+            del merged[key]
+        elif isinstance(value, Mapping) and isinstance(merged.get(key), str):
+            merged[key] = merge({"name": merged[key]}, value)
+        elif isinstance(value, Mapping):
+            merged[key] = merge(merged[key] if isinstance(merged.get(key), dict) else {}, value)
+        else:
+            merged[key] = value
+    return merged
+
+
+def resolve(host: PluginHost, source: str | Path | Mapping[str, Any], overrides: Sequence[str] = ()) -> dict[str, Any]:
+    """The table of a recipe with all that it extends, and then `overrides`, merged in; nothing is checked yet."""
+    table = _extended(host, source, ())
+    for override in overrides:
+        table = merge(table, _parse_override(override))
+    return table
+
+
+def _extended(host: PluginHost, source: str | Path | Mapping[str, Any], seen: tuple[str, ...]) -> dict[str, Any]:
+    """The table of a recipe with everything that it extends merged in; `seen` are the recipes that led to it."""
+    if isinstance(source, Mapping):
+        table, folder = dict(source), Path()
+    else:
+        path = _locate(host, str(source), seen)
+        if str(path) in seen:
+            raise LimnerError(f"{path}: recipes extend each other in a circle: {' -> '.join((*seen, str(path)))}.")
+        table, folder, seen = _read_toml(path), path.parent, (*seen, str(path))
+    table = spelled_out(table)
+    parent = table.pop("extends", None)
+    if parent is None:
+        return table
+    if not isinstance(parent, str):
+        raise LimnerError(f"{source}: extends: expected the name or file of one recipe, got {parent!r}.")
+    if parent.endswith(".toml") and not Path(parent).is_absolute():
+        parent = str(folder / parent)
+    return merge(_extended(host, parent, seen), table)
+
+
+def _locate(host: PluginHost, source: str, seen: tuple[str, ...] = ()) -> Path:
+    """The file of a recipe; `seen` are the recipes that led to it."""
+    path, where = Path(source), f"{seen[-1]}: extends: there" if seen else "There"
+    if path.suffix == ".toml" or "/" in source:
+        if not path.is_file():
+            raise LimnerError(f"{where} is no recipe file {path}.")
+        return path
+    known = host.components("recipe")
+    if source not in known and ("recipe", source) not in host.clashes:
+        raise LimnerError(
+            f"{where} is no recipe '{source}'{nearest(source, known)}; there is {', '.join(known) or 'none'}; "
+            f"a file of your own must end in .toml.{host.problems()}"
+        )
+    return host.recipe_path(source)
+
+
+def _read_toml(path: Path) -> dict[str, Any]:
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise LimnerError(f"{path} is not valid TOML: {error}.") from None
+    except OSError as error:
+        raise LimnerError(f"{path} cannot be read: {error.strerror}.") from None
+
+
+def _parse_override(text: str) -> dict[str, Any]:
+    """ "training.steps=500" -> {"training": {"steps": 500}}."""
+    key, equals, value = text.partition("=")
+    if not equals or not key.strip():
+        raise LimnerError(f"--set {text}: expected KEY=VALUE, such as training.steps=500.")
+    return setting(key.strip(), parse_value(value))
+
+
+def parse_value(text: str) -> Any:
+    """The value that a text says in TOML; what is no TOML value is taken as it is, as a text."""
+    try:
+        return tomllib.loads(f"value = {text}")["value"]
+    except tomllib.TOMLDecodeError:
+        return text
+
+
+def setting(key: str, value: Any) -> dict[str, Any]:
+    """The table that sets one value: "training.steps" and 500 -> {"training": {"steps": 500}}."""
+    for part in reversed(key.split(".")):
+        value = {part: value}
+    return spelled_out(value)

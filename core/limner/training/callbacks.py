@@ -1,0 +1,142 @@
+"""Watching a training: history, pictures, progress. All of them use the hooks that any plugin may use."""
+
+import sys
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from jaxtyping import Float
+from torch import Tensor
+from tqdm import tqdm
+
+from limner.hooks import hookimpl
+from limner.models.pictures import Pictures
+
+if TYPE_CHECKING:
+    from limner.training.loop import Run
+
+
+class History:
+    """Keeps the losses, averaged over every ten steps, in `model.history`, and the preview pictures in `model.film`."""
+
+    every = 10
+
+    def __init__(self, run: "Run"):
+        self.model = run.model
+        self.sums: dict[str, list[float]] = {}
+
+    @hookimpl
+    def limner_step_finished(self, run: "Run", losses: Mapping[str, float]) -> None:
+        for name, value in losses.items():
+            self.sums.setdefault(name, []).append(value)
+        if run.step % self.every == 0:
+            row = {"step": run.step, "seconds": round(run.seconds, 3), "images": run.images}
+            self.model.history.append(row | {name: sum(v) / len(v) for name, v in self.sums.items()})
+            self.sums.clear()
+
+    @hookimpl
+    def limner_samples_drawn(self, run: "Run", images: Float[Tensor, "N 3 H W"], prompts: list[str]) -> None:
+        when = f"{run.seconds:.0f} s" if run.recipe.training.seconds else f"step {run.step}"
+        self.model.film.append((when, Pictures.of(images, prompts)))
+
+
+class SavedPictures:
+    """Writes the preview pictures into the run folder, and at the end the film strip of how they came to be."""
+
+    def __init__(self, folder: Path):
+        self.folder = folder / "pictures"
+
+    @hookimpl(trylast=True)
+    def limner_samples_drawn(self, run: "Run", images: Float[Tensor, "N 3 H W"], prompts: list[str]) -> None:
+        Pictures.of(images, prompts).save(self.folder / f"step_{run.step:06d}.png")
+
+    @hookimpl
+    def limner_training_finished(self, run: "Run") -> None:
+        if run.model.film:
+            run.model.film[-1][1].save(self.folder / "samples.png")
+            run.model.film_strip().save(self.folder / "film.png")
+
+
+class ProgressBar:
+    """A bar over the budget, with the losses of both players and images per second."""
+
+    def __init__(self) -> None:
+        self.bar: Any = None
+
+    @hookimpl
+    def limner_training_started(self, run: "Run") -> None:
+        training = run.recipe.training
+        total, unit = (training.steps, " steps") if training.steps else (training.seconds, " s")
+        form = "{l_bar}{bar}| {n:.0f}/{total:.0f}{unit} [{elapsed}<{remaining}]{postfix}"
+        self.bar = tqdm(total=total, unit=unit, desc="training", bar_format=form, file=sys.stderr, mininterval=0.5)
+
+    @hookimpl
+    def limner_step_finished(self, run: "Run", losses: Mapping[str, float]) -> None:
+        used = run.step if run.recipe.training.steps else run.seconds
+        self.bar.set_postfix_str(describe(run, losses), refresh=False)
+        self.bar.update(min(used, self.bar.total) - self.bar.n)
+
+    @hookimpl
+    def limner_training_finished(self, run: "Run") -> None:
+        self.bar.close()
+
+
+class LivePictures:
+    """In a notebook: a line of progress and the preview pictures, both replaced as training goes on."""
+
+    def __init__(self) -> None:
+        self.line: Any = None
+        self.pictures: Any = None
+        self.shown = 0.0
+
+    @hookimpl
+    def limner_training_started(self, run: "Run") -> None:
+        from IPython.display import Markdown, display
+
+        self.line = display(Markdown("training"), display_id=True)
+
+    @hookimpl
+    def limner_step_finished(self, run: "Run", losses: Mapping[str, float]) -> None:
+        if time.monotonic() - self.shown > 1:
+            self._say(run, describe(run, losses))
+
+    @hookimpl
+    def limner_samples_drawn(self, run: "Run", images: Float[Tensor, "N 3 H W"], prompts: list[str]) -> None:
+        from IPython.display import display
+
+        pictures = Pictures.of(images, prompts)
+        if self.pictures is None:
+            self.pictures = display(pictures, display_id=True)
+        else:
+            self.pictures.update(pictures)
+
+    @hookimpl
+    def limner_training_finished(self, run: "Run") -> None:
+        self._say(run, "interrupted" if run.interrupted else "finished")
+
+    def _say(self, run: "Run", text: str) -> None:
+        from IPython.display import Markdown
+
+        self.shown = time.monotonic()
+        bar = "█" * round(24 * run.progress) + "░" * round(24 * (1 - run.progress))
+        self.line.update(Markdown(f"`{bar}` {run.progress:.0%}, step {run.step}, {run.seconds:.0f} s: {text}"))
+
+
+def describe(run: "Run", losses: Mapping[str, float]) -> str:
+    """The state of the game in a few words."""
+    speed = run.images / run.seconds if run.seconds else 0.0
+    return f"D {losses['discriminator']:.2f}, G {losses['generator']:.2f}, {speed:.0f} images/s"
+
+
+def in_notebook() -> bool:
+    """Whether this runs in a notebook's kernel, which can show pictures."""
+    ipython = sys.modules.get("IPython")
+    shell = ipython.get_ipython() if ipython else None
+    return type(shell).__name__ == "ZMQInteractiveShell"
+
+
+def default_callbacks(folder: Path | None, quiet: bool = False) -> list[object]:
+    """Live pictures in a notebook, a progress bar elsewhere, pictures in the run folder where there is one."""
+    shown: list[object] = [] if quiet else [LivePictures() if in_notebook() else ProgressBar()]
+    return shown + ([SavedPictures(folder)] if folder else [])

@@ -1,0 +1,169 @@
+"""`limner tutorials`: what it copies, from a checkout and from the wheel, and what it refuses."""
+
+import json
+import subprocess
+import sys
+import tomllib
+from fnmatch import fnmatch
+from importlib.metadata import version
+
+import limner.course.lessons
+import pytest
+from limner.course.lessons import home, write_course
+
+TAGGED = {"tags": ["solution"], "jupyter": {"source_hidden": True}}
+
+
+def cell(source: str, **metadata: object) -> dict:
+    """A cell of code that was run."""
+    output = {"output_type": "stream", "name": "stdout", "text": ["printed\n"]}
+    return {
+        "cell_type": "code",
+        "execution_count": 3,
+        "metadata": metadata,
+        "outputs": [output],
+        "source": source.splitlines(keepends=True),
+    }
+
+
+@pytest.fixture
+def course(tmp_path, monkeypatch):
+    """A place of the course's own: one lesson with a solution, one comparison with a run in it."""
+    place = tmp_path / "place"
+    for folder in ("tutorials", "comparisons/one/runs"):
+        (place / folder).mkdir(parents=True)
+    heading = {"cell_type": "markdown", "metadata": {}, "source": ["# 0. Straße\n", "\n", "Words."]}
+    cells = [heading, cell("answer = ...", tags=["exercise"]), cell("answer = 1\nanswer", **TAGGED)]
+    notebook = {"cells": cells, "metadata": {}, "nbformat": 4, "nbformat_minor": 5}
+    (place / "tutorials/00_first.ipynb").write_text(json.dumps(notebook))
+    (place / "tutorials/notes.ipynb").write_text("no lesson")
+    (place / "comparisons/one/results.json").write_text("{}")
+    (place / "comparisons/one/runs/weights").write_text("large")
+    monkeypatch.setattr(limner.course.lessons, "home", lambda: place)
+    return place
+
+
+@pytest.fixture
+def here(tmp_path, monkeypatch):
+    """A folder to work in."""
+    folder = tmp_path / "here"
+    folder.mkdir()
+    monkeypatch.chdir(folder)
+    return folder
+
+
+def test_the_student_gets_no_solution_and_no_output(command, course, here):
+    status, out, err = command("tutorials", "mine")
+    assert (status, err) == (0, "")
+    written = ["mine/README.md", "mine/comparisons/one/results.json", "mine/tutorials/00_first.ipynb"]
+    assert sorted(out.splitlines()[:3]) == written
+    assert sorted(str(path.relative_to(here)) for path in here.rglob("*") if path.is_file()) == written
+    assert "--solutions keeps them" in out
+    assert "jupyter lab mine" in out
+    assert 'pip install "limner[lab]"' in out
+    text = (here / "mine/tutorials/00_first.ipynb").read_text(encoding="utf-8")
+    assert "Straße" in text
+    assert "printed" not in text
+    cells = json.loads(text)["cells"]
+    assert [cell["source"] for cell in cells] == [["# 0. Straße\n", "\n", "Words."], ["answer = ..."]]
+    assert cells[1]["execution_count"] is None
+
+
+def test_solutions_are_kept_collapsed_with_what_they_gave(command, course, here):
+    status, out, _ = command("tutorials", "mine", "--solutions")
+    assert status == 0
+    assert "kept, collapsed" in out
+    kept, whole = (json.loads((f / "tutorials/00_first.ipynb").read_text()) for f in (here / "mine", course))
+    assert kept == whole
+    assert kept["cells"][2]["metadata"]["jupyter"]["source_hidden"]
+    assert "exercises are kept, collapsed" in (here / "mine/README.md").read_text()
+
+
+def test_the_note_names_the_version_and_the_lessons(command, course, here):
+    command("tutorials", "mine")
+    note = (here / "mine/README.md").read_text(encoding="utf-8")
+    assert f"limner {version('limner')}" in note
+    assert f'pip install "limner[lab]=={version("limner")}"' in note
+    assert "- [0. Straße](tutorials/00_first.ipynb)" in note
+    assert "exercises are left out" in note
+
+
+def test_nothing_is_written_over(command, course, here):
+    (here / "full").mkdir()
+    (here / "full/mine.txt").write_text("mine")
+    (here / "file").write_text("mine")
+    (here / "empty").mkdir()
+    for name in ("full", "file"):
+        status, out, err = command("tutorials", name)
+        assert (status, out) == (1, "")
+        assert err == f"Error: {name} is there already and is not an empty folder; name another one.\n"
+    assert command("tutorials", "file/within")[0] == 1
+    assert [path.name for path in (here / "full").iterdir()] == ["mine.txt"]
+    assert command("tutorials", "empty")[0] == 0
+
+
+def test_without_notebooks_it_says_so(command, course, here):
+    (course / "tutorials/00_first.ipynb").unlink()
+    status, _, err = command("tutorials", "mine")
+    assert status == 1
+    assert "There is no notebook in" in err
+    assert not (here / "mine").exists()
+
+
+def test_a_folder_that_cannot_be_written_is_one_sentence(command, course, here, monkeypatch):
+    def full(*_: object) -> None:
+        raise OSError("No space left on device")
+
+    monkeypatch.setattr("pathlib.Path.write_bytes", full)
+    status, _, err = command("tutorials", "mine")
+    assert status == 1
+    assert err == "Error: mine cannot be written: No space left on device; name another one.\n"
+
+
+# --- the course itself ----------------------------------------------------------------------------------------------
+
+
+def test_from_a_checkout_it_is_the_repositorys(root, tmp_path):
+    assert home() == root
+    written = {str(path.relative_to(tmp_path / "course")) for path in write_course(tmp_path / "course")}
+    lessons = {f"tutorials/{path.name}" for path in (root / "tutorials").glob("[0-9]*.ipynb")}
+    results = {f"comparisons/{path.parent.name}/results.json" for path in (root / "comparisons").glob("*/results.json")}
+    assert lessons | results <= written
+    for path in sorted((root / "tutorials").glob("[0-9]*.py")):
+        read = {part.split('"')[0] for part in path.read_text(encoding="utf-8").split('"../')[1:]}
+        assert {name for name in read if not (tmp_path / "course" / name).exists()} == set(), path.name
+
+
+def test_the_wheel_has_all_of_it_and_the_editable_install_nothing(root):
+    build = tomllib.loads((root / "pyproject.toml").read_text())["tool"]["hatch"]["build"]["targets"]
+    wheel = build["wheel"]
+    assert wheel["sources"] == {name: f"limner/course/{name}" for name in ("tutorials", "comparisons")}
+    assert set(wheel["sources"]) <= set(wheel["packages"])
+    assert set(wheel["sources"]) <= set(build["sdist"]["include"])
+    assert wheel["dev-mode-dirs"] == ["core", "plugins"], "an editable install is a plain path file"
+    excluded = [pattern.lstrip("/") for pattern in wheel["exclude"]]
+    assert not any(fnmatch("tutorials/00_quickstart.ipynb", pattern) for pattern in excluded)
+    assert any(fnmatch("tutorials/00_quickstart.py", pattern) for pattern in excluded)
+
+
+def test_a_built_wheel_has_the_notebooks(root, tmp_path):
+    """Where the build backend is installed."""
+    pytest.importorskip("hatchling")
+    code = f"import os, hatchling.build as b; os.chdir({str(root)!r}); b.build_wheel({str(tmp_path)!r})"
+    subprocess.run([sys.executable, "-c", code], check=True, timeout=120)
+    import zipfile
+
+    names = zipfile.ZipFile(next(tmp_path.glob("*.whl"))).namelist()
+    lessons = {f"limner/course/tutorials/{path.name}" for path in (root / "tutorials").glob("[0-9]*.ipynb")}
+    assert lessons <= set(names)
+    assert not [name for name in names if name.startswith("limner/course/tutorials") and name.endswith(".py")]
+
+
+def test_no_torch_is_needed_to_copy_the_course(course, here):
+    code = (
+        "import sys, limner.course.lessons, pathlib\n"
+        "limner.course.lessons.write_course(pathlib.Path('mine'))\n"
+        "heavy = {'torch', 'nbformat', 'jupytext', 'pandas'} & set(sys.modules)\n"
+        "sys.exit(f'imported: {heavy}' if heavy else 0)"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True, timeout=60)

@@ -1,0 +1,95 @@
+"""Pictures for people: grids, labels, film strips; and the report of what was measured."""
+
+import io
+import json
+
+import pytest
+import torch
+from limner import LimnerError, Pictures, Report
+from limner.models.pictures import film_strip, text_font, wrap
+from PIL import Image
+
+
+def plain(value, count=1):
+    """Images of one gray."""
+    return torch.full((count, 3, 16, 16), float(value))
+
+
+def test_images_keep_their_values():
+    images = plain(0)
+    images[0, 0, 2, 5] = 1
+    picture = Pictures.of(images, ["a"])[0]
+    assert picture.size == (16, 16)
+    assert picture.getpixel((5, 2)) == (255, 128, 128)
+    assert picture.getpixel((2, 5)) == (128, 128, 128)
+
+
+@pytest.mark.parametrize(
+    ("labels", "columns", "cells"),
+    [(["a"], None, (1, 1)), (["a"] * 10, None, (8, 2)), (list("abcdefgh"), None, (4, 2)), (list("aabb"), 2, (2, 2))],
+)
+def test_a_grid_has_a_cell_for_each_image(labels, columns, cells):
+    grid = Pictures.of(plain(0, len(labels)), labels, columns).grid()
+    assert grid.width == 6 + cells[0] * (128 + 6)
+    assert cells[1] * (128 + 12) < grid.height < cells[1] * (128 + 40)
+
+
+def test_each_picture_has_its_own_label_and_one_label_for_all_stands_once():
+    def beneath(labels, column):
+        left = 6 + column * (128 + 6)
+        return (
+            Pictures.of(plain(0, 2), labels, columns=2).grid().crop((left, 6 + 128, left + 128, 6 + 128 + 15)).tobytes()
+        )
+
+    assert beneath(["a", "b"], 1) == beneath(["c", "b"], 1) != beneath(["a", "c"], 1)
+    assert set(beneath(["a", "a"], 1)) == {255}, "nothing but white"
+
+
+@pytest.mark.parametrize("width", [60, 128, 500])
+def test_labels_are_broken_at_blanks_and_lose_no_word(width):
+    text = "a small red circle to the left of a very big blue square on a white background"
+    lines = wrap(text, width, text_font(12))
+    assert " ".join(lines) == text
+    assert all(text_font(12).getlength(line) <= width or " " not in line for line in lines)
+
+
+@pytest.mark.parametrize("ending", ["png", "jpg", "webp"])
+def test_pictures_are_written_and_shown(tmp_path, ending):
+    pictures = Pictures.of(plain(0, 2), ["a", "b"])
+    path = pictures.save(tmp_path / "deep" / f"two.{ending}")
+    with Image.open(path) as read:
+        assert read.size == pictures.grid().size
+    with Image.open(io.BytesIO(pictures._repr_png_())) as shown:
+        assert shown.size == pictures.grid().size
+
+
+def test_a_film_has_a_row_for_each_prompt_from_first_to_last():
+    film = [(f"step {i}", Pictures.of(torch.cat([plain(i / 10), plain(-i / 10)]), ["up", "down"])) for i in range(9)]
+    strip = film_strip(film, frames=3)
+    assert strip.columns == 3
+    seen = [image.tobytes()[0] for image in strip.images]
+    assert seen == pytest.approx([127.5 * (1 + value) for value in (0, 0.4, 0.8, 0, -0.4, -0.8)], abs=1)
+    assert strip.labels[0] == "up, step 0 to step 8"
+
+
+@pytest.mark.parametrize("empty", [lambda: film_strip([], 3), lambda: Pictures([], []).grid()])
+def test_nothing_cannot_be_shown(empty):
+    with pytest.raises(LimnerError, match="There is no"):
+        empty()
+
+
+def test_a_report_has_columns_and_rows():
+    report = Report.collect(
+        {"judge": {"trained/exact": 0.5, "held out/exact": 0.25, "trained/color": 1.0}, "other": {"d": 2.0}}
+    )
+    assert report.columns() == {"trained": {"exact": 0.5, "color": 1.0}, "held out": {"exact": 0.25}, "": {"d": 2.0}}
+    assert report["trained/exact"] == 0.5
+    assert json.loads(report.to_json()) == report.scores
+    lines = [line.split() for line in str(report).splitlines()]
+    assert any({"exact", "0.500", "0.250"} <= set(line) for line in lines)
+    assert "<td>0.250</td>" in report._repr_html_()
+
+
+def test_a_score_of_two_metrics_keeps_both():
+    scores = Report.collect({"one": {"exact": 1.0}, "two": {"exact": 2.0}}).scores
+    assert scores == {"exact": 1.0, "two exact": 2.0}

@@ -1,0 +1,123 @@
+"""Everything that comes along keeps the promises that everybody's plugins are held to."""
+
+import sys
+from importlib import import_module
+
+import pytest
+from limner import PluginHost
+from limner.kinds import COMPONENTS
+from limner.recipes.options import check_options, option_model
+from limner.testing import (
+    check_attention,
+    check_dataset,
+    check_discriminator,
+    check_encoder,
+    check_generator,
+    check_loss,
+    check_metric,
+    check_plugin,
+    check_stage,
+    tiny_recipe,
+)
+from limner.testing.tiny import TINY, bringing
+from limner.training.loop import train
+from limner_scenes.dataset import Scenes
+
+BUNDLED = PluginHost()
+SMALL = {  # options that make a part small
+    "convolutional generator": {"channels": [8, 8], "noise": 8},
+    "convolutional discriminator": {"channels": [8, 8, 8], "head": 8},
+    "scales discriminator": {"channels": [8, 8, 8], "head": 8, "meet": 4},
+    "initial": {"size": 4, "channels": [8]},
+    "refinement": {"channels": 8},
+}
+
+
+def with_tiny_parts() -> PluginHost:
+    """All that is installed, and the tiny parts."""
+    host = PluginHost()
+    host.register(bringing(TINY))
+    return host
+
+
+def names(kind: str) -> list[str]:
+    """The bundled components of a kind; what needs a model or a folder is held elsewhere."""
+    return [name for name in BUNDLED.components(kind) if name not in ("pretrained", "coco", "folder")]
+
+
+def options(kind: str, name: str) -> dict:
+    """Options as a recipe would have them, made into what the class takes."""
+    given = SMALL.get(f"{name} {kind}", SMALL.get(name, {}))
+    if name == "staged":
+        given = {"stages": [{"name": "initial", "size": 8, "channels": [8, 8]}, {"name": "refinement", "channels": 8}]}
+    return check_options(BUNDLED, kind, name, given, kind)
+
+
+@pytest.mark.parametrize("name", [plugin for plugin, found in BUNDLED.plugins.items() if not found.problem])
+def test_plugins(name):
+    check_plugin(import_module(f"limner_{name}"))
+
+
+@pytest.mark.parametrize("name", names("encoder"))
+def test_encoders(name):
+    check_encoder(BUNDLED.load("encoder", name), width=16)
+
+
+@pytest.mark.parametrize("name", names("attention"))
+def test_attention(name):
+    check_attention(BUNDLED.load("attention", name))
+
+
+@pytest.mark.parametrize("name", names("stage"))
+def test_stages(name):
+    check_stage(BUNDLED.load("stage", name), first=name == "initial", **options("stage", name))
+
+
+@pytest.mark.parametrize("name", names("generator"))
+def test_generators(name):
+    check_generator(BUNDLED.load("generator", name), **options("generator", name))
+
+
+@pytest.mark.parametrize("name", names("discriminator"))
+def test_discriminators(name):
+    check_discriminator(BUNDLED.load("discriminator", name), **options("discriminator", name))
+
+
+@pytest.mark.parametrize("name", names("loss"))
+def test_losses(name):
+    recipe = tiny_recipe(data={"name": "scenes", "count": 64}, encoder={"name": "mlp", "width": 16, "hidden": 16})
+    if name == "conditioning-divergence":
+        recipe["generator"] = {"name": "convolutional", "channels": [8, 8], "noise": 8, "augmentation": 4}
+    check_loss(BUNDLED.load("loss", name), host=with_tiny_parts(), recipe=recipe)
+
+
+@pytest.mark.parametrize("name", names("dataset"))
+def test_datasets(name):
+    check_dataset(BUNDLED.load("dataset", name), count=16)
+
+
+def test_folders(make_folder):
+    check_dataset(BUNDLED.load("dataset", "folder"), root=str(make_folder(count=12)))
+
+
+@pytest.mark.parametrize("name", names("metric"))
+def test_metrics(name, judge):
+    few = {"images": 12, "prompts": 12, "neighbours": 2}
+    metric = BUNDLED.load("metric", name)
+    options = {key: value for key, value in few.items() if key in option_model(metric).model_fields}
+    trained = judge if name in ("retrieval", "scene-captions") else None
+    check_metric(metric, Scenes(16, count=120), trained, **options)
+
+
+@pytest.fixture(scope="module")
+def judge():
+    """A tiny trained model that can match and read."""
+    recipe = tiny_recipe(
+        data={"name": "scenes", "count": 64}, losses={"tiny": {}, "sentence-contrast": {}, "cycle": {}}
+    )
+    return train(recipe, plugins=with_tiny_parts(), callbacks=[])
+
+
+def test_no_kind_is_forgotten():
+    checks = {name.removeprefix("check_") for name in vars(sys.modules[__name__]) if name.startswith("check_")}
+    assert set(COMPONENTS) <= checks
