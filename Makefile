@@ -1,15 +1,15 @@
-# Everything a newcomer needs, in a fresh environment of its own. Plain pip lines are in the README.
+# Everything a newcomer needs, in an environment of its own. The README has the plain pip commands.
 PYTHON ?= python3
 BIN := .venv/bin
 
 .PHONY: quickstart test quick check notebooks lab docs
 
-quickstart: .venv/lab        ## train on drawn scenes, paint, and judge: about three minutes once it is installed
+quickstart: .venv/lab        ## train on drawn scenes, paint, and judge: about three minutes after the installation
 	$(BIN)/limner train quickstart --evaluate
 
 test: .venv/dev              ## all the tests, notebooks included: under half an hour on two cores
 	$(BIN)/pytest -m "not notebook" -n 2 --dist loadfile
-	$(BIN)/pytest -m notebook -k "00_quickstart or 01_adversarial"  # asked to paint well, so they have the cores to themselves
+	$(BIN)/pytest -m notebook -k "00_quickstart or 01_adversarial"  # these must paint well, so they run alone
 	OMP_NUM_THREADS=1 $(BIN)/pytest -m notebook -k "not 00_quickstart and not 01_adversarial" -n 2 --dist loadfile
 
 quick: .venv/dev             ## the tests without the notebooks: under three minutes
@@ -20,13 +20,13 @@ check: .venv/dev             ## formatting, lint and types, of code and notebook
 	$(BIN)/ruff check .
 	$(BIN)/pyright --pythonpath $(BIN)/python
 
-notebooks: .venv/dev         ## make the notebooks from their sources in tutorials/ and run them
+notebooks: .venv/dev         ## build the notebooks from their sources in tutorials/ and run them
 	$(BIN)/python tutorials/build.py
 
 lab: .venv/lab               ## JupyterLab on the tutorials
 	$(BIN)/jupyter lab tutorials
 
-docs: .venv/docs             ## the site, with the lessons and the whole reference, in site/: a quarter of a minute
+docs: .venv/docs             ## the site, with the lessons and the whole reference, in site/: about 15 seconds
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
 
 .venv/%: pyproject.toml constraints.txt

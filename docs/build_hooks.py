@@ -1,5 +1,6 @@
-"""Makes the pages that are written elsewhere: home from README.md, the lessons from the notebooks, the reference from
-the code. MkDocs calls `on_config` and `on_files` as it builds; nothing that is made here is kept in the repository.
+"""Generate pages of the site: home from README.md, the lessons from the notebooks, the reference from the code.
+
+MkDocs calls `on_config` and `on_files` during a build. The generated pages are not kept in the repository.
 """
 
 import os
@@ -18,8 +19,8 @@ from limner.cli.app import app
 from limner.kinds import COMPONENTS, KINDS
 from limner.plugins import PluginHost
 from limner.reference.commands import all_commands
-from limner.reference.describe import describe, description
-from limner.reference.docstrings import fenced
+from limner.reference.describe import describe, describe_component
+from limner.reference.docstrings import code_block
 from limner.reference.entries import Chapter
 from limner.reference.markdown import page, sections
 from mkdocs.config.defaults import MkDocsConfig
@@ -32,14 +33,14 @@ NOTEBOOKS = sorted((ROOT / "tutorials").glob("[0-9]*.ipynb"))
 PLACES = {ROOT / "README.md": "index.md", ROOT / "CONTRIBUTING.md": "contributing.md"}
 PLACES |= {path: path.name for path in (ROOT / "docs").glob("*.md")}
 PLACES |= {path: f"lessons/{path.stem}.md" for path in NOTEBOOKS}
-"""Which page is made of which file."""
+"""The page that is generated from each file."""
 
-Made = Iterator[tuple[str, str | bytes]]
-"""Pages and pictures, by their names in the site."""
+Pages = Iterator[tuple[str, str | bytes]]
+"""Pages and pictures: the name in the site, and the content."""
 
 
 def on_config(config: MkDocsConfig) -> None:
-    """The navigation: lessons and kinds of components are as many as there are."""
+    """Set the navigation, with every lesson and every kind of component."""
     kinds = [f"reference/{name_of(kind)}.md" for kind in COMPONENTS]
     others = [f"reference/{name}.md" for name in ("recipes", "settings", "commands")]
     config.nav = [
@@ -51,23 +52,23 @@ def on_config(config: MkDocsConfig) -> None:
 
 
 def on_files(files: Files, config: MkDocsConfig) -> None:
-    """Add what is made to what is written by hand."""
-    for make in (from_files, from_notebooks, from_code):
-        for name, content in make():
+    """Add the generated pages to those written by hand."""
+    for pages in (from_files, from_notebooks, from_code):
+        for name, content in pages():
             files.append(File.generated(config, name, content=content))
 
 
-def from_files() -> Made:
-    """README.md and CONTRIBUTING.md."""
+def from_files() -> Pages:
+    """The pages of README.md and CONTRIBUTING.md."""
     for path, name in PLACES.items():
         if path.suffix == ".md" and path.parent == ROOT:
             yield name, linked(path.read_text(encoding="utf-8"), path)
 
 
 def linked(text: str, source: Path) -> str:
-    """Text of a file, its links led to the pages that the site has; what the site does not have is left unlinked."""
+    """Text of a file with links to the site's pages. A link to a file that has no page becomes plain text."""
 
-    def lead(link: re.Match[str]) -> str:
+    def replace(link: re.Match[str]) -> str:
         words, target = link.groups()
         if "://" in target or target.startswith("#"):
             return link[0]
@@ -75,14 +76,14 @@ def linked(text: str, source: Path) -> str:
         place = PLACES.get((source.parent / path).resolve())
         return f"[{words}]({relpath(place, dirname(PLACES[source]) or '.')}{sign}{anchor})" if place else words
 
-    return re.sub(r"(?<!!)\[([^][]*)\]\(([^)\s]+)\)", lead, text)
+    return re.sub(r"(?<!!)\[([^][]*)\]\(([^)\s]+)\)", replace, text)
 
 
 # --- the lessons ----------------------------------------------------------------------------------------------------
 
 
-def from_notebooks() -> Made:
-    """Each notebook as it was executed: text, code, and what the code showed."""
+def from_notebooks() -> Pages:
+    """A page for each notebook: text, code and output."""
     for path in NOTEBOOKS:
         parts: list[str] = []
         numbers = count(1)
@@ -90,39 +91,39 @@ def from_notebooks() -> Made:
             source = "".join(cell["source"])
             if cell["cell_type"] == "markdown":
                 text = with_equations(linked(source, path))
-                parts.append(text.replace("<details>", '<details markdown="1">'))  # what is in it is Markdown, too
+                parts.append(text.replace("<details>", '<details markdown="1">'))  # its content is Markdown
                 continue
-            written = [fenced(source, "python")]
+            written = [code_block(source, "python")]
             for output in cell.get("outputs", ()):
                 picture = output.get("data", {}).get("image/png")
                 if picture is None:
-                    written.append(shown(output))
+                    written.append(output_to_markdown(output))
                     continue
                 name = f"{path.stem}_{next(numbers)}.png"
-                written.append(f"![What the code above shows]({name})")
+                written.append(f"![Output of the code above]({name})")
                 yield f"lessons/{name}", b64decode("".join(picture))
-            if cell["metadata"].get("jupyter", {}).get("source_hidden"):  # collapsed, with what it shows
+            if cell["metadata"].get("jupyter", {}).get("source_hidden"):  # collapsed, with its output
                 indented = re.sub("^(?=.)", "    ", "\n\n".join(written), flags=re.MULTILINE)
                 written = [f'??? success "In code"\n\n{indented}']
             parts += written
         yield PLACES[path], "\n\n".join(parts)
 
 
-def shown(output: dict[str, Any]) -> str:
-    """What a cell showed, other than a picture, as Markdown."""
+def output_to_markdown(output: dict[str, Any]) -> str:
+    """The output of a cell, other than a picture, as Markdown."""
     data = {kind: "".join(text) for kind, text in output.get("data", {}).items()}
-    if "text/latex" in data:  # a piece of source that the lesson shows
-        return fenced(data["text/plain"], "python")
+    if "text/latex" in data:  # source code that the lesson shows
+        return code_block(data["text/plain"], "python")
     if "text/html" in data:
         table = re.sub(r"<style.*?</style>|\n\s*", "", data["text/html"], flags=re.DOTALL)
         return f'<div class="output">{re.sub("<table[^>]*>", "<table>", table)}</div>'
     if "text/markdown" in data:
         return data["text/markdown"]
-    return fenced(data.get("text/plain", "".join(output.get("text", ()))).rstrip(), "text")
+    return code_block(data.get("text/plain", "".join(output.get("text", ()))).rstrip(), "text")
 
 
 def with_equations(text: str) -> str:
-    """Text with its equations, which stand between dollars, as MathML: browsers draw that by themselves."""
+    """Text with its equations, given between dollar signs, as MathML, which browsers render without scripts."""
 
     def math(latex: str, display: str) -> str:
         latex = re.sub(r"\\(mathbb|mathcal) (\w)", r"\\\1{\2}", latex)
@@ -138,10 +139,10 @@ def with_equations(text: str) -> str:
 # --- the reference --------------------------------------------------------------------------------------------------
 
 
-def from_code() -> Made:
-    """Hooks, interfaces, components of each kind, recipes, settings, commands: whatever `limner describe` would say."""
+def from_code() -> Pages:
+    """The reference: hooks, interfaces, settings, components of each kind, recipes, commands."""
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
-    os.environ["LIMNER_PLUGINS"] = ",".join(project["entry-points"]["limner"])  # what comes along, and nothing else
+    os.environ["LIMNER_PLUGINS"] = ",".join(project["entry-points"]["limner"])  # bundled plugins only
     host = PluginHost()
     if host.problems():
         raise PluginError(host.problems())
@@ -149,23 +150,23 @@ def from_code() -> Made:
         yield f"reference/{topic}.md", page(describe(host, topic))
     for kind in [*COMPONENTS, "recipe"]:
         about = describe(host, kind).about
-        whole = sections(description(host, kind, name) for name in host.components(kind))
-        parts = [page(Chapter(KINDS[kind].plural.capitalize(), about, [])), links_of(kind), *whole]
+        entries = sections(describe_component(host, kind, name) for name in host.components(kind))
+        parts = [page(Chapter(KINDS[kind].plural.capitalize(), about, [])), links_of(kind), *entries]
         yield f"reference/{name_of(kind)}.md", "\n\n".join(parts)
     commands = list(all_commands(get_command(app), "limner"))
     yield "reference/commands.md", page(Chapter("Command line", "", commands))
 
 
 def links_of(kind: str) -> str:
-    """The way from a kind of components to what a plugin needs to bring one."""
+    """Links from the page of a kind to its hook, and to its interface or the settings."""
     hook = KINDS[kind].hook
-    brought = f"the hook [`{hook}`](hooks.md#{hook})"
+    provided = f"Provided by plugins through the hook [`{hook}`](hooks.md#{hook})"
     if kind not in COMPONENTS:
-        return f"Brought by {brought}; what may stand in one are [settings](settings.md)."
+        return f"{provided}. Its keys are the [settings](settings.md)."
     interface = KINDS[kind].interface_name
-    return f"Brought by {brought}; each implements [`{interface}`](interfaces.md#{interface.lower()})."
+    return f"{provided}. Each implements [`{interface}`](interfaces.md#{interface.lower()})."
 
 
 def name_of(kind: str) -> str:
-    """The name of a kind's page."""
+    """The name of the page of a kind."""
     return KINDS[kind].plural.replace(" ", "-")

@@ -1,4 +1,4 @@
-"""What every test may use: one thread, no network, tiny recipes, small folders of images, one trained model."""
+"""Fixtures for all tests: one thread, no network, a tiny recipe, small folders of images, a trained model."""
 
 import json
 import os
@@ -18,16 +18,17 @@ import torch
 from limner import PluginHost, Sizes, Step
 from limner.cli.app import main
 from limner.plugins import host
+from limner.testing import tiny_recipe, tiny_sizes
 from PIL import Image
 
-torch.set_num_threads(1)  # threads that compete cost a factor of 3 to 10
+torch.set_num_threads(1)  # competing threads are 3 to 10 times slower
 
 ROOT = Path(__file__).parents[1]
 COLORS = {"red": (255, 0, 0), "green": (0, 160, 0), "blue": (0, 0, 255), "white": (255, 255, 255)}
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Cells of notebooks are marked, so that `-m "not notebook"` leaves them out."""
+    """Mark the cells of notebooks, so that `-m "not notebook"` leaves them out."""
     for item in items:
         if item.path.suffix == ".ipynb":
             item.add_marker(pytest.mark.notebook)
@@ -41,7 +42,7 @@ def root() -> Path:
 
 @pytest.fixture(scope="session")
 def shared_data(root: Path) -> Path:
-    """Real captioned photographs that lie beside the repository on some machines."""
+    """Real captioned photographs, which only some machines have beside the repository."""
     folder = root.parent / "shared" / "data"
     if not (folder / "coco_mini" / "captions.json").is_file():
         pytest.skip(f"there are no real photographs in {folder}")
@@ -49,40 +50,39 @@ def shared_data(root: Path) -> Path:
 
 
 def tiny() -> dict[str, Any]:
-    """A recipe that trains in a fraction of a second: 64 scenes of 16 pixels, three steps, losses of all sorts."""
-    return {
-        "image_size": 16,
-        "data": {"name": "scenes", "count": 64},
-        "encoder": {"name": "mlp", "width": 16, "hidden": 16},
-        "generator": {"name": "convolutional", "channels": [8, 8], "noise": 8},
-        "discriminator": {"name": "convolutional", "channels": [8, 8, 8], "head": 8},
-        "losses": {"hinge": {}, "r1": {"weight": 0.1}, "sentence-contrast": {"width": 8}, "noise-reading": {}},
-        "prompts": ["a red circle above a blue square", "a green square above a red circle"],
-        "training": {"steps": 3, "batch_size": 8, "precision": "float32"},
-    }
+    """A recipe of bundled components that trains in a fraction of a second: 64 scenes of 16 pixels, three steps."""
+    return tiny_recipe(
+        data={"name": "scenes", "count": 64},
+        encoder={"name": "mlp", "width": 16, "hidden": 16},
+        generator={"name": "convolutional", "channels": [8, 8], "noise": 8},
+        discriminator={"name": "convolutional", "channels": [8, 8, 8], "head": 8},
+        losses={"hinge": {}, "r1": {"weight": 0.1}, "sentence-contrast": {"width": 8}, "noise-reading": {}},
+        prompts=["a red circle above a blue square", "a green square above a red circle"],
+        training={"steps": 3, "batch_size": 8, "precision": "float32"},
+    )
 
 
 @pytest.fixture
 def recipe() -> dict[str, Any]:
-    """The tiny recipe, to be changed at will."""
+    """The tiny recipe; a test may change it."""
     return tiny()
 
 
 @pytest.fixture
 def plugins() -> PluginHost:
-    """A plugin host of one's own, with everything that is installed."""
+    """A new plugin host with everything that is installed."""
     return PluginHost()
 
 
 @pytest.fixture(scope="session")
 def sizes() -> Sizes:
-    """Sizes on which every part of a small model can be built."""
-    return Sizes(image=16, vocabulary=50, length=12, text=16, noise=8, features=8, feature_size=4)
+    """Sizes for building the parts of a small model; the resolutions are left open."""
+    return tiny_sizes().knowing(resolutions=())
 
 
 @pytest.fixture(scope="session")
 def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The run folder of a tiny trained model; tests read it and never write to it."""
+    """The run folder of a tiny trained model; tests only read it."""
     folder = tmp_path_factory.mktemp("trained") / "run"
     limner.train(tiny(), folder, quiet=True)
     return folder
@@ -90,7 +90,7 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def make_step() -> Callable[..., Step]:
-    """Makes a `Step` whose judgements, batch and so on are simply given, with no network behind them."""
+    """Makes a `Step` with given values (judgements, batch, ...), without any network."""
 
     def make(**values: Any) -> Step:
         step = object.__new__(Step)
@@ -102,7 +102,7 @@ def make_step() -> Callable[..., Step]:
 
 @pytest.fixture
 def make_folder(tmp_path: Path) -> Callable[..., Path]:
-    """Makes a folder in the COCO layout with `count` small pictures of one color each, and captions that name it."""
+    """Makes a folder in the COCO layout: `count` small images of one color each, with captions that name the color."""
 
     def make(name: str = "photos", count: int = 8, captions: Mapping[int, list[str]] | None = None) -> Path:
         folder = tmp_path / name
@@ -123,7 +123,7 @@ def make_folder(tmp_path: Path) -> Callable[..., Path]:
 
 @pytest.fixture
 def install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    """Installs a distribution for the time of one test: a module, and the metadata that pip would write beside it.
+    """Installs a distribution for one test: its modules, and the metadata that pip would write beside them.
 
     `install("limner-glow", "1.2", {"glow": "limner_glow"}, limner_glow="the module's source")`.
     """
@@ -151,14 +151,14 @@ def install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
 @pytest.fixture
 def command(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]):
     """Runs the command line in this process and returns (status, standard output, standard error)."""
-    monkeypatch.setenv("COLUMNS", "200")  # no table is cut
+    monkeypatch.setenv("COLUMNS", "200")  # wide enough for every table
 
     def run(*arguments: object) -> tuple[int, str, str]:
         monkeypatch.setattr(sys, "argv", ["limner", *map(str, arguments)])
         host.cache_clear()
         capsys.readouterr()
         with warnings.catch_warnings():
-            warnings.simplefilter("default")  # the command line prints warnings, it does not raise them
+            warnings.simplefilter("default")  # print warnings instead of raising them
             try:
                 main()
                 status = 0

@@ -1,4 +1,4 @@
-"""The exercises of the lessons: each has a stub and a solution, and without the solutions the rest still runs."""
+"""The exercises of the lessons: each has a stub and a solution, and the rest runs without the solutions."""
 
 import ast
 import re
@@ -24,14 +24,14 @@ def cells(request):
 
 
 def kind(cell) -> str:
-    """What a cell is: "exercise", "solution", or its type."""
+    """ "exercise", "solution", or the type of the cell."""
     tags = cell.metadata.get("tags", [])
-    assert len(tags) <= 1, f"a cell is one thing: {tags}"
+    assert len(tags) <= 1, f"a cell has at most one tag: {tags}"
     return tags[0] if tags else cell.cell_type
 
 
 def names(statement: ast.stmt) -> tuple[Names, Names]:
-    """The names that a statement of a cell reads before it binds them itself, and those that it binds."""
+    """The names that a statement reads before binding them, and those that it binds."""
     table = symtable.symtable(ast.unparse(statement), "cell", "exec")
     bound = {s.get_name() for s in table.get_symbols() if s.is_assigned() or s.is_imported()}
     read = {s.get_name() for s in table.get_symbols() if s.is_referenced()}
@@ -44,7 +44,7 @@ def names(statement: ast.stmt) -> tuple[Names, Names]:
 
 
 def stray_reads(cells) -> list[str]:
-    """Where a cell that a student has reads what a solution has bound, which a student has not."""
+    """Reads of a name that only a solution binds, in cells that a student has."""
     bound_by, found = {}, []
     for number, cell in enumerate(cells):
         for statement in ast.parse(cell.source).body if cell.cell_type == "code" else []:
@@ -57,15 +57,15 @@ def stray_reads(cells) -> list[str]:
 
 
 def calls(source: str) -> list[str]:
-    """The names of the functions that a cell calls, each without what stands before its dot."""
+    """The names of the functions that a cell calls, without the module or object before the dot."""
     found = [node.func for node in ast.walk(ast.parse(source)) if isinstance(node, ast.Call)]
     return [ast.unparse(function).rpartition(".")[2] for function in found]
 
 
-# --- what an exercise is made of ------------------------------------------------------------------------------------
+# --- the parts of an exercise ---------------------------------------------------------------------------------------
 
 
-def test_each_question_has_a_stub_and_each_stub_a_question_and_a_solution(cells):
+def test_each_question_has_a_stub_and_a_solution(cells):
     kinds = [kind(cell) for cell in cells]
     asked = [
         number for number, cell in enumerate(cells) if kinds[number] == "markdown" and QUESTION.search(cell.source)
@@ -73,7 +73,7 @@ def test_each_question_has_a_stub_and_each_stub_a_question_and_a_solution(cells)
     stubs = [number for number, name in enumerate(kinds) if name == "exercise"]
     assert len(asked) >= 2, "a lesson ends with exercises"
     assert [number + 1 for number in asked if number + 1 not in stubs] == []
-    assert [len(QUESTION.findall(cells[number].source)) for number in asked] == [1] * len(asked), "one by one"
+    assert [len(QUESTION.findall(cells[number].source)) for number in asked] == [1] * len(asked), "one per cell"
     for stub in stubs:
         assert (kinds[stub - 1], kinds[stub + 1]) == ("markdown", "solution"), cells[stub].source
     for number, name in enumerate(kinds):
@@ -81,7 +81,7 @@ def test_each_question_has_a_stub_and_each_stub_a_question_and_a_solution(cells)
             assert kinds[number - 1] in ("exercise", "solution"), cells[number].source
 
 
-def test_a_stub_leaves_a_gap_and_says_what_it_makes_of_an_answer(cells):
+def test_a_stub_has_a_gap_and_checks_the_answer(cells):
     for cell in cells:
         if kind(cell) == "exercise":
             tree = ast.parse(cell.source)
@@ -106,7 +106,7 @@ def test_a_solution_is_collapsed(cells):
 # --- two notebooks from one source ----------------------------------------------------------------------------------
 
 
-def test_the_student_version_is_the_whole_without_its_solutions(cells):
+def test_the_student_version_has_no_solutions(cells):
     notebook = {"cells": cells, "nbformat": 4}
     kept = student(notebook)
     assert [cell["source"] for cell in kept["cells"]] == [c.source for c in cells if kind(c) != "solution"]
@@ -115,8 +115,8 @@ def test_the_student_version_is_the_whole_without_its_solutions(cells):
     assert student(kept) == kept
 
 
-def test_no_cell_that_a_student_has_needs_a_solution(cells):
-    """So what runs as a whole, solutions included, runs without them."""
+def test_no_other_cell_needs_a_solution(cells):
+    """So a lesson that runs with its solutions also runs without them."""
     assert stray_reads(cells) == []
 
 
@@ -127,7 +127,7 @@ def test_no_cell_that_a_student_has_needs_a_solution(cells):
         ("def f():\n    return answer", "reads 'answer'"),
         ("answer = answer + 1", "reads 'answer'"),
         ("print([answer for _ in range(3)])", "reads 'answer'"),
-        ("given", "reads 'given'"),  # the lesson has one too, but the solution's came last
+        ("given", "reads 'given'"),  # the lesson binds it too, but the solution was last
         ("answer = 2\nprint(answer)", None),
         ("for answer in range(3):\n    print(answer)", None),
         ("print([answer for answer in range(3)])", None),

@@ -7,8 +7,12 @@ import re
 import subprocess
 import sys
 import tomllib
+from collections.abc import Iterator, Mapping, Set
+from functools import cache
+from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 
+import limner
 import pytest
 
 ROOT = Path(__file__).parents[1]
@@ -17,23 +21,176 @@ PLUGINS = sorted((ROOT / "plugins").rglob("*.py"))
 SOURCES = CORE + PLUGINS
 NOTEBOOKS = sorted((ROOT / "tutorials").glob("[0-9]*.py"))
 
+ROOMS = ("cli", "testing", "comparisons", "course", "reference", "training", "models", "data", "recipes", "root")
+"""The rooms of core, from the top. A room may import itself and the rooms after it."""
+FLOORS = 16
+"""The longest chain of imports in core that is allowed."""
+PUBLIC = {"limner", "limner.layers", "limner.hooks", "limner.testing"}
+"""What a plugin may import of core."""
+FORWARDING = {"limner", "limner.captions"}
+"""Modules that import a name only when it is first used: the public names, and the old place of one of them."""
+
 
 def name_of(path: Path) -> str:
     return str(path.relative_to(ROOT))
 
 
-def imported(path: Path) -> set[str]:
-    """The packages that a file imports, wherever in it; those it imports from itself ("from . import") are left out."""
-    names = set()
-    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+# --- reading imports ------------------------------------------------------------------------------------------------
+
+
+def nodes_of(tree: ast.AST, run_time: bool = False) -> Iterator[ast.AST]:
+    """Every node of a syntax tree; `run_time` leaves out the blocks of `if TYPE_CHECKING:`."""
+    waiting = [tree]
+    while waiting:
+        node = waiting.pop()
+        yield node
+        if run_time and isinstance(node, ast.If) and ast.unparse(node.test).split(".")[-1] == "TYPE_CHECKING":
+            waiting += node.orelse
+        else:
+            waiting += ast.iter_child_nodes(node)
+
+
+@cache
+def imports_of(path: Path, run_time: bool = False) -> set[tuple[str, str]]:
+    """Every import of a file, also inside functions, as (module, name); the name is "" for `import module`.
+
+    After `import module`, each use of `module.name` counts as (module, name). Relative imports are left out.
+    """
+    found = set()
+    nodes = list(nodes_of(ast.parse(path.read_text(encoding="utf-8")), run_time))
+    modules = {alias.name for node in nodes if isinstance(node, ast.Import) for alias in node.names}
+    for node in nodes:
         if isinstance(node, ast.Import):
-            names |= {alias.name.split(".")[0] for alias in node.names}
+            found |= {(alias.name, "") for alias in node.names}
+        elif isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name) and node.value.id in modules:
+            found.add((node.value.id, node.attr))
         elif isinstance(node, ast.ImportFrom) and node.module and node.level == 0:
-            names.add(node.module.split(".")[0])
-    return names
+            found |= {(node.module, alias.name) for alias in node.names}
+        elif isinstance(node, ast.Call) and ast.unparse(node.func).split(".")[-1] == "import_module":
+            found |= {(value.value, "") for value in node.args if isinstance(value, ast.Constant)}
+    return found
 
 
-# --- imports --------------------------------------------------------------------------------------------------------
+def imported(path: Path) -> set[str]:
+    """The packages that a file imports."""
+    return {module.split(".")[0] for module, _ in imports_of(path)}
+
+
+def import_graph(package: Path, lazy: Mapping[str, str], forwarding: Set[str]) -> dict[str, set[str]]:
+    """For each module of a package the modules of it that it imports at run time.
+
+    Args:
+        package: its folder.
+        lazy: names that the package itself imports from a module of it when they are first used.
+        forwarding: modules that only pass on such names; what they import does not count.
+    """
+    files = {}
+    for path in package.rglob("*.py"):
+        parts = path.relative_to(package.parent).with_suffix("").parts
+        files[".".join(parts[:-1] if parts[-1] == "__init__" else parts)] = path
+    graph: dict[str, set[str]] = {name: set() for name in files}
+    for name in files.keys() - forwarding:
+        for module, imported_name in imports_of(files[name], run_time=True):
+            if module == package.name and imported_name in lazy:
+                module = f"{module}.{lazy[imported_name]}"
+            whole = f"{module}.{imported_name}"
+            found = whole if whole in files else module
+            if found in files and found != name:
+                graph[name].add(found)
+    return graph
+
+
+def longest_chain(graph: Mapping[str, set[str]]) -> list[str]:
+    """The longest chain of modules of which each imports the next.
+
+    Raises:
+        CycleError: for modules that import each other in a circle.
+    """
+    chains: dict[str, list[str]] = {}
+    for name in TopologicalSorter(graph).static_order():
+        chains[name] = [name, *max((chains[below] for below in graph[name]), key=len, default=[])]
+    return max(chains.values(), key=len)
+
+
+def room_of(module: str) -> str:
+    """The room of a module of core; `python -m limner` belongs to the command line."""
+    name = module.split(".")[1] if module != "limner" else "root"
+    return {"__main__": "cli"}.get(name, name if name in ROOMS else "root")
+
+
+@pytest.fixture(scope="module")
+def graph() -> dict[str, set[str]]:
+    return import_graph(ROOT / "core" / "limner", limner._HOME_OF, FORWARDING)
+
+
+def test_the_graph_has_what_is_imported_at_run_time(tmp_path):
+    sources = {
+        "__init__": "from made.a import A",
+        "a": "from typing import TYPE_CHECKING\nif TYPE_CHECKING:\n    import made.b\nelse:\n    import made.c",
+        "b": "import made\ndef late():\n    from made import c\n    return made.A",
+        "c": "from importlib import import_module\nimport os\nimport_module('made.room.d')",
+        "room/__init__": "from made.room.d import D",
+        "room/d": "",
+    }
+    for name, source in sources.items():
+        path = tmp_path / "made" / f"{name}.py"
+        path.parent.mkdir(exist_ok=True, parents=True)
+        path.write_text(source)
+    graph = import_graph(tmp_path / "made", {"A": "a"}, {"made"})
+    assert graph == {
+        "made": set(),
+        "made.a": {"made.c"},
+        "made.b": {"made", "made.a", "made.c"},
+        "made.c": {"made.room.d"},
+        "made.room": {"made.room.d"},
+        "made.room.d": set(),
+    }
+    assert longest_chain(graph) == ["made.b", "made.a", "made.c", "made.room.d"]
+    with pytest.raises(CycleError):
+        longest_chain(graph | {"made.room.d": {"made.b"}})
+
+
+# --- rooms ----------------------------------------------------------------------------------------------------------
+
+
+def test_core_has_no_circle_of_imports(graph):
+    try:
+        chain = longest_chain(graph)
+    except CycleError as error:
+        pytest.fail(" -> ".join(error.args[1]))
+    assert len(chain) <= FLOORS, " -> ".join(chain)
+
+
+@pytest.mark.parametrize("room", ROOMS)
+def test_a_room_imports_no_room_above_it(graph, room):
+    above = ROOMS[: ROOMS.index(room)]
+    assert [
+        f"{module} imports {other}"
+        for module in sorted(graph)
+        for other in sorted(graph[module])
+        if room_of(module) == room and room_of(other) in above
+    ] == []
+
+
+@pytest.mark.parametrize("room", ROOMS[:-1])
+def test_a_room_says_what_it_is_for_and_what_it_may_import(room):
+    doc = importlib.import_module(f"limner.{room}").__doc__
+    assert doc
+    assert re.search(r"imports? ", doc, re.IGNORECASE)
+
+
+def test_no_module_hides_a_name_of_limner():
+    modules = {path.stem for path in (ROOT / "core" / "limner").iterdir()}
+    assert modules & set(limner.__all__) == set()
+
+
+@pytest.mark.parametrize("path", CORE, ids=name_of)
+def test_core_imports_by_full_names(path):
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    assert [node.lineno for node in ast.walk(tree) if isinstance(node, ast.ImportFrom) and node.level] == []
+
+
+# --- plugins --------------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("path", CORE, ids=name_of)
@@ -47,6 +204,13 @@ def test_a_plugin_imports_no_other_plugin(path):
     assert {name for name in imported(path) if name.startswith("limner_")} <= {own}
 
 
+@pytest.mark.parametrize("path", PLUGINS, ids=name_of)
+def test_a_plugin_imports_only_what_is_public(path):
+    of_core = [(module, name) for module, name in imports_of(path) if module.split(".")[0] == "limner"]
+    assert [module for module, _ in of_core if module not in PUBLIC] == []
+    assert [name for module, name in of_core if module == "limner" and name and name not in limner.__all__] == []
+
+
 def test_nothing_is_imported_by_its_place_in_the_repository():
     """That would make a second copy of a module."""
     files = [*SOURCES, *(ROOT / "tests").rglob("*.py"), *(ROOT / "tutorials").glob("*.py")]
@@ -54,7 +218,7 @@ def test_nothing_is_imported_by_its_place_in_the_repository():
 
 
 @pytest.mark.parametrize("plugin", sorted({path.parent for path in PLUGINS if path.name == "__init__.py"}), ids=name_of)
-def test_a_plugin_says_what_it_brings_without_importing_anything_heavy(plugin):
+def test_a_plugin_names_its_components_without_heavy_imports(plugin):
     standard = {"collections", "typing"}
     assert imported(plugin / "__init__.py") <= {"limner", *standard}
 
@@ -65,7 +229,7 @@ def test_third_party_imports_are_declared():
         re.split("[<>=]", line)[0].lower().replace("-", "_").replace("pillow", "PIL")
         for line in project["dependencies"]
     }
-    declared |= {"IPython"}  # imported in a notebook only, where it is
+    declared |= {"IPython"}  # imported in notebooks only, where it is installed
     used = {name for path in SOURCES for name in imported(path) if not name.startswith("limner")}
     assert used - sys.stdlib_module_names - declared == set()
 
@@ -76,13 +240,13 @@ def test_third_party_imports_are_declared():
 @pytest.mark.parametrize("path", SOURCES, ids=name_of)
 def test_a_file_is_short_and_says_what_it_is(path):
     text = path.read_text(encoding="utf-8")
-    assert ast.get_docstring(ast.parse(text)), "a file begins with a docstring"
+    assert ast.get_docstring(ast.parse(text)), "a file starts with a docstring"
     assert len(text.splitlines()) <= 320
 
 
 @pytest.mark.parametrize("path", SOURCES, ids=name_of)
 def test_everything_public_has_a_docstring(path):
-    """A method may have the one of the interface that it implements, a hook the one of its specification."""
+    """A method may inherit the docstring of its interface, a hook that of its specification."""
     parts = path.relative_to(ROOT).with_suffix("").parts[1:]
     module = importlib.import_module(".".join(part for part in parts if part != "__init__"))
     bare = []
@@ -94,7 +258,7 @@ def test_everything_public_has_a_docstring(path):
         ):
             continue
         if inspect.isclass(value):
-            if not value.__doc__ or value.__doc__.startswith(f"{name}("):  # what a dataclass writes by itself
+            if not value.__doc__ or value.__doc__.startswith(f"{name}("):  # the docstring that a dataclass generates
                 bare.append(name)
             bare += [
                 f"{name}.{method}"
@@ -115,7 +279,7 @@ def test_everything_public_has_a_docstring(path):
 
 @pytest.fixture(scope="module")
 def tracked() -> list[Path]:
-    """The text files that git knows, or would add."""
+    """The text files that git tracks, or would add."""
     try:
         listed = subprocess.run(
             ["git", "ls-files", "--cached", "--others", "--exclude-standard"],
@@ -125,7 +289,7 @@ def tracked() -> list[Path]:
             check=True,
         )
     except (OSError, subprocess.CalledProcessError):
-        pytest.skip("this is no git checkout")
+        pytest.skip("this is not a git checkout")
     binary = {".png", ".jpg", ".webp", ".npz"}
     files = [ROOT / line for line in listed.stdout.splitlines()]
     return [path for path in files if path.is_file() and path.suffix not in binary]
@@ -150,7 +314,7 @@ def test_there_is_a_source_for_each_notebook():
 
 
 @pytest.mark.parametrize("source", NOTEBOOKS, ids=name_of)
-def test_a_notebook_is_what_its_source_says_and_was_executed_without_an_error(source):
+def test_a_notebook_is_built_from_its_source_and_ran_cleanly(source):
     jupytext, nbformat = pytest.importorskip("jupytext"), pytest.importorskip("nbformat")
     made = source.with_suffix(".ipynb")
     if not made.is_file():

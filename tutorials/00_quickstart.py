@@ -7,14 +7,16 @@
 # %% [markdown]
 # # 0. Quickstart: a model that paints what you say
 #
-# **Goal.** Train a text-to-image GAN from nothing, ask it for pictures, and measure whether they show what you asked for.
-# **You need** Python and an idea of what a neural network is. **Time**: under three minutes on two CPU cores, most of it training.
+# **Goal.** Train a text-to-image GAN from scratch, ask it for pictures, and measure whether they show what you asked for.
+# **You need** Python and a basic idea of what a neural network is. **Time**: under three minutes on two CPU cores, most
+# of it training.
 #
-# A *text-to-image* model takes a sentence and paints it. Three things make that hard:
+# A *text-to-image* model takes a sentence and paints a picture of it. Three things make this hard:
 #
-# 1. **Two worlds must meet**: a word such as *circle* and a round patch of pixels have nothing in common to begin with.
+# 1. **Two modalities**: a word such as *circle* and a round patch of pixels have nothing in common at first.
 # 2. **Detail**: an image has thousands of numbers, and a few wrong ones ruin an edge.
-# 3. **Diversity against consistency**: one sentence is true of many pictures. A good model paints many *different* ones that are all *right*.
+# 3. **Diversity versus consistency**: many pictures fit one sentence. A good model paints many *different* ones that are
+#    all *right*.
 
 # %%
 import limner
@@ -24,23 +26,22 @@ limner.host().plugins  # everything Limner can do comes from plugins; here are t
 # %% [markdown]
 # ## The data: captioned images
 #
-# We learn from images with captions. These are *captioned scenes*: two colored shapes, drawn on the spot, described by one
-# plain sentence. They are simple on purpose: we know exactly what each picture shows, so later a judge can say
-# whether a painted picture is right. Some combinations, such as a red star, are never shown in training.
+# The model learns from images with captions. Ours are *captioned scenes*: two colored shapes, drawn on the fly and
+# described in one plain sentence. They are simple on purpose. Because we know exactly what each image shows, a judge can
+# check later whether a generated image is right. Some combinations, such as a red star, never appear in training.
 
 # %%
 import torch
-from limner.data.batches import to_float
 from limner.recipes.build import build_dataset
 
 recipe = limner.Recipe.read(limner.host(), "quickstart")
-data = build_dataset(limner.host(), recipe).load()
+data = build_dataset(recipe).load()
 captions = [annotations[0]["caption"] for annotations in data.annotations[:8]]
-limner.Pictures.of(to_float(data.pixels[:8]), captions)
+limner.Pictures.of(limner.to_float(data.pixels[:8]), captions)
 
 # %% [markdown]
-# Captions become **tokens**: numbers, one per word (or piece of a word), with a mask that says which are real and which only fill up
-# the row. The tokenizer is learned from the captions, as BERT's was.
+# A tokenizer turns captions into **tokens**: one number per word (or piece of a word). A mask tells real tokens from
+# padding. The tokenizer is learned from the captions, as BERT's was.
 
 # %%
 tokenizer = limner.Tokenizer.learn([a["caption"] for group in data.annotations for a in group], recipe.text)
@@ -53,15 +54,15 @@ assert tokens.mask.any(1).all()
 # %% [markdown]
 # ## The parts of the model
 #
-# | part | does | shape |
+# | part | what it does | shape |
 # |---|---|---|
-# | **text encoder** | reads the caption into a vector per word and one for the sentence $s$ | tokens $[B, T] \to [B, T, D], [B, D]$ |
-# | **generator** $G(z, s)$ | paints, from the sentence and from noise $z \sim \mathcal N(0, I)$ | $[B, Z], [B, D] \to [B, 3, H, W]$ |
-# | **discriminator** $D(x, s)$ | scores: is this a real image, *and* one of this caption? | $[B, 3, H, W], [B, D] \to [B]$ |
-# | **losses** | say what each player wants | a number |
+# | **text encoder** | turns the caption into one vector per word and one for the sentence $s$ | tokens $[B, T] \to [B, T, D], [B, D]$ |
+# | **generator** $G(z, s)$ | paints an image from the sentence and noise $z \sim \mathcal N(0, I)$ | $[B, Z], [B, D] \to [B, 3, H, W]$ |
+# | **discriminator** $D(x, s)$ | scores an image: is it real, *and* does it fit this caption? | $[B, 3, H, W], [B, D] \to [B]$ |
+# | **losses** | define what each player minimizes | a number |
 #
-# The noise is why one sentence has many pictures: another $z$, another picture. A **recipe** names the parts and their options. Here is
-# the one we shall train; everything in it can be swapped for another plugin's part by one line.
+# The noise is why one sentence has many images: a different $z$ gives a different image. A **recipe** names the parts and
+# their options. Here is the one we train. Any part can be replaced with one from another plugin by changing one line.
 
 # %%
 import tomli_w
@@ -71,10 +72,10 @@ print(tomli_w.dumps(recipe.table()))
 # %% [markdown]
 # ## Training
 #
-# Two players, one game. The discriminator learns to tell real pictures from painted ones, and right captions from wrong ones; the
-# generator learns to paint what the discriminator takes for real and right. Watch eight prompts come to be: first
-# backgrounds and places, then colors, and at last, slowest of all, shapes. When the time is up many shapes are still
-# wobbly; the judge below will say so.
+# Training is a game of two players. The discriminator learns to tell real images from generated ones, and right captions
+# from wrong ones. The generator learns to paint images that the discriminator takes for real and right. Watch eight
+# prompts take shape: backgrounds and places come first, then colors, and last, slowest of all, shapes. When the time is
+# up, many shapes are still wobbly, as the judge below will show.
 
 # %%
 model = limner.train(recipe)
@@ -88,7 +89,7 @@ model.film_strip(frames=8)
 # %% [markdown]
 # ## Painting
 #
-# Ask for what you like, in words that training has shown.
+# Ask for anything you like, in words that appeared in training.
 
 # %%
 model.paint("a red circle above a blue square", n=8, seed=3)
@@ -99,8 +100,8 @@ model.paint(
 )
 
 # %% [markdown]
-# Where did it look? This generator has *attention*: at each place of the coarse picture it asks the words what to draw there. The redder
-# a place, the more it listened to the word above.
+# Where did the model look? This generator has *attention*: each place of the coarse feature map asks the words what to
+# draw there. The redder a place, the more weight it gave to the word above.
 
 # %%
 model.explain("a red circle above a blue square")
@@ -108,10 +109,11 @@ model.explain("a red circle above a blue square")
 # %% [markdown]
 # ## Judging
 #
-# Do the pictures show what was asked? The *judge* knows nothing of how an image was made. It reads shapes, colors, places and
-# background off the pixels and compares them with 500 fresh prompts. **Exact** means everything was right at once. The column *held out* is about combinations
-# that training never showed: does the model compose, or only remember? **Diversity** compares how much sixteen pictures of one prompt differ
-# with how much real ones do: 1 is as much as real ones.
+# Do the images show what was asked for? The *judge* does not know how an image was made. It reads shapes, colors, places
+# and background from the pixels and compares them with 500 fresh prompts. **Exact** means that everything was right at
+# once. The column *held out* covers combinations that never appeared in training: does the model compose, or only
+# remember? **Diversity** compares how much sixteen images of one prompt differ with how much real ones do. A value of 1
+# means as much as real ones.
 
 # %%
 report = model.evaluate()
@@ -119,17 +121,17 @@ report
 
 # %%
 assert report["trained/background"] > 0.5, "the background comes first"
-assert report["trained/relation"] > 0.5, "and where things are"
+assert report["trained/relation"] > 0.5, "and so do the places"
 assert report["diversity"] > 0.3, "the images of one prompt should differ"
 
 # %% [markdown]
-# Backgrounds, places and colors are learned within the time, shapes only in part: two right outlines at once, each fitting its template
-# well, is the last thing to come. With one object (`limner.train("scenes-one")`, two minutes) shapes come much sooner.
+# The model learns backgrounds, places and colors in this time, but shapes only in part. Two right outlines at once, each
+# close to its template, take longest. With one object (`limner.train("scenes-one")`, two minutes) shapes come much sooner.
 
 # %% [markdown]
 # ## Where it fails
 #
-# A word that no caption used is said, not passed over in silence, and the model paints without it:
+# A word that no caption used triggers a warning, and the model paints without it:
 
 # %%
 import warnings
@@ -141,7 +143,7 @@ print(said[0].message)
 pictures
 
 # %% [markdown]
-# A sentence of a form that it never saw is read as well as it can be, which may be badly:
+# The model also reads sentences of a form it never saw, but perhaps badly:
 
 # %%
 model.paint("a circle a circle a circle", n=8)
@@ -149,9 +151,9 @@ model.paint("a circle a circle a circle", n=8)
 # %% [markdown]
 # ## Exercises
 #
-# Fill in the `...` of a cell and run it: it says whether you have it.
+# Fill in the `...` in a cell and run it: the cell tells you whether you are right.
 #
-# **1.** The same prompt and seed give the same picture. What happens to the picture when only one word of the prompt changes?
+# **1.** The same prompt and seed give the same image. What happens to the image when only one word of the prompt changes?
 
 # %% tags=["exercise"]
 prediction = ...  # the circle becomes a heart: where does the picture change more, in its "upper" or its "lower" half?
@@ -161,13 +163,16 @@ circles, hearts = (
 )
 upper, lower = (hearts - circles).abs().mean((0, 1, 3)).chunk(2)
 limner.exercises.check(
-    prediction, "upper" if upper.mean() > lower.mean() else "lower", hint="The noise is the same, and the place too."
+    prediction,
+    "upper" if upper.mean() > lower.mean() else "lower",
+    hint="The noise is the same. Which of the two objects changes?",
 )
 
 # %% [markdown] tags=["solution"]
 # <details><summary>Solution</summary>
 #
-# In the upper half. The noise stays, so place and size stay much the same, and what the word names changes:
+# In the upper half, where the circle is. Below, the images in one column share their noise, so compare what changes with
+# the words:
 #
 # </details>
 
@@ -176,7 +181,8 @@ changed = ["a red circle above a blue square", "a red heart above a blue square"
 model.paint(changed, n=6, seed=1)
 
 # %% [markdown]
-# **2.** How much of the picture does the noise decide? Paint one prompt with many noises and take the standard deviation of each pixel. Where is it large?
+# **2.** How much of the image does the noise decide? Paint one prompt with many noise vectors and take the standard
+# deviation of each pixel. Where is it large?
 
 # %% tags=["exercise"]
 painted = model.paint_images(["a red circle above a blue square"] * 64)
@@ -189,7 +195,7 @@ limner.exercises.check(
 # %% [markdown] tags=["solution"]
 # <details><summary>Solution</summary>
 #
-# It is large at the edges of the shapes, which move, and over the background when the prompt does not say its color:
+# It is large at the edges of the shapes, which move, and in the background if the prompt does not name its color:
 #
 # </details>
 
@@ -199,7 +205,8 @@ spread = torch.stack([model.paint_images([prompt] * 64).std(0) for prompt in pro
 limner.Pictures.of(2 * spread / spread.max() - 1, prompts)
 
 # %% [markdown]
-# **3.** Which loss is it that makes images of one prompt differ? Take it out of the recipe, train for as long, and compare the diversity.
+# **3.** Which loss asks the generator to make images of one prompt differ? Remove it from the recipe, train for the same
+# time, and compare the diversity.
 
 # %% tags=["exercise"]
 name = ...  # the loss's name in the recipe
@@ -212,8 +219,8 @@ limner.exercises.check(
 # %% [markdown] tags=["solution"]
 # <details><summary>Solution</summary>
 #
-# `limner.train("quickstart", overrides=["losses.noise-reading=false"])`: without reading the noise back, the generator
-# soon ignores it. This is the subject of a later lesson.
+# `limner.train("quickstart", overrides=["losses.noise-reading=false"])`. Without this loss, nothing asks the generator to
+# use the noise. [Lesson 5](05_diversity_and_consistency.ipynb) measures its effect.
 #
 # </details>
 

@@ -7,18 +7,19 @@
 # %% [markdown]
 # # 1. Adversarial training: one game, two players
 #
-# **Goal.** Know what the two players of a GAN want, in equations and in code; see why the text must be judged together with the image, and what
-# mismatched pairs are for. **You need** [lesson 0](00_quickstart.ipynb). **Time**: about three minutes on two CPU cores.
+# **Goal.** Learn what the two players of a GAN want, in equations and in code. See why the discriminator must judge the
+# text together with the image, and what mismatched pairs are for. **You need** [lesson 0](00_quickstart.ipynb).
+# **Time**: about three minutes on two CPU cores.
 #
 # ## The game
 #
-# A generator $G$ turns noise $z$ into an image, a discriminator $D$ gives every image a score between 0 (painted) and 1 (real). They play
-# (Goodfellow et al. 2014):
+# A generator $G$ turns noise $z$ into an image. A discriminator $D$ gives every image a score between 0 (generated) and
+# 1 (real). They play this game (Goodfellow et al. 2014):
 #
 # $$\min_G \max_D \; \mathbb E_x[\log D(x)] + \mathbb E_z[\log(1 - D(G(z)))]$$
 #
-# Here is the class that plays it. Our discriminators give a *logit*, so $\log D$ is `logsigmoid` of the score and $\log(1 - D)$
-# is `logsigmoid` of minus the score.
+# Here is the class that implements it. Our discriminators return a *logit*, so $\log D$ is `logsigmoid` of the score and
+# $\log(1 - D)$ is `logsigmoid` of minus the score.
 
 # %%
 import inspect
@@ -34,9 +35,10 @@ Code(inspect.getsource(Minimax), language="python")
 # %% [markdown]
 # ### Why the generator does not play minimax
 #
-# Early on the discriminator is sure: the scores of painted images are very negative. Look at how much each loss then pulls on the score.
-# With *minimax* the pull vanishes exactly where the generator needs it; the *non-saturating* loss, $-\log D(G(z))$, pulls hardest there, and the
-# *hinge* pulls evenly. The *relativistic* loss asks by how much the painted image is less real than a real one (here: of score 2).
+# Early in training the discriminator is sure of itself: the scores of generated images are very negative. The plot shows
+# how hard each loss then pulls on the score. With *minimax* the pull vanishes exactly where the generator needs it. The
+# *non-saturating* loss, $-\log D(G(z))$, pulls hardest there, and the *hinge* loss pulls equally everywhere. The
+# *relativistic* loss asks how much less real the generated image is than a real one (here with score 2).
 
 # %%
 sizes = limner.Sizes(image=32, vocabulary=10, length=8)
@@ -47,30 +49,32 @@ for loss in (Minimax(sizes), NonSaturating(sizes), Hinge(sizes), Relativistic(si
     loss.generate(torch.full_like(score, 2.0), score).backward()
     assert score.grad is not None
     axes.plot(scores, -score.grad * len(scores), label=type(loss).__name__)
-axes.set(xlabel="score of a painted image", ylabel="pull towards a higher score")
+axes.set(xlabel="score of a generated image", ylabel="pull toward a higher score")
 axes.legend()
 plt.show()
 
 # %% [markdown]
 # ## The condition
 #
-# Our images have captions, and a picture should not only look real: it should show its text $c$. So the text joins the game:
+# Our images have captions. An image should not only look real, it should also show its text $c$. So the text joins the
+# game:
 #
 # $$L_D = -\mathbb E_{x,c}[\log D(x, c)] - \mathbb E_{c,z}[\log(1 - D(G(c, z), c))], \qquad L_G = -\mathbb E_{c,z}[\log D(G(c, z), c)]$$
 #
-# But is it enough to *hand over* the text? The discriminator sees real images with their own captions and painted images
-# with theirs. It may win by looking at the image alone, and never read. **Mismatched pairs** (Reed et al. 2016) make it read: a real image with a
-# caption that is not true of it must be refused, although nothing is wrong with the image. This is how every adversarial loss here joins its terms:
+# But is it enough to *provide* the text? The discriminator sees real images with their own captions and generated images
+# with theirs. It may win by looking at the image alone and never read the text. **Mismatched pairs** (Reed et al. 2016)
+# make it read: it must reject a real image with a wrong caption, although nothing is wrong with the image. This is how
+# every adversarial loss in Limner combines its terms:
 
 # %%
 Code(inspect.getsource(Adversarial.discriminator), language="python")
 
 # %% [markdown]
-# A mismatched caption has to be *wrong*. The data knows what its images show, so a caption that happens to be true of another image is not used
-# against it:
+# A mismatched caption has to be *wrong*. The data knows what its images show, so a caption that happens to be true of an
+# image is never used as a mismatch for it:
 
 # %%
-from limner.training.loop import set_up
+from limner.training.run import set_up
 
 recipe = limner.Recipe.read(limner.host(), "scenes-one", ["data.count=500"])
 run = set_up(limner.host(), recipe)
@@ -82,8 +86,9 @@ limner.Pictures.of(batch.images[:8], wrong)
 # %% [markdown]
 # ## With and without, on an equal budget
 #
-# Three models learn to paint one object, each for the same time and from the same seed. What the words mean they can learn from the adversarial
-# loss alone: the two losses that hold an image to its text, which the recipe has besides, are taken out. Later lessons are about them.
+# Three models learn to paint one object, each for the same time and from the same seed. The recipe also has two losses
+# that hold an image to its text. We remove both, so that each model can learn what words mean from the adversarial loss
+# alone. Later lessons cover these losses.
 
 # %%
 SECONDS = 40
@@ -119,9 +124,10 @@ axes.legend()
 plt.show()
 
 # %% [markdown]
-# The model that judges the *image only* paints shapes of any color: nobody told it what the words mean. The other two are told by the
-# discriminator alone, and forty seconds are short, so shapes are still blobs. Compare the bars of the two and beware: they come from **one** seed
-# each, and runs of this length differ from seed to seed about as much as the two bars do. A claim needs several seeds; the exercise below shows how.
+# The model whose discriminator judges the *image only* paints shapes of any color: nothing told it what the words mean.
+# The other two learn from the discriminator alone, and forty seconds are short, so shapes are still blobs. Be careful
+# when you compare the bars of these two: they come from **one** seed each, and runs of this length differ between seeds
+# about as much as the two bars do. A claim needs several seeds; exercise 3 below shows how.
 
 # %%
 assert reports["with mismatched pairs"]["trained/color"] > reports["image only"]["trained/color"]
@@ -129,9 +135,9 @@ assert reports["with mismatched pairs"]["trained/color"] > reports["image only"]
 # %% [markdown]
 # ## Exercises
 #
-# Fill in the `...` of a cell and run it: it says whether you have it.
+# Fill in the `...` in a cell and run it: the cell tells you whether you are right.
 #
-# **1.** Compute the hinge loss of the discriminator by hand for the scores below, and compare with the class.
+# **1.** Compute the hinge loss of the discriminator by hand for the scores below, and compare it with the class.
 
 # %% tags=["exercise"]
 real, painted = torch.tensor([[2.0], [0.5]]), torch.tensor([[-3.0], [0.0]])
@@ -140,13 +146,13 @@ by_hand = ...  # one number
 limner.exercises.check(
     by_hand,
     Hinge(sizes).discriminate(real, painted),
-    hint="The mean of max(0, 1 - D) over the real ones, and of max(0, 1 + D) over the painted ones, added.",
+    hint="The mean of max(0, 1 - D) over the real images, plus the mean of max(0, 1 + D) over the generated ones.",
 )
 
 # %% [markdown] tags=["solution"]
 # <details><summary>Solution</summary>
 #
-# $\max(0, 1 - D)$ is 0 and 0.5 for the real ones, $\max(0, 1 + D)$ is 0 and 1 for the painted ones:
+# $\max(0, 1 - D)$ is 0 and 0.5 for the real images, $\max(0, 1 + D)$ is 0 and 1 for the generated ones:
 #
 # </details>
 
@@ -156,15 +162,16 @@ assert Hinge(sizes).discriminate(real, painted).item() == by_hand
 by_hand
 
 # %% [markdown]
-# **2.** What are the scores of one image with its own caption and with a mismatched one, in a model trained with mismatched pairs?
+# **2.** What are the mean scores of real images with their own captions and with mismatched ones, in a model trained with
+# mismatched pairs?
 
 # %% tags=["exercise"]
+from limner import Step
 from limner.data.batches import Batches
 from limner.recipes.build import build_dataset
-from limner.step import Step
 
 model = models["with mismatched pairs"]
-data = build_dataset(limner.host(), recipe).load()
+data = build_dataset(recipe).load()
 pairs = next(iter(Batches(data, model.tokenizer, batch_size=256, seed=1)))
 with torch.no_grad():
     step = Step(model.conditional_generator, model.conditional_discriminator, pairs, torch.randn(len(pairs), 32))
@@ -174,7 +181,7 @@ with torch.no_grad():
 limner.exercises.check(
     [true, mismatched],
     [judgement.match.mean() for judgement in (step.real, step.mismatched)],
-    hint="step.real and step.mismatched are judgements, and the score of a pair is a judgement's `match`.",
+    hint="step.real and step.mismatched are Judgement objects; the score of a pair is their `match`.",
 )
 
 # %% [markdown] tags=["solution"]
@@ -198,15 +205,17 @@ for name in ("image and text", "with mismatched pairs"):
 assert difference["with mismatched pairs"] > 0
 
 # %% [markdown]
-# **3.** Is the difference between the last two bars more than luck? Train both with three seeds (`training.seed=1`, ...), and report mean and spread.
+# **3.** Is the difference between the last two bars more than luck? Train both models with three seeds
+# (`training.seed=1`, ...), and report mean and standard deviation.
 #
-# First practise on scores that are there: a comparison that the next lesson shows has three seeds of a model without attention, and of one with a spatial one.
+# First practice on existing scores: a comparison that appears in the next lesson has three seeds of a model without
+# attention and three of one with spatial attention.
 
 # %% tags=["exercise"]
 shape = limner.load_comparison("../comparisons/attention").groupby("variant")["trained/shape"].apply(list)
 print("without:", shape["none"], "\nspatial:", shape["spatial"])
-gain = ...  # by how much the mean of the spatial ones is higher
-spread = ...  # the larger one of the two standard deviations
+gain = ...  # how much higher the mean with spatial attention is
+spread = ...  # the larger of the two standard deviations
 
 kept = limner.load_comparison("../comparisons/attention").summary()
 limner.exercises.check(
@@ -221,7 +230,8 @@ limner.exercises.check(
 # %% [markdown] tags=["solution"]
 # <details><summary>Solution</summary>
 #
-# The gain is .20 and seeds differ by .12: with three seeds each that is likely no luck, and no proof. For the two bars it takes six trainings:
+# The gain is .20 and the standard deviation over seeds is .12. With three seeds each, this is probably not luck, but it
+# is no proof. For the two bars you need six trainings:
 #
 # ```python
 # for seed in range(3):
@@ -235,4 +245,4 @@ limner.exercises.check(
 # %% tags=["solution"] jupyter={"source_hidden": true}
 none, spatial = torch.tensor(shape["none"]), torch.tensor(shape["spatial"])
 gain, spread = spatial.mean() - none.mean(), max(none.std(), spatial.std())
-print(f"{gain:.3f}, and seeds differ by {spread:.3f}")
+print(f"gain {gain:.3f}, standard deviation over seeds {spread:.3f}")

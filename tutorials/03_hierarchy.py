@@ -7,13 +7,15 @@
 # %% [markdown]
 # # 3. Hierarchy: small first, then large
 #
-# **Goal.** Know why many pixels at once are hard; build a generator of stages, each with an image of its own; see what every stage saw and added; train it
-# in three ways, and measure it against one stage on an equal budget. **You need** [lesson 0](00_quickstart.ipynb). **Time**: about three minutes on two CPU cores.
+# **Goal.** Learn why many pixels at once are hard. Build a generator of stages, each with an image of its own, and see
+# what every stage gets and adds. Train it in three ways, and compare it with a single stage on an equal budget. **You
+# need** [lesson 0](00_quickstart.ipynb). **Time**: about three minutes on two CPU cores.
 #
 # ## The idea
 #
-# Twice the resolution is four times the pixels, and most of them say nothing new: *what* is *where*, and in which color, can be seen from afar. Here is one scene at four
-# sizes, and what the judge can read of 300 **real** scenes at each of them.
+# Twice the resolution is four times the pixels, and most of them add nothing new: *what* is *where*, and in which color,
+# is visible in a small image. Here is one scene at four sizes, and what the judge can read from 300 **real** scenes at
+# each size.
 
 # %%
 import inspect
@@ -29,7 +31,7 @@ import limner
 import torch
 from einops import rearrange
 from IPython.display import Code
-from limner.step import resize
+from limner import resize
 from limner_hierarchy.convex import ConvexEnlargement
 from limner_hierarchy.generator import StagedGenerator
 from limner_hierarchy.initial import InitialStage
@@ -52,12 +54,13 @@ limner.Pictures.of(
 )
 
 # %% [markdown]
-# At 16 pixels colors, places and background are all there; only the outlines need more. So let one network settle those on a small image, where a
-# few positions see the whole scene, and let others sharpen it (Zhang et al. 2017, StackGAN; Xu et al. 2018, AttnGAN):
+# At 16 pixels colors, places and background are all there; only the outlines need more pixels. So one network settles
+# those on a small image, where a few positions see the whole scene, and others sharpen it (Zhang et al. 2017, StackGAN; Xu
+# et al. 2018, AttnGAN):
 #
 # $$(h_1, x_1) = \mathrm{Stage}_1(z, c), \qquad (h_i, x_i) = \mathrm{Stage}_i(h_{i-1}, x_{i-1}, z, c)$$
 #
-# $h_i$ is a hidden map, $x_i$ the image that belongs to it, and every stage reads the noise $z$ and the caption $c$ again.
+# $h_i$ is a hidden map and $x_i$ the image that belongs to it. Every stage reads the noise $z$ and the caption $c$ again.
 
 # %%
 Code(inspect.getsource(StagedGenerator.forward), language="python")
@@ -65,19 +68,19 @@ Code(inspect.getsource(StagedGenerator.forward), language="python")
 # %% [markdown]
 # ## The stages
 #
-# The **initial** stage begins from noise and a sentence. It is the generator that you know, with a smaller image.
+# The **initial** stage starts from noise and a sentence. It is the generator that you already know, with a smaller image.
 
 # %%
 Code(inspect.getsource(InitialStage.forward), language="python")
 
 # %% [markdown]
-# A **refinement** stage takes the hidden map to twice the resolution and looks at the words again.
+# A **refinement** stage doubles the resolution of the hidden map and looks at the words again.
 
 # %%
 Code(inspect.getsource(RefinementStage.forward), language="python")
 
 # %% [markdown]
-# A **super-resolution** stage gets only the image, so it can be put on top of a painter that is finished and frozen, whatever that is.
+# A **super-resolution** stage gets only the image. So you can put it on top of any trained and frozen generator.
 
 # %%
 Code(inspect.getsource(SuperResolutionStage.forward), language="python")
@@ -85,15 +88,18 @@ Code(inspect.getsource(SuperResolutionStage.forward), language="python")
 # %% [markdown]
 # ### How an image is enlarged
 #
-# Neither of the two draws the large image anew. Every new pixel is a **mixture of the nine old pixels around it**, and a stage only says in which shares. So no
-# later stage can spoil a color or move an object; what it can do is put edges where they belong.
+# Neither of these two stages draws the large image from scratch. Every new pixel is a **weighted mean of the nine old
+# pixels around it**, and the stage only chooses the weights. So no later stage can spoil a color or move an object; it can
+# only put edges where they belong.
 
 # %%
 Code(inspect.getsource(ConvexEnlargement), language="python")
 
 # %% [markdown]
-# Here is one small input, a 4 x 4 image with a soft edge. At first the shares are those of bilinear enlargement, which is smooth. Now let a hidden map say +1 above the edge and -1 below it,
-# and let us choose the weights: where the map is positive, take the pixel above, where it is negative, the one below. The same nine pixels make a sharper edge.
+# Here is a small input, a 4 x 4 image with a soft edge. At first the weights are those of bilinear enlargement, which is
+# smooth. Now let a hidden map be +1 above the edge and -1 below it, and let us choose the convolution's weights: where the
+# map is positive, take the pixel above; where it is negative, take the one below. The same nine pixels give a sharper
+# edge.
 
 # %%
 soft = rearrange(torch.tensor([0.8, 0.1, -0.7, -0.8]), "h -> 1 1 h 1").expand(1, 3, 4, 4)
@@ -104,21 +110,22 @@ assert (at_first - interpolate(soft, 8, mode="bilinear")).abs().mean() < 0.05
 
 with torch.no_grad():
     enlarge.masks.weight.zero_()
-    enlarge.masks.weight[1, 0, 1, 1] = 25  # of the nine places, counted row by row: above,
-    enlarge.masks.weight[7, 0, 1, 1] = -25  # and below
+    enlarge.masks.weight[1, 0, 1, 1] = 25  # the pixel above; the nine are counted row by row
+    enlarge.masks.weight[7, 0, 1, 1] = -25  # the pixel below
     sharp = enlarge(hidden, soft)
 assert sharp.min() >= soft.min()
-assert sharp.max() <= soft.max()  # a mixture brings in nothing new
+assert sharp.max() <= soft.max()  # a weighted mean stays within the range of its inputs
 limner.Pictures.of(
     torch.cat([interpolate(soft, 8), at_first.detach(), sharp]),
-    ["the small image", "at first: bilinear", "shares by hand"],
+    ["the small image", "at first: bilinear", "weights by hand"],
 )
 
 # %% [markdown]
-# ## Who judges several images?
+# ## Which discriminator judges several images?
 #
-# The discriminator `scales` has an eye for every size. What the eyes see is added up and judged together, or, with `apart = true`, each size has a judge of its own (as in
-# StackGAN++). An optional loss, `scale-consistency`, holds the scales to each other. Whether it is needed is asked below.
+# The discriminator `scales` has an input layer for every size. Their outputs are added up and judged together. With
+# `apart = true`, each size is judged separately instead (as in StackGAN++). An optional loss, `scale-consistency`, keeps
+# the scales close to each other. Whether it is needed is measured below.
 
 # %%
 print(ScaleConsistency.__doc__)
@@ -126,19 +133,21 @@ print(ScaleConsistency.__doc__)
 # %% [markdown]
 # ## Three ways to train
 #
-# | way | line in the recipe's `[generator]` | as in |
+# | method | line in the recipe's `[generator]` | as in |
 # |---|---|---|
 # | all stages at once | (nothing) | StackGAN++, AttnGAN |
 # | growing: one stage at first, others join | `grow = [0.5]` | Karras et al. 2018 |
-# | one after the other, the earlier frozen | `grow = [0.5]` and `freeze = true` | StackGAN |
+# | one after the other, with the earlier ones frozen | `grow = [0.5]` and `freeze = true` | StackGAN |
 #
-# The number says after which part of the budget the next stage joins. The third way can also be two runs: `[training]` with `start_from = "runs/small"`, `take = ["encoder", "generator"]`
-# and `freeze = ["encoder", "generator.stages.0"]` puts new stages upon a generator that is trained already.
+# The number is the part of the budget after which the next stage joins. The third method can also be two runs: in
+# `[training]`, `start_from = "runs/small"`, `load_parts = ["encoder", "generator"]` and
+# `freeze = ["encoder", "generator.stages.0"]` put new stages on top of a trained generator.
 #
 # ## On an equal budget
 #
-# Three recipes, all for 64 pixels. `scenes-64` has one stage. `scenes-three-stages` grows 16 → 32 → 64. `scenes-super-resolution` trains 32 pixels for three quarters of the time,
-# freezes that, and spends the rest on its enlargement.
+# Three recipes, all for 64 pixels. `scenes-64` has one stage. `scenes-three-stages` grows 16 → 32 → 64.
+# `scenes-super-resolution` trains 32 pixels for three quarters of the time, freezes that stage, and spends the rest on
+# enlarging its image.
 
 # %%
 folder = Path(tempfile.mkdtemp())
@@ -147,13 +156,15 @@ comparison = limner.compare("scenes-64", {"recipe": names}, seeds=1, seconds=45,
 comparison.plot(["trained/background", "trained/color", "trained/relation", "trained/shape", "diversity"])
 
 # %% [markdown]
-# A step costs more where more stages paint, so the budget buys fewer of them (`scenes-three-stages` and `scenes-super-resolution` make most of their steps while they are small):
+# A step costs more when more stages paint, so the budget buys fewer steps (`scenes-three-stages` and
+# `scenes-super-resolution` make most of their steps while the images are small):
 
 # %%
 comparison[["variant", "steps", "images/s"]]
 
 # %% [markdown]
-# Less than a minute and **one** seed show who is quick with what, not who wins: outlines come last. The comparison to believe had three seeds and two and a half minutes each:
+# Less than a minute and **one** seed show what each recipe learns early, not which is best: outlines come last. For a
+# comparison you can trust, we trained three seeds for two and a half minutes each:
 #
 # ```
 # limner compare scenes-64 --vary recipe=scenes-64,scenes-three-stages,scenes-super-resolution \
@@ -165,58 +176,77 @@ kept = limner.load_comparison("../comparisons/hierarchy")
 kept.plot(["trained/exact", "trained/shape", "trained/color", "held out/exact", "diversity"])
 
 # %% [markdown]
-# What came of it, as the judge sees it (mean ± standard deviation of three seeds; it was made before the three cures that are told below):
+# The results, according to the judge (mean ± standard deviation of three seeds; measured before the three fixes described
+# below):
 #
-# - **Exactly right**: one stage .50 ± .11, three stages that grow .38 ± .04, super-resolution upon 32 px .46 ± .10. At this size, on these drawings, **the hierarchy does not pay**; between one stage and
-#   super-resolution there is no difference beyond that of seeds, and three stages are behind.
-# - **Layout was not the difficulty**: color, relation and background are right on .96 and more of the pictures of all three. What remains are outlines, and those are a matter of the last pixels, where one
-#   stage may draw freely and the others only sharpen. An outline that is wobbly at 32 px is wobbly and sharp at 64.
-# - **A stage is not free**: with all three at work a step takes longer, and in the same time `scenes-three-stages` made 2,860 steps and `scenes-64` made 3,280.
-# - **Diversity** was .68, .72 and .60, which is about what seeds differ by.
+# - **Exactly right**: one stage .50 ± .11, three growing stages .38 ± .04, super-resolution on top of 32 px .46 ± .10. At
+#   this size, on these drawings, **the hierarchy does not pay off**. One stage and super-resolution differ by no more than
+#   seeds do, and three stages are behind.
+# - **Layout was not the difficulty**: color, relation and background are right in .96 of the images or more with all
+#   three. What remains are outlines, which depend on the last pixels. There, one stage can draw freely, and the others
+#   only sharpen. An outline that is wobbly at 32 px is wobbly and sharp at 64.
+# - **A stage is not free**: with all three at work a step takes longer. In the same time `scenes-three-stages` made 2,860
+#   steps and `scenes-64` made 3,280.
+# - **Diversity** was .68, .72 and .60 (standard deviations over seeds: .04, .04 and .03).
 #
-# The papers that made stages famous painted photographs at 256 px, where the large image alone did not learn at all. That is not shown here, and not refuted.
+# The papers that made stages famous painted photographs at 256 px, where the large image alone did not learn at all. This
+# lesson neither shows nor refutes that.
 #
 # ## Where should the first stage begin, and when should another one join?
 #
-# If outlines are what is missing, then the first image should be large enough to hold one, and be well painted before it is enlarged. `scenes-staged` has two stages: the first paints
-# 32 pixels and is alone for three quarters of the time; then a second one joins and sharpens its image to 64. One training (seed 0) was brought to a point where the
-# image of 32 pixels was exactly right on .90 of the prompts, after 3,840 of 6,400 steps. From that very state it went on in five ways:
+# If outlines are what is missing, then the first image should be large enough to hold one, and it should be well painted
+# before it is enlarged. `scenes-staged` has two stages. The first paints 32 pixels and is alone for three quarters of the
+# time. Then a second one joins and sharpens its image to 64. We trained one model (seed 0) until its 32-pixel image was
+# exactly right for .90 of the prompts, which took 3,840 of 6,400 steps. From that state, training continued in five ways:
 #
-# | the second stage joins | the first one | exact, 32 px | exact, 64 px |
+# | the second stage joins | the first stage | exact, 32 px | exact, 64 px |
 # |---|---|--:|--:|
-# | at .6 | learns on | .97 | .90 |
-# | at .75 | learns on | .99 | **.93** |
-# | at .6 | learns on, without the gradient of the second | .98 | .92 |
+# | at .6 | keeps learning | .97 | .90 |
+# | at .75 | keeps learning | .99 | **.93** |
+# | at .6 | keeps learning, without the gradient of the second | .98 | .92 |
 # | at .75 | is frozen | .96 | .65 |
 # | at .6 | is frozen | .90 | .48 |
 #
-# *One* seed: of the first three take none for the best. But **freezing costs most**, and not only because the small image stays as it is: the large one falls far behind it. Why is not shown; perhaps
-# the discriminator, which looks at all sizes together, knows the painted ones by the small image, where nothing can be done about it any more.
+# This is *one* seed, so do not pick a best one among the first three. But **freezing costs most**, and not only because the
+# small image stays as it is: the large one falls far behind it. We do not know why. Perhaps the discriminator, which looks
+# at all sizes together, recognizes generated images by the small one, which can no longer improve.
 #
-# ## Three cures
+# ## Three fixes
 #
-# **Eyes that begin nearly blind.** The discriminator adds up what its eyes see. When the eye for the new size began with random weights, outlines that were right at 32 px dissolved when it joined, and hardly came
-# back: .11 exact after 6,809 steps, against .73 after 6,390 with an eye that began blind (seed 0, joining at .6). So every eye but the first begins with a hundredth of its weights.
+# **New input layers start near zero.** The discriminator adds up the outputs of its input layers. When the layer for the
+# new size started with random weights, outlines that were right at 32 px dissolved when it joined, and hardly came back:
+# .11 exact after 6,809 steps, compared with .73 after 6,390 with a layer that started near zero (seed 0, joining at .6).
+# So the initial weights of every input layer but the first are divided by one hundred.
 #
-# **A large image held to the small one.** Something was lost on the way from 32 to 64 pixels: three trainings of 6,400 steps (seeds 0, 1, 2) had .99, .96, .94 exact at 32 pixels and .92, .83, .69 at 64 (300 prompts), while the very
-# same small images, enlarged *bilinearly*, without a stage, had .99, .96 and .93. So the stage that sharpened also frayed. With the loss `scale-consistency` at weight 30 seed 2 came to .95 exact, and to .96 on pairs
-# never trained, where it had .70 and .59 without; diversity .68 in place of .98. So `scenes-staged` has that loss, and so have the recipes that build on it.
+# **The large image is held to the small one.** Something was lost on the way from 32 to 64 pixels: three trainings of
+# 6,400 steps (seeds 0, 1, 2) had .99, .96, .94 exact at 32 pixels and .92, .83, .69 at 64 (300 prompts). The very same
+# small images, enlarged *bilinearly* and without a stage, had .99, .96 and .93. So the stage that was meant to sharpen also
+# damaged outlines. With the loss `scale-consistency` at weight 30, seed 2 reached .95 exact, and .96 on pairs never
+# trained; without it, it had .70 and .59. Diversity was .68 instead of .98. So `scenes-staged` has that loss, and so do
+# the recipes that extend it.
 #
-# **No step too far.** In float32, four trainings of 6,400 steps out of four burst between steps 3,830 and 4,550, with one stage as with two: within ten steps the loss `noise-reading` went from .3 to 400 and more, and what had been
-# learned was gone. One step that goes too far makes the next gradient longer, and so on. Since then Limner's players shorten a gradient that is more than twice as long as usual (one or two steps in a hundred of the painter's, four or five of the judge's). Here `scenes-staged` has the second cure before and after:
+# **Gradient clipping.** In float32, four out of four trainings of 6,400 steps diverged between steps 3,830 and 4,550, with
+# one stage as well as with two. Within ten steps the loss `noise-reading` rose from .3 to 400 and more, and what the model
+# had learned was gone. One step that goes too far makes the next gradient larger, and so on. Since then, Limner clips a
+# gradient whose norm is more than twice its running average (one or two steps in a hundred for the generator, four or five
+# for the discriminator). Here is the effect; `scenes-staged` has the second fix in all columns:
 #
-# | exact (held out), 6,400 steps | seed 0, before | seed 0, shortened | seed 1, before | seed 1, shortened |
+# | exact (held out), 6,400 steps | seed 0, before | seed 0, clipped | seed 1, before | seed 1, clipped |
 # |---|--:|--:|--:|--:|
 # | `scenes-64`, one stage | .18 (.11) | **.89** (.81) | .64 (.47) | **.82** (.61) |
 # | `scenes-staged`, two | .80 (.71) | **.95** (.92) | .80 (.72) | **.95** (.93) |
 #
-# In a short training it changed little in the end: `scenes-32`, 3,769 steps, came to .64, .64, .69 with it (seeds 0, 1, 2) and to .72, .48 without (0, 1). But it cost time on the way. What is "usual" began with the first
-# gradient and lagged behind those that followed, so the painter was 20 to 60 steps late at step 100. Now the first hundred steps count evenly, and it is not (seed 0, seen up to step 2,000; from step 100 on the rule is the
-# same). All figures of this lesson are of before that.
+# In a short training clipping changed little in the end: `scenes-32`, 3,769 steps, reached .64, .64, .69 with it (seeds 0,
+# 1, 2) and .72, .48 without (seeds 0, 1). But it cost time on the way. The running average started with the first gradient
+# and lagged behind later ones, so the generator was 20 to 60 steps late at step 100. Now the first hundred steps count
+# equally, and the delay is gone (seed 0, seen up to step 2,000; from step 100 on the rule is the same). All figures in this
+# lesson were measured before that change.
 #
-# ## Does it pay?
+# ## Does it pay off?
 #
-# With all three cures, over three seeds. The two recipes went side by side, each on a core of its own of one machine. This command, which trains one after the other, asks for the same; numbers differ with the count of threads and with the code:
+# With all three fixes, over three seeds. The two recipes ran side by side, each on its own core of one machine. The
+# command below asks for the same but trains one after the other. Exact numbers depend on the number of threads and on the
+# version of the code:
 #
 # ```
 # limner compare scenes-64 --vary recipe=scenes-64,scenes-staged --seeds 3 --steps 6400 --out comparisons/staged
@@ -230,18 +260,24 @@ staged.plot(["trained/exact", "trained/shape", "held out/exact", "diversity"])
 staged[["variant", "seed", "steps", "images/s", "trained/exact", "held out/exact"]]
 
 # %% [markdown]
-# - **Exactly right**: one stage .86 ± .04, two stages **.95 ± .001**; on pairs of color and shape that were never trained .72 ± .10 against **.91 ± .02**. In as many steps **two stages are ahead**,
-#   with every seed, and by most where something new is asked for. Edges are calmer, too: one stage paints its last pixels by a large pixel shuffle, whose weave frays the outlines.
-# - **In the same time as well.** Where little else ran, 6,400 steps took 2,095 seconds with one stage and 2,063 with two (seed 0), and 1,477 and 1,583 (seed 2, another day): a step of either costs the same
-#   within 7 %, which hardly makes up for .09. (Seed 1 was paused on the way, so its seconds and images/s say nothing.) But small images do not make cheap steps: the text, the losses and the many small operations of a
-#   step cost about the same at any size.
-# - **Diversity** is .71 ± .02 and .80 ± .19: .70, .69, and 1.02 with seed 2, perhaps since its backgrounds have shades that real ones do not have. More of it is not always better.
-# - All of this in float32. Before the second and the third cure, three seeds of 400 seconds on an Intel Xeon in bfloat16 (some 3,800 steps) had said the opposite: .77 ± .08 for one stage, .64 ± .07 for two. Which of the cures
-#   made the difference there was not measured.
+# - **Exactly right**: one stage .86 ± .04, two stages **.95 ± .001**. On pairs of color and shape that were never trained,
+#   .72 ± .10 compared with **.91 ± .02**. After the same number of steps **two stages are ahead**, with every seed, and most
+#   clearly where a prompt asks for something new. Edges are cleaner, too: one stage paints its last pixels with a large
+#   pixel shuffle, whose checkerboard pattern roughens outlines.
+# - **In the same time as well.** When little else ran, 6,400 steps took 2,095 seconds with one stage and 2,063 with two
+#   (seed 0), and 1,477 and 1,583 (seed 2, another day). So a step of either costs the same within 7 %, which hardly makes
+#   up for .09. (Seed 1 was paused on the way, so its seconds and images/s mean nothing.) But small images do not make steps
+#   cheap: the text, the losses and the many small operations of a step cost about the same at any size.
+# - **Diversity** is .71 ± .02 and .80 ± .19: with two stages .70, .69, and 1.02 for seed 2, perhaps because its backgrounds
+#   have shades that real ones do not have. More diversity is not always better.
+# - All of this is in float32. Before the second and third fix, three seeds of 400 seconds on an Intel Xeon in bfloat16
+#   (some 3,800 steps) gave the opposite result: .77 ± .08 for one stage, .64 ± .07 for two. We did not measure which of the
+#   fixes made the difference.
 #
 # ## 128 pixels
 #
-# `scenes-128` puts a third stage upon the two: 32 → 64 → 128, joining at .6 and .8 of the training, so that the first one has painted well before anything large is begun. As many steps as above, three seeds:
+# `scenes-128` puts a third stage on top of the two: 32 → 64 → 128, joining at .6 and .8 of the training, so that the first
+# one paints well before anything large begins. The same number of steps as above, three seeds:
 #
 # ```
 # limner compare scenes-128 --vary recipe=scenes-128 --seeds 3 --steps 6400 --out comparisons/large
@@ -253,13 +289,16 @@ staged[["variant", "seed", "steps", "images/s", "trained/exact", "held out/exact
 # | 64 px | .90, .94, .91 | .92 ± .02 | .86 ± .01 |
 # | 128 px | .91, .95, .92 | **.92 ± .02** | .87 ± .01 |
 #
-# So 128 pixels show what a prompt says **as well as 64 do**, better than one stage there (.86) and not quite as well as two (.95). It takes longer, but not four times as long: 2,103 seconds, where beside it, on the
-# other core, 64 pixels took 1,583 and 1,477 (seed 2), for most steps paint 32 pixels only. A step of all three stages costs three times one of the first alone. Diversity is .82 ± .23 (1.09, .71, .67); the 1.09 of seed 0 come
-# probably from dirt between its objects, which is in its 32 pixels already. Outlines are those of 32 pixels, and a little rough: the last two stages mix what is there. One stage at 128 pixels was not measured.
+# So 128 pixels show what a prompt says **as well as this model's 64 pixels do**. That is better than one stage at 64 pixels
+# (.86) and not quite as good as two (.95). It takes longer, but not four times as long: 2,103 seconds for seed 2, while on
+# the other core 64 pixels took 1,583 and 1,477 seconds, because most steps paint 32 pixels only. A step of all three stages
+# costs three times as much as one of the first alone. Diversity is .82 ± .23 (1.09, .71, .67); the 1.09 of seed 0 probably
+# comes from specks between its objects, which are already in its 32-pixel image. Outlines are those of 32 pixels, and a
+# little rough: the last two stages only mix existing pixels. One stage at 128 pixels was not measured.
 #
-# ## What each stage saw, and what it added
+# ## What each stage gets, and what it adds
 #
-# The model of three stages from the comparison above. From left to right: what each stage paints for one prompt.
+# Here is the model with three stages from the comparison above. From left to right: what each stage paints for one prompt.
 
 # %%
 model = limner.load(folder / "hierarchy" / "runs" / "scenes-three-stages-0")
@@ -267,7 +306,7 @@ prompt = "a red circle above a blue square on a white background"
 model.paint_stages(prompt, seed=1)
 
 # %% [markdown]
-# And what each stage added to the image before it, gray being nothing. It is all at the edges.
+# Next, what each stage adds to the image before it; gray means no change. Look at the edges.
 
 # %%
 stages = [model.paint_images([prompt], seed=1, size=size) for size in (16, 32, 64)]
@@ -278,7 +317,8 @@ limner.Pictures.of(
 )
 
 # %% [markdown]
-# Every stage's image is one in its own right, so the judge can say what each of them shows. (At 16 pixels it does not read all outlines of real scenes, as seen above.)
+# Every stage produces a full image, so the judge can say what each of them shows. (At 16 pixels it cannot read all
+# outlines even of real scenes, as seen above.)
 
 # %%
 per_stage = {size: model.evaluate(size) for size in (16, 32, 64)}
@@ -293,8 +333,9 @@ limner.Report(
 # %% [markdown]
 # ## What a stage costs
 #
-# Time to paint 32 images, stage by stage, and the weights of each. The first stage has nearly all of the weights, the last one takes longest: what costs time is
-# the number of positions, and its map has sixteen times as many as the first one's, though half as high and wide as its image and with few channels.
+# Here are the time to paint 32 images, stage by stage, and the number of weights of each stage. The first stage has nearly
+# all of the weights; the last one takes longest. What costs time is the number of positions. The last stage's map has
+# sixteen times as many as the first one's, although it is half as high and wide as its image and has few channels.
 
 # %%
 generator = model.conditional_generator.generator
@@ -314,9 +355,10 @@ with torch.no_grad():
 # %% [markdown]
 # ## Exercises
 #
-# Fill in the `...` of a cell and run it: it says whether you have it.
+# Fill in the `...` in a cell and run it: the cell tells you whether you are right.
 #
-# **1.** A refinement stage doubles. With which first stage do the three stages of `scenes-three-stages` end at 128 pixels? And what does Limner say to stages that are to end at a size they do not reach?
+# **1.** A refinement stage doubles the size. With which first stage do the three stages of `scenes-three-stages` end at
+# 128 pixels? And what does Limner say if the stages do not reach the image size?
 
 # %% tags=["exercise"]
 from limner.recipes.build import dry_run
@@ -325,7 +367,7 @@ size = ...  # of the first stage's image
 
 
 def fits(size: int) -> bool:
-    """Builds the recipe, without memory; where sizes do not fit, that raises a LimnerError."""
+    """Build the recipe without allocating memory; raises a LimnerError if the sizes do not fit."""
     rest = "{name = 'refinement'}, {name = 'refinement'}"
     stages = f"generator.stages=[{{name = 'initial', size = {size}, channels = [128, 96]}}, {rest}]"
     dry_run(limner.host(), limner.Recipe.read(limner.host(), "scenes-three-stages", ["image_size=128", stages]))
@@ -333,13 +375,13 @@ def fits(size: int) -> bool:
 
 
 limner.exercises.check(
-    size, fits, hint="Each of the two that follow doubles; put in a wrong one too, and read what comes."
+    size, fits, hint="Each of the two stages that follow doubles the size. Try a wrong size too, and read the message."
 )
 
 # %% [markdown] tags=["solution"]
 # <details><summary>Solution</summary>
 #
-# With 32: 32 → 64 → 128. To others Limner says one sentence, before any work:
+# With 32: 32 → 64 → 128. For other sizes Limner raises an error before any work starts:
 #
 # </details>
 
@@ -351,27 +393,28 @@ except limner.LimnerError as error:
     print(error)
 
 # %% [markdown]
-# **2.** Show that a frozen stage does not change by a bit: train one stage for a few steps, put another upon it, and compare the weights. How are they compared?
+# **2.** Show that a frozen stage does not change by a single bit: train one stage for a few steps, put another one on top
+# of it, and compare the weights. How do you compare them?
 
 
 # %% tags=["exercise"]
 def unchanged(before, after):
-    """Whether each tensor of the table `before` is the same in `after`, to the bit; `after` may have more."""
+    """Return whether every tensor in the dict `before` is identical in `after`; `after` may have more."""
     return ...
 
 
 one = {"weight": torch.ones(3)}
-nearly = {"weight": torch.ones(3).nextafter(torch.zeros(3))}  # the next lower number that there is
+nearly = {"weight": torch.ones(3).nextafter(torch.zeros(3))}  # the next smaller floating-point number
 limner.exercises.check(
     [unchanged(one, {**one, "more": torch.zeros(1)}), unchanged(one, nearly)],
     [True, False],
-    hint="torch.equal compares two tensors to the bit, torch.allclose does not.",
+    hint="torch.equal compares two tensors exactly; torch.allclose allows a tolerance.",
 )
 
 # %% [markdown] tags=["solution"]
 # <details><summary>Solution</summary>
 #
-# By `torch.equal`, tensor by tensor. Here with stages that are trained, for five steps each:
+# With `torch.equal`, tensor by tensor. Here it is with real stages, trained for five steps each:
 #
 # </details>
 
@@ -386,7 +429,7 @@ second = [
     "training.freeze=['encoder', 'generator.stages.0']",
     "generator.stages=[{name = 'initial', size = 16, channels = [128, 96]}, {name = 'super-resolution'}]",
 ]
-with warnings.catch_warnings(record=True) as said:  # what was taken is told
+with warnings.catch_warnings(record=True) as said:  # the warning tells which parts were loaded
     warnings.simplefilter("always")
     upon = limner.train("scenes-three-stages", overrides=second, quiet=True)
 print(str(said[0].message).replace(str(folder), "runs"))
@@ -398,12 +441,13 @@ frozen = [name for name in before if "encoder." in name or "stages.0." in name]
 assert all(torch.equal(before[name], after[name]) for name in frozen)
 
 # %% [markdown]
-# **3.** How far is the large image, shrunk, from the small one? Compute the loss `scale-consistency` by hand for the three images above, which are in the list `stages`.
+# **3.** How far is the large image, when shrunk, from the small one? Compute the loss `scale-consistency` by hand for the
+# three images above, which are in the list `stages`.
 
 # %% tags=["exercise"]
 loss = ...  # one number
 
-painted: Any = SimpleNamespace(generated_images=stages)  # all that this loss wants to know of a step
+painted: Any = SimpleNamespace(generated_images=stages)  # all that this loss needs from a step
 by_class = ScaleConsistency(limner.Sizes(image=64, vocabulary=1, length=1)).generator(painted)
 limner.exercises.check(loss, by_class, hint="The equation is above; `resize(images, size)` shrinks.")
 
@@ -419,7 +463,8 @@ gaps = [(resize(larger, small.shape[-1]) - small).square().mean() for small, lar
 print([f"{gap:.5f}" for gap in gaps], f"mean {sum(gaps) / len(gaps):.5f}")
 
 # %% [markdown]
-# **4.** When should the stages of `scenes-three-stages` join? Compare all at once, early and late, with three seeds. Which of them makes most steps in the same time?
+# **4.** When should the stages of `scenes-three-stages` join? Compare all at once, early and late, with three seeds. Which
+# of them makes the most steps in the same time?
 
 # %% tags=["exercise"]
 grow = ...  # one of these three
@@ -430,7 +475,8 @@ limner.exercises.check(grow, max(ways, key=sum), hint="Look at what each stage c
 # %% [markdown] tags=["solution"]
 # <details><summary>Solution</summary>
 #
-# The one whose costly stages join last, `[0.4, 0.8]`. Whether more steps or more time for the large images is worth more, only a comparison can say:
+# The one whose costly stages join last, `[0.4, 0.8]`. Only a comparison can tell whether more steps or more time for the
+# large images is worth more:
 #
 # ```
 # limner compare scenes-three-stages --vary 'generator.grow=[],[0.2, 0.5],[0.4, 0.8]' --seeds 3 --seconds 180 --out comparisons/ways

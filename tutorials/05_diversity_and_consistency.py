@@ -7,15 +7,17 @@
 # %% [markdown]
 # # 5. Diversity and consistency: many pictures, all of them right
 #
-# **Goal.** Know why a model that fits its prompts tends to paint one picture of each, and what can be done: in training (noise, mode seeking, conditioning augmentation), when painting
-# (truncation, the best of many), and with several models (ensembles). Measure both sides, and see what each way buys and costs. Know a collapse by its numbers.
-# **You need** [lesson 4](04_consistency.ipynb). **Time**: about four minutes on two CPU cores.
+# **Goal.** Learn why a model that fits its prompts tends to paint one picture of each, and what helps: in training (noise
+# reading, mode seeking, conditioning augmentation), when painting (truncation, the best of many), and with several models
+# (ensembles). Measure both sides, and each method's benefits and costs. Recognize a collapse by its numbers. **You need**
+# [lesson 4](04_consistency.ipynb). **Time**: about four minutes on two CPU cores.
 #
 # ## The dilemma
 #
-# *A red circle* is true of many pictures: large or small, left or right, on black or on gray. A good model paints many different ones (**diversity**), all of them right
-# (**consistency**). Neither is hard alone. Here are three painters that nobody has to train: one shows real scenes of the prompt, one knows *one* picture for each prompt by heart, and
-# one shows any scene at all, whatever the prompt.
+# Many pictures fit *a red circle*: large or small, left or right, on black or on gray. A good model paints many different
+# ones (**diversity**), all of them right (**consistency**). Neither is hard alone. Here are three painters that need no
+# training: one shows real scenes of the prompt, one has memorized *one* picture for each prompt, and one shows any scene at
+# all, whatever the prompt.
 
 # %%
 import inspect
@@ -26,8 +28,7 @@ import limner
 import torch
 from IPython.display import Code
 from limner.layers import ConditioningAugmentation
-from limner.models.ensemble import Ensemble
-from limner.models.painter import RealImages, measure
+from limner.models.painter import measure
 from limner.models.sampling import most_different, truncate
 from limner_diversity.distribution import Distribution
 from limner_diversity.mode_seeking import ModeSeeking
@@ -39,7 +40,7 @@ scenes = Scenes(32, objects=1, count=2000)
 
 
 class OneEach:
-    """The same picture for the same prompt, always."""
+    """Always the same picture for the same prompt."""
 
     def paint_images(self, prompts, seed=0):
         return torch.cat([scenes.real_images(prompt, 1, seed=7) for prompt in prompts]).float() / 127.5 - 1
@@ -54,7 +55,7 @@ class Whatever:
         return pixels[rows].float() / 127.5 - 1
 
 
-painters = {"real": RealImages(scenes), "one each": OneEach(), "whatever": Whatever()}
+painters = {"real": limner.RealImages(scenes), "one each": OneEach(), "whatever": Whatever()}
 prompt = "a large red circle"
 print(scenes.prompts(3, seed=0).texts)
 limner.Pictures.of(
@@ -66,17 +67,17 @@ limner.Pictures.of(
 # %% [markdown]
 # ## Measuring both
 #
-# Consistency is the judge's **exact match**. Diversity can be asked in several ways:
+# Consistency is the judge's **exact match**. There are several measures of diversity:
 #
-# | number | asks |
+# | number | question |
 # |---|---|
-# | `diversity` | how far do the pixels of one prompt's images go up and down, as a part of what real ones do? |
-# | pixel, feature distance | how far apart are two images of one prompt, on the average over pairs? |
-# | Vendi score (Friedman and Dieng 2023) | how many *different* images are there among 16? $\exp(-\sum_k \lambda_k \log \lambda_k)$, $\lambda$ the eigenvalues of their table of likeness |
-# | precision, recall, density, coverage | do painted images lie where real ones do, and the other way round? |
+# | `diversity` | how much do the pixels of one prompt's images vary, relative to real images? |
+# | pixel, feature distance | how far apart are two images of one prompt, averaged over pairs? |
+# | Vendi score (Friedman and Dieng 2023) | how many *different* images are there among 16? $\exp(-\sum_k \lambda_k \log \lambda_k)$, where $\lambda$ are the eigenvalues of their similarity matrix, divided by its size |
+# | precision, recall, density, coverage | do generated images lie where real ones do, and vice versa? |
 # | FID, KID | how far is the whole distribution from the real one? |
 #
-# The Vendi score of four images that have nothing in common is 4, of four equal ones 1:
+# The Vendi score of four images that have nothing in common is 4, and of four identical ones 1:
 
 # %%
 axes = torch.eye(4)
@@ -91,7 +92,7 @@ numbers = [PromptDiversity(scenes, prompts=10), Distribution(scenes, images=300)
 
 
 def both_sides(painter):
-    """Exact match and diversity, and what the metrics of the plugin say."""
+    """Exact match, diversity, and the plugin's metrics."""
     found = measure(limner.host(), recipe, painter).scores
     found |= {name: value for metric in numbers for name, value in metric.measure(painter).items()}
     wanted = ("trained/exact", "diversity", "painted/Vendi score", "precision", "recall", "coverage", "FID")
@@ -99,7 +100,7 @@ def both_sides(painter):
 
 
 def side_by_side(painters):
-    """A table with a column for each painter."""
+    """A table with one column per painter."""
     columns = {name: both_sides(painter) for name, painter in painters.items()}
     return limner.Report({f"{name}/{row}": value for name, found in columns.items() for row, value in found.items()})
 
@@ -107,36 +108,41 @@ def side_by_side(painters):
 side_by_side(painters)
 
 # %% [markdown]
-# *One each* is exactly right every time, and its diversity is 0: **exact match alone rewards it**, and so does precision. Recall and coverage notice. *Whatever* is distributed as real images are, has all the
-# diversity in the world, and is hardly ever right; FID rewards it. So look at one number of each sort, always.
+# *One each* is exactly right every time, and its diversity is 0: **exact match alone rewards it**, and so does precision.
+# Recall and coverage notice. *Whatever* has the distribution of real images and more than enough diversity, but is hardly
+# ever right; FID rewards it. So always look at one number of each kind.
 #
 # ## In training: make the noise count
 #
-# A generator is given noise $z$ so that one prompt has many pictures, but nothing in the adversarial loss makes it *use* the noise. Three ways that do:
+# A generator gets noise $z$ so that one prompt has many pictures, but nothing in the adversarial loss makes it *use* the
+# noise. Three losses ask it to:
 #
-# **Noise reading** (from the recipes that you know): part of $z$ must be legible in the picture.
+# **Noise reading** (part of the recipes you know): part of $z$ must be readable from the image.
 
 # %%
 Code(inspect.getsource(NoiseReading), language="python")
 
 # %% [markdown]
-# **Mode seeking**: two images of one prompt must differ as their noises differ.
+# **Mode seeking**: two images of one prompt must differ as much as their noise vectors do.
 
 # %%
 Code(inspect.getsource(ModeSeeking), language="python")
 
 # %% [markdown]
-# **Conditioning augmentation**: not one sentence vector, but a neighbourhood of it. It is an option of the generator (`generator.augmentation = 32`) with a loss of its own (`conditioning-divergence`).
+# **Conditioning augmentation**: not one sentence vector, but a random one near it. It is an option of the generator
+# (`generator.augmentation = 32`) with its own loss (`conditioning-divergence`).
 
 # %%
 Code(inspect.getsource(ConditioningAugmentation), language="python")
 
 # %% [markdown]
-# Where the noise *enters* matters too: `generator.noise_at` is `"every level"` or `"input"`, and `noise_scale` says how loud it is beside the sentence.
+# Where the noise *enters* matters too: `generator.noise_at` is `"every level"` or `"input"`, and `noise_scale` sets its
+# strength relative to the sentence.
 #
 # ## When painting: how near to the mean?
 #
-# Noise far from its mean was rare in training, and its pictures are often the odd ones. **Truncation** keeps the noise within $\pm t$.
+# Noise far from its mean was rare in training, and its images are often the odd ones. **Truncation** keeps the noise
+# within $\pm t$.
 
 # %%
 Code(inspect.getsource(truncate), language="python")
@@ -144,8 +150,9 @@ Code(inspect.getsource(truncate), language="python")
 # %% [markdown]
 # ## The frontier
 #
-# Now measure. Two models of one object, with and without noise reading, each sampled with three truncations. `limner.tradeoff` trains each model once and draws one side against the other.
-# The **frontier** joins the points that no other point beats on both sides.
+# Now we measure. Two models of one object, with and without noise reading, are each sampled with three truncations.
+# `limner.tradeoff` trains each model once and plots consistency against diversity. The **frontier** joins the points that
+# no other point beats on both sides.
 
 # %%
 folder = Path(tempfile.mkdtemp()) / "tradeoff"
@@ -164,7 +171,8 @@ live
 live.table()
 
 # %% [markdown]
-# Each label is *weight of noise reading, truncation*. After so short a training few pictures are exact yet. The longer one, kept in the project, has three seeds, and a second way to sample:
+# Each label is *weight of noise reading, truncation*. After such a short training few images are exact yet. The longer
+# comparison that comes with the project has three seeds, and a second way to sample:
 #
 # ```
 # limner tradeoff scenes-one --vary losses.noise-reading.weight=0.0,1.0 --vary sampling.candidates=1,8 --vary sampling.truncation=1.0,4.0 \
@@ -181,23 +189,31 @@ kept
 kept.table()
 
 # %% [markdown]
-# What came of it (mean ± standard deviation of three seeds, 2,000 steps of one object):
+# The results (mean ± standard deviation of three seeds, 2,000 steps of one object):
 #
-# - **Truncation** is the plain bargain: within ±1 instead of ±4, exact match rises from .68 to .73 and diversity falls from .65 to .45 (with noise reading; without, .55 to .58 and .77 to .55).
-# - **Noise reading** made pictures more often exact here, .55 ± .07 without and .68 ± .05 with it. It did *not* make them more diverse: .77 ± .18 and .65 ± .06. What it did is to make the seeds agree; without it, one kept
-#   .97 of the real diversity and another .63. In so short a training on one object no generator had given up its noise yet.
-# - **The best of 8 by the model's own matching** gained nothing: .68 became .67, at .58 of diversity. The generator was trained to please this very matching, so it cannot see what is wrong. Its captioner does little
-#   better (.69).
-# - **The best of 8 where most pictures are wrong**: six models of two objects (`scenes-32`), stopped after some 1,450 steps, are exact on .054 as they come and on .067 where their captioner chooses from 8: five of the
-#   six gain, by .02 on the average, and one loses .01. There is more to choose from while the model is undecided.
-# - **Three models as one**: the ensemble of the three seeds has .88 of the real diversity where its mean member has .65, and is exact on .69 where its mean member is on .68. That is a gain for nothing but two more trainings.
-# - And **a jury of others sees more**: where each picture of this ensemble is the best of 8 by all three captioners, .72 are exact (.63 of held-out pairs, .62 before), at .66 of diversity.
+# - **Truncation** is a simple trade: within ±1 instead of ±4, exact match rises from .68 to .73 and diversity falls from
+#   .65 to .45 (with noise reading; without, .55 to .58 and .77 to .55).
+# - **Noise reading** made images more often exact here: .55 ± .07 without and .68 ± .05 with it. It did *not* make them
+#   more diverse: .77 ± .18 and .65 ± .06. But it made the seeds agree; without it, one kept .97 of the real diversity and
+#   another .63. In such a short training on one object, no generator had stopped using its noise yet.
+# - **The best of 8 by the model's own matching** gained nothing: .68 became .67, at .58 of diversity. The generator was
+#   trained to please this very matching, so the matching cannot see what is wrong. The model's captioner does little better
+#   (.69).
+# - **The best of 8 when most images are wrong**: six models of two objects (`scenes-32`), stopped after some 1,450 steps,
+#   are exact on .054 without selection and on .067 when their captioner chooses from 8. Five of the six gain, by .02 on
+#   average, and one loses .01. There is more to choose from while the model is undecided.
+# - **Three models as one**: the ensemble of the three seeds has .88 of the real diversity, compared with .65 for its mean
+#   member, and is exact on .69, compared with .68. That is a gain at no cost but two more trainings.
+# - **A jury of others sees more**: when all three captioners choose each image of this ensemble from 8, .72 are exact (.63
+#   of held-out pairs, .62 before), at .66 of diversity.
 #
-# The captioner's .69, the ensemble and the jury were measured on the runs of the chart, with `limner evaluate RUN --with OTHER --with THIRD --best-of 8 --by caption`; 500 prompts, so take differences below .03 for luck.
+# The captioner's .69, the ensemble and the jury were measured on the runs of the chart, with
+# `limner evaluate RUN --with OTHER --with THIRD --best-of 8 --by caption`. They use 500 prompts, so treat differences below
+# .03 as luck.
 #
 # ## One prompt, several ways
 #
-# Here is the model with noise reading, eight pictures each way.
+# Here is the model with noise reading, with eight pictures for each way to sample.
 
 # %%
 model = limner.load(folder / "runs" / "1-4.0-0")
@@ -208,8 +224,9 @@ plain
 model.paint(prompt, n=8, seed=2, truncation=0.5)
 
 # %% [markdown]
-# Under truncation the same seeds give the same pictures, pulled toward the middle. Now 64 pictures are painted, of which eight are kept: those that fit best by the model's own matching, by its captioner, and those
-# that differ most.
+# Under truncation the same seeds give the same pictures, pulled toward the middle. Next, the model paints 64 pictures and
+# keeps eight: those that fit best by the model's own matching, those that fit best by its captioner, and those that differ
+# most.
 
 # %%
 model.paint(prompt, n=8, seed=2, best_of=64, by="matching")
@@ -221,7 +238,8 @@ model.paint(prompt, n=8, seed=2, best_of=64, by="caption")
 model.paint(prompt, n=8, seed=2, best_of=64, by="diversity")
 
 # %% [markdown]
-# What is the best of 8 worth, over many prompts? Every image is now the best of eight candidates, by the model's own judgement:
+# How much does the best of 8 gain over many prompts? Now every image is the best of eight candidates, chosen by the model
+# itself:
 
 # %%
 from limner.recipes.schema import Sampling
@@ -243,13 +261,15 @@ limner.Report(
 # %% [markdown]
 # ## Several models
 #
-# Each image of an **ensemble** is painted by one of its members, drawn at random. Members with different habits have more of them together.
+# Each image of an **ensemble** is painted by one of its members, drawn at random. Members with different habits are more
+# diverse together.
 
 # %%
-Code(inspect.getsource(Ensemble.sample), language="python")
+Code(inspect.getsource(limner.Ensemble.sample), language="python")
 
 # %% [markdown]
-# The cheapest ensemble costs no training at all: **snapshots** of one run (`training.snapshots`). Each is a run folder of its own.
+# The cheapest ensemble needs no extra training: **snapshots** of one run (`training.snapshots`). Each is a run folder of
+# its own.
 
 # %%
 snapshots = sorted((folder / "runs" / "1-4.0-0" / "snapshots").iterdir())
@@ -267,11 +287,12 @@ limner.Report(
 )
 
 # %% [markdown]
-# Snapshots of one run are near relatives, so they gain little. Models from different seeds are not: see the figures above.
+# Snapshots of one run are very similar, so they gain little. Models from different seeds are not: see the figures above.
 #
 # ## A collapse, on purpose
 #
-# Turn the noise down to almost nothing (`noise_scale = 0.01`) and give no reason to use it. The pictures may look as good as ever, one at a time.
+# Turn the noise down to almost nothing (`noise_scale = 0.01`) and give the generator no reason to use it. Each picture on
+# its own may look as good as ever.
 
 # %%
 silent = ["losses.noise-reading.weight=0.0", "generator.noise_scale=0.01", "training.seconds=30", *changes]
@@ -282,7 +303,8 @@ collapsed.paint(prompt, n=8, seed=2)
 side_by_side({"with noise": model, "collapsed": collapsed})
 
 # %% [markdown]
-# The eight pictures are one. Diversity is near 0 and the Vendi score near 1: no need to look. That is how to find a collapse among a hundred runs.
+# The eight pictures are the same. Diversity is near 0 and the Vendi score near 1, so you do not even have to look. That is
+# how to find a collapse among a hundred runs.
 
 # %%
 alone = both_sides(collapsed)
@@ -292,9 +314,9 @@ assert alone["Vendi score"] < 1.3
 # %% [markdown]
 # ## Exercises
 #
-# Fill in the `...` of a cell and run it: it says whether you have it.
+# Fill in the `...` in a cell and run it: the cell tells you whether you are right.
 #
-# **1.** Truncate three numbers by hand, $z = -2, 0, 1$ with $t = 1$. Which of them does not move?
+# **1.** Truncate three numbers by hand: $z = -2, 0, 1$ with $t = 1$. Which of them does not move?
 
 # %% tags=["exercise"]
 by_hand = ...  # three numbers in a list, to two digits
@@ -302,14 +324,15 @@ by_hand = ...  # three numbers in a list, to two digits
 limner.exercises.check(
     by_hand,
     truncate(torch.tensor([-2.0, 0.0, 1.0]), 1.0),
-    hint="statistics.NormalDist has the two functions, `cdf` and `inv_cdf`.",
+    hint="statistics.NormalDist has both functions, `cdf` and `inv_cdf`.",
     tolerance=0.02,
 )
 
 # %% [markdown] tags=["solution"]
 # <details><summary>Solution</summary>
 #
-# Where the number lies among all normal ones, `cdf`, is squeezed into what lies within $\pm t$. 0 lies in the middle of both and stays.
+# `cdf` gives the rank of the number among all normal ones. This rank is squeezed into the ranks within $\pm t$, and
+# `inv_cdf` turns it back into a number. 0 is in the middle of both and stays.
 #
 # </details>
 
@@ -333,7 +356,7 @@ flat_images = values[:, None, None, None].expand(-1, 3, 2, 2)
 limner.exercises.check(
     three,
     lambda three: sorted(three) == sorted(values[most_different(flat_images, 3)].tolist()),
-    hint="The two that lie farthest apart, and the one that is then farthest from both.",
+    hint="Take the two that are farthest apart, then the one that is farthest from both.",
 )
 
 # %% [markdown] tags=["solution"]
@@ -349,22 +372,23 @@ print(values[chosen].tolist())
 assert set(chosen.tolist()) == {0, 2, 4}
 
 # %% [markdown]
-# **3.** Which of the three ways of training makes images differ most, and what does each cost? Compare them with three seeds. What does the kept trade-off say of the first way?
+# **3.** Which of the three training methods makes images differ most, and what does each cost? Compare them with three
+# seeds. What does the stored trade-off say about noise reading?
 
 # %% tags=["exercise"]
-prediction = ...  # are images "more" or "less" diverse with noise reading, where they come as they are?
+prediction = ...  # are images "more" or "less" diverse with noise reading, with one candidate and truncation 4?
 
-points = kept.points()  # for each variant, its consistency and its diversity
+points = kept.points()  # the consistency and the diversity of each variant
 limner.exercises.check(
     prediction,
     "more" if points["1.0, 1, 4.0"][1] > points["0.0, 1, 4.0"][1] else "less",
-    hint="The frontier is above; the labels are weight of noise reading, candidates, truncation.",
+    hint="The frontier is above; the labels are the weight of noise reading, candidates, and truncation.",
 )
 
 # %% [markdown] tags=["solution"]
 # <details><summary>Solution</summary>
 #
-# Less, in so short a training. The other two ways, and mode seeking with three weights:
+# Less, in such a short training. To compare the other two methods, and mode seeking with three weights:
 #
 # ```
 # limner tradeoff scenes-one --set losses.noise-reading.weight=0.0 --set losses.conditioning-divergence.weight=0.02 --set generator.augmentation=16 \

@@ -5,19 +5,25 @@
 # ---
 
 # %% [markdown]
-# # 7. A plugin of your own: from a cell of a notebook to a package that others install
+# # 7. Write a plugin: from a notebook cell to a package that others can install
 #
-# **Goal.** Write a loss, have its promises checked, train with it and without it, see what the judge says, and make a distribution of it that `pip install` brings to everybody.
-# **You need** [lesson 1](01_adversarial_training.ipynb). **Time**: about two and a half minutes on two CPU cores.
+# **Goal.** Write a loss and check its promises. Train with it and without it, and see what the judge says. Then turn it
+# into a package that anyone can install with `pip`. **You need** [lesson 1](01_adversarial_training.ipynb). **Time**: about
+# two and a half minutes on two CPU cores.
 #
 # ## The idea
 #
-# The generator is told one thing by the discriminator: a score. The discriminator knows more, namely the features that it sees. **Feature matching** (Salimans et al. 2016, equation 1) asks the generator to paint
-# images that *on the average* show the features that real ones show:
+# The discriminator tells the generator only one thing: a score. But it knows more, namely the features that it computes.
+# **Feature matching** (Salimans et al. 2016, section 3.1) asks the generator for images whose features, *on average*, are
+# those of real images:
 #
-# $$L_G = \left\| \mathbb{E}_x[f(x)] - \mathbb{E}_{z,c}[f(G(z, c))] \right\|^2$$
+# $$L_G = \frac{1}{n} \left\| \mathbb{E}_x[f(x)] - \mathbb{E}_{z,c}[f(G(z, c))] \right\|^2$$
 #
-# A loss is a class with a side for each player. It reads what it needs from the `Step`, where everything is computed once and shared. Its options are the keyword-only arguments of its constructor.
+# $f$ are the $n$ features of an image. The paper takes the sum over the features. We take the mean, so that the loss does
+# not grow with their number.
+#
+# A loss is a class with one method for each player. It reads what it needs from the `Step`, where everything is computed
+# once and shared. Its options are the keyword-only arguments of its constructor.
 
 # %%
 import json
@@ -39,15 +45,15 @@ from torch import Tensor, nn
 
 # %%
 class FeatureMatching(Loss):
-    """How far the mean features of painted images are from those of real ones (Salimans et al. 2016, equation 1).
+    """Distance between the mean features of real and generated images (after Salimans et al. 2016, section 3.1).
 
-        L_G = ||E_x[f(x)] - E_{z,c}[f(G(z, c))]||^p
+        L_G = (1/n ||E_x[f(x)] - E_{z,c}[f(G(z, c))]||^2)^(p/2)
 
-    f are the discriminator's features. The discriminator has no wish here: it would only make them larger.
+    f are the discriminator's n features. The discriminator adds no term: it would only make the features larger.
     """
 
     def __init__(self, sizes: Sizes, *, power: float = 2.0):
-        """`power`: p, of the distance."""
+        """`power`: p, the exponent of the distance."""
         super().__init__(sizes)
         self.power = power
 
@@ -59,8 +65,9 @@ class FeatureMatching(Loss):
 # %% [markdown]
 # ## The promises of a loss
 #
-# Whoever trains with your loss counts on a lot: that each side is one finite number, the same whoever is asked first, that it moves nothing by itself, that its options can be set in a recipe, that a run with it can be
-# saved and loaded ... `limner.testing` checks all of it in a game of tiny parts, and says which promise is broken.
+# Training relies on several promises of a loss. Each method returns one finite number, whichever is called first. The loss
+# does not change any weights by itself. A recipe can set its options. A run with it can be saved and loaded, and so on.
+# `limner.testing` checks all of this with tiny components and names the broken promise.
 
 # %%
 check_loss(FeatureMatching)
@@ -69,7 +76,7 @@ check_loss(FeatureMatching, power=1.0)
 
 # %%
 class Careless(FeatureMatching):
-    """A loss for each feature instead of one number."""
+    """Returns one number per feature instead of a single one."""
 
     def generator(self, step: Step) -> Float[Tensor, ""]:
         return (step.real.features.mean(0) - step.generated.features.mean(0)).square()
@@ -82,14 +89,16 @@ except BrokenPromise as broken:
 
 
 # %% [markdown]
-# ## Bring it
+# ## Register it
 #
-# A **plugin** says what it brings: a name and a class. Anything can be one whose functions are marked with `hookimpl`; here an object of this notebook, later a module that pip installed. The host takes in both alike.
+# A **plugin** says what it provides: a name and a class. Any object can be a plugin if its functions are marked with
+# `hookimpl`. Here it is an object in this notebook; later it will be a module installed with pip. The plugin host treats
+# both the same way.
 
 
 # %%
 class MyPlugin:
-    """What this notebook brings."""
+    """What this notebook provides."""
 
     @limner.hookimpl
     def limner_losses(self):
@@ -102,7 +111,7 @@ list(limner.host().components("loss"))
 # %% [markdown]
 # ## Train without it and with it
 #
-# From now on a recipe may name it. Both trainings get the same seed and the same time.
+# From now on a recipe can name the loss. Both trainings get the same seed and the same time.
 
 # %%
 quick = ["training.seconds=35", "metrics.scene-judge.prompts=200", "metrics.scene-diversity.prompts=10"]
@@ -122,16 +131,18 @@ rows = ("trained/exact", "trained/shape", "trained/color", "trained/background",
 limner.Report({f"{name}/{row.removeprefix('trained/')}": scores[row] for name, scores in found.items() for row in rows})
 
 # %% [markdown]
-# One seed and half a minute are a first look, and no verdict: differences of a few hundredths are luck. For a verdict, once it is installed:
+# One seed and half a minute are a first look, not proof: differences of a few hundredths are luck. For a real comparison,
+# once the plugin is installed:
 #
 # ```
 # limner compare scenes-one --vary losses.feature-matching.weight=0,0.3,1 --seeds 3 --seconds 120 --out comparisons/feature-matching
 # ```
 #
-# ## Make a distribution of it
+# ## Make a package of it
 #
-# In this notebook the loss is of use to nobody else. `limner new-plugin` writes a project that can be published as it is: the entry point by which Limner finds it, tests, a notebook, a README, a licence, and the file that
-# has all of it tested on GitHub. (On the command line: `limner new-plugin limner-feature-matching --kind loss`.)
+# So far nobody else can use the loss. `limner new-plugin` writes a project that is ready to publish: the entry point by which
+# Limner finds it, tests, a notebook, a README, a license, and the file that runs the tests on GitHub. (On the command line:
+# `limner new-plugin limner-feature-matching --kind loss`.)
 
 # %%
 project = Path(tempfile.mkdtemp()) / "limner-feature-matching"
@@ -145,7 +156,8 @@ print((project / "pyproject.toml").read_text().split("[tool.ruff]")[0])
 print((project / "limner_feature_matching" / "__init__.py").read_text())
 
 # %% [markdown]
-# The project begins with a loss that works, which asks for smooth pictures. Put ours in its place: the cell above in which we wrote it, and what it imports.
+# The project starts with a working loss that asks for smooth images. We replace it with ours: the cell above in which we
+# wrote it, and its imports.
 
 # %%
 ours = "".join(linecache.getlines(FeatureMatching.generator.__code__.co_filename)).strip()  # the cell it came from
@@ -162,7 +174,8 @@ component.write_text(head + ours.replace("class FeatureMatching(", "class Featur
 print(component.read_text()[:600], "...")
 
 # %% [markdown]
-# Install it. Here it goes into a folder of its own, so that your environment stays as it is; for yourself, `pip install -e limner-feature-matching` will do. Then ask a *new* process what is installed.
+# Now install it. Here it goes into a separate folder, so that your environment stays as it is. In your own environment,
+# use `pip install -e limner-feature-matching`. Then we ask a *new* process what is installed.
 
 # %%
 site = project.parent / "site"
@@ -182,7 +195,7 @@ subprocess.run(install, check=True)
 
 
 def limner_command(*arguments: str) -> str:
-    """What the command line says, with what is installed in that folder."""
+    """The output of a `limner` command that also sees what is installed in that folder."""
     environment = os.environ | {"PYTHONPATH": os.pathsep.join([str(site), os.environ.get("PYTHONPATH", "")])}
     command = [sys.executable, "-m", "limner", *arguments]
     done = subprocess.run(command, env=environment, capture_output=True, text=True, cwd=project.parent)
@@ -194,7 +207,7 @@ print(*installed)
 installed["feature-matching"]
 
 # %% [markdown]
-# Nobody told that process of our loss: it found the entry point. It can train with it, too.
+# Nobody told that process about our loss: it found the entry point. It can train with it, too.
 
 # %%
 print(
@@ -215,7 +228,7 @@ assert (project.parent / "run" / "weights.safetensors").is_file()
 # %% [markdown]
 # ## When it is broken
 #
-# A broken plugin harms nobody but itself. Let it ask for a hook that does not exist:
+# A broken plugin harms only itself. Let ours implement a hook that does not exist:
 
 # %%
 module = site / "limner_feature_matching" / "__init__.py"
@@ -225,24 +238,25 @@ print(limner_command("train", "scenes-one", "--set", "losses.feature-matching={}
 _ = module.write_text(whole)
 
 # %% [markdown]
-# The message names the plugin, its version, and what is wrong; everything else goes on. To publish it: test it (`pytest`), build it (`python -m build`), upload it (`twine upload dist/*`). From then on
-# `pip install limner-feature-matching` is all that anybody needs.
+# The message names the plugin, its version, and what is wrong. Everything else keeps working. To publish the package: test
+# it (`pytest`), build it (`python -m build`), and upload it (`twine upload dist/*`). From then on,
+# `pip install limner-feature-matching` is all that anyone needs.
 #
 # ## Exercises
 #
-# Fill in the `...` of a cell and run it: it says whether you have it.
+# Fill in the `...` in a cell and run it: the cell tells you whether you are right.
 #
-# **1.** There are hooks for eight kinds of component. With which does a plugin bring an attention of its own?
+# **1.** There are hooks for eight kinds of component. Which one does a plugin use to provide its own attention?
 
 # %% tags=["exercise"]
 hook = ...  # its name, in quotation marks
 
-limner.exercises.check(hook, COMPONENTS["attention"].hook, hint="That of a loss is limner_losses.")
+limner.exercises.check(hook, COMPONENTS["attention"].hook, hint="The hook for losses is limner_losses.")
 
 # %% [markdown] tags=["solution"]
 # <details><summary>Solution</summary>
 #
-# `limner_attentions`. All of them:
+# `limner_attentions`. Here are all of them:
 #
 # </details>
 
@@ -250,10 +264,10 @@ limner.exercises.check(hook, COMPONENTS["attention"].hook, hint="That of a loss 
 print({name: kind.hook for name, kind in COMPONENTS.items()})
 
 # %% [markdown]
-# **2.** Here is an attention. Which promise does it break?
+# **2.** Here is an attention module. Which promise does it break?
 
 # %% tags=["exercise"]
-answer = ...  # "begins as nearly the identity", "gradients reach every one of its weights", or "padding and the words"?
+answer = ...  # "starts as nearly the identity", "gradients reach all weights", or "padding has no influence"?
 
 
 class MeanOfWords(Attention):
@@ -270,14 +284,15 @@ class MeanOfWords(Attention):
 
 limner.exercises.check(
     answer,
-    "padding and the words",
-    hint="Captions of one batch have different lengths. What does `mean(1)` take the mean of?",
+    "padding has no influence",
+    hint="Captions in a batch have different lengths. What does `mean(1)` take the mean of?",
 )
 
 # %% [markdown] tags=["solution"]
 # <details><summary>Solution</summary>
 #
-# Padding and the words: the mean is taken over padding as well, so a caption is read differently beside a longer one. The check says so:
+# Padding must have no influence. The mean includes padding, so a caption is read differently next to a longer one. The
+# check finds this:
 #
 # </details>
 
@@ -288,7 +303,7 @@ except BrokenPromise as broken:
     print(broken)
 
 # %% [markdown]
-# **3.** Two plugins bring a loss of one name. Which one does a recipe get?
+# **3.** Two plugins provide a loss with the same name. Which one does a recipe get?
 
 # %% tags=["exercise"]
 got = ...  # "the first", "the last" or "neither"?
@@ -300,7 +315,7 @@ limner.exercises.check(
 # %% [markdown] tags=["solution"]
 # <details><summary>Solution</summary>
 #
-# Neither: whoever asks for it is told who owns the name.
+# Neither: if you ask for it, you get an error that names both owners.
 #
 # </details>
 

@@ -1,8 +1,8 @@
-"""Makes the notebooks from their text sources and runs them: `python tutorials/build.py [NAME ...]`.
+"""Build the notebooks from their text sources and run them: `python tutorials/build.py [NAME ...]`.
 
 A notebook `NN_name.ipynb` is made from `NN_name.py` (jupytext's percent format). Cell ids follow from the position, so
-that building twice gives the same file. It is the whole: exercises to be filled in, and their solutions, collapsed. What
-a learner gets is a part of it (`limner.course.lessons.student`), so that one run shows that both run.
+building twice gives the same file. The notebook holds the exercises and their collapsed solutions. Learners get it
+without the solutions (`limner.course.lessons.student`), so one run covers both versions.
 """
 
 import sys
@@ -17,7 +17,7 @@ FOLDER = Path(__file__).parent
 
 
 def from_source(source: Path) -> nbformat.NotebookNode:
-    """The notebook that a source describes, not yet run."""
+    """Read the notebook of a source, without running it."""
     notebook = jupytext.read(source)
     notebook.metadata = {"kernelspec": {"display_name": "Python 3", "language": "python", "name": "python3"}}
     for position, cell in enumerate(notebook.cells):
@@ -26,16 +26,16 @@ def from_source(source: Path) -> nbformat.NotebookNode:
 
 
 def sources() -> list[Path]:
-    """The text sources of all notebooks, in reading order."""
+    """Return the text sources of all notebooks, in reading order."""
     return sorted(FOLDER.glob("[0-9][0-9]_*.py"))
 
 
 def build(source: Path) -> None:
-    """Make a notebook, run it where it lies, and write it with its outputs."""
+    """Build a notebook, run it in its folder, and write it with its outputs."""
     notebook, start = from_source(source), time.perf_counter()
     NotebookClient(notebook, timeout=1200, resources={"metadata": {"path": str(FOLDER)}}).execute()
     for cell in notebook.cells:
-        cell.metadata.pop("execution", None)  # times of day differ from run to run
+        cell.metadata.pop("execution", None)  # timestamps differ between runs
     nbformat.write(notebook, source.with_suffix(".ipynb"))
     print(f"{source.stem}: {time.perf_counter() - start:.0f} s", flush=True)
 

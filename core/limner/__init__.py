@@ -12,8 +12,8 @@ from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from limner.comparisons.measure_tradeoff import Tradeoff, load_tradeoff, tradeoff
     from limner.comparisons.results import Comparison, load_comparison
-    from limner.comparisons.tradeoff import Tradeoff, load_tradeoff, tradeoff
     from limner.comparisons.train_variants import compare
     from limner.course import exercises
     from limner.data.batches import to_bytes, to_float
@@ -47,7 +47,7 @@ if TYPE_CHECKING:
 
 _HOMES = {
     "comparisons.results": ["Comparison", "load_comparison"],
-    "comparisons.tradeoff": ["Tradeoff", "load_tradeoff", "tradeoff"],
+    "comparisons.measure_tradeoff": ["Tradeoff", "load_tradeoff", "tradeoff"],
     "comparisons.train_variants": ["compare"],
     "data.batches": ["to_bytes", "to_float"],
     "data.captions": ["coco_index"],

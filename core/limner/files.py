@@ -1,4 +1,4 @@
-"""Folders and files that are written: never over something that is there, and never half."""
+"""Safe writing: never into a folder in use, and never half a file."""
 
 from pathlib import Path
 
@@ -6,17 +6,21 @@ from limner.errors import LimnerError
 
 
 def free_folder(folder: Path) -> Path:
-    """A folder that may be made, or is there and empty."""
+    """Return a folder that does not exist yet, or is empty. It is not created.
+
+    Raises:
+        LimnerError: if it cannot be created, or is in use.
+    """
     parent = next(parent for parent in folder.absolute().parents if parent.exists())
     if not parent.is_dir():
-        raise LimnerError(f"{folder} cannot be made, because {parent} is no folder; name another one.")
+        raise LimnerError(f"{folder} cannot be created, because {parent} is not a folder; name another one.")
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise LimnerError(f"{folder} is there already and is not an empty folder; name another one.")
     return folder
 
 
 def replace_file(path: Path, content: bytes) -> None:
-    """Write a file so that it is never seen half written."""
+    """Write a file in one step: it has either its old or its new content, even if the program is killed."""
     partial = path.with_name(f"{path.name}.partial")
     partial.write_bytes(content)
     partial.replace(path)

@@ -1,4 +1,4 @@
-"""What a plugin may say to Limner: the hook specifications.
+"""The hooks that a plugin can implement.
 
 A plugin is a module named by an entry point of the group `limner`. It implements any of these functions and marks
 them with `hookimpl`::
@@ -9,13 +9,13 @@ them with `hookimpl`::
     def limner_losses():
         return {"least-squares": "limner_glow.losses:LeastSquares"}
 
-Components are handed over by name, as classes or, better, as import strings "module:Class": then listing what is
-installed imports nothing heavy.
+Components are returned by name, as classes or, better, as import strings "module:Class": listing what is installed
+then imports nothing heavy.
 
-The module may state `API_VERSION = "1.0"`, the version of these hooks and of `limner.interfaces` that it was written
-for. Within one major version nothing that is documented there is taken away or changes its meaning, and what is added
-raises the minor one. So a plugin works with any Limner of the same major and the same or a higher minor version; with
-any other it is left out, and told why.
+The module may state `API_VERSION = "1.1"`, the version of these hooks and of the names in `limner` that it was written
+for. Within one major version, nothing documented is removed or changes its meaning; additions raise the minor version.
+A plugin therefore works with any Limner of the same major and the same or a higher minor version. With any other it is
+left out, with a message that says why.
 """
 
 from collections.abc import Mapping
@@ -29,8 +29,9 @@ if TYPE_CHECKING:
 GROUP = "limner"
 """The entry-point group, and the project name of the hooks."""
 
-API_VERSION = "1.0"
-"""The version of the hooks and the interfaces, major and minor."""
+API_VERSION = "1.1"
+"""The version of the hooks and of the names in `limner`, major and minor. 1.1 added `DivergedError`, `RealImages`,
+`coco_index`, `resize`, `to_bytes` and `to_float`."""
 
 hookspec = pluggy.HookspecMarker(GROUP)
 hookimpl = pluggy.HookimplMarker(GROUP)
@@ -71,12 +72,12 @@ def limner_stages() -> Named:  # pyright: ignore[reportReturnType]
 
 @hookspec
 def limner_datasets() -> Named:  # pyright: ignore[reportReturnType]
-    """Captioned images: subclasses of `limner.Dataset`."""
+    """Data sets of captioned images: subclasses of `limner.Dataset`."""
 
 
 @hookspec
 def limner_metrics() -> Named:  # pyright: ignore[reportReturnType]
-    """Measurements: subclasses of `limner.Metric`."""
+    """Metrics: subclasses of `limner.Metric`."""
 
 
 @hookspec
@@ -86,25 +87,25 @@ def limner_recipes() -> Mapping[str, str]:  # pyright: ignore[reportReturnType]
 
 @hookspec
 def limner_data_commands() -> Mapping[str, str]:  # pyright: ignore[reportReturnType]
-    """Commands that look after data, given as `limner data NAME`: by name, import strings of a `typer.Typer` each.
+    """Commands that manage data, run as `limner data NAME`: import strings of a `typer.Typer`, by name.
 
-    The module is imported when the command is asked for, or `limner data --help`; nothing heavy stands at its top.
+    The module is imported when its command runs, and by `limner data --help`, so it should import nothing heavy.
     """
 
 
 @hookspec
 def limner_training_started(run: "Run") -> None:
-    """Training is about to make its first step; everything is built."""
+    """Everything is built, and training is about to start."""
 
 
 @hookspec
 def limner_step_finished(run: "Run", losses: Mapping[str, float]) -> None:
-    """Step `run.step` was made; `losses` holds every loss, each player's side apart, and the two sums."""
+    """Step `run.step` is finished. `losses` holds every loss by "name/player", and both players' totals."""
 
 
 @hookspec
 def limner_samples_drawn(run: "Run", images: object, prompts: list[str]) -> None:
-    """The preview prompts were painted: `images` is a float tensor [N, 3, H, W] in [-1, 1]."""
+    """Images of the preview prompts were generated: `images` is a float tensor [N, 3, H, W] in [-1, 1]."""
 
 
 @hookspec
@@ -114,4 +115,4 @@ def limner_checkpoint_saved(run: "Run", folder: object) -> None:
 
 @hookspec
 def limner_training_finished(run: "Run") -> None:
-    """The last step was made, or training was interrupted; the weights are saved."""
+    """The last step is finished, or training was interrupted; the weights are saved."""

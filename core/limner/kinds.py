@@ -1,4 +1,4 @@
-"""Every kind of component that a plugin can bring, in one table: its hook, its interface, its place in a recipe."""
+"""The table of all kinds of components that plugins provide: hook, interface, and place in a recipe."""
 
 from dataclasses import dataclass
 from importlib import import_module
@@ -6,34 +6,34 @@ from importlib import import_module
 
 @dataclass(frozen=True)
 class Example:
-    """A first component of a kind, as `limner new-plugin` writes it; `$name` stands for the component's name."""
+    """The component that `limner new-plugin` writes for a kind; `$name` stands for its name."""
 
-    summary: str  # what it is, in a sentence
-    use: str  # as a change of a recipe: what stands after --set
-    snippet: str  # in a recipe
+    summary: str  # one sentence
+    use: str  # the recipe change for --set
+    snippet: str  # the same as TOML
 
 
 @dataclass(frozen=True)
 class Kind:
     """One kind of component.
 
-    `name` is what recipes and messages call it. Recipes and data commands are no classes: they have no interface.
+    `name` is its name in recipes and messages. Recipes and data commands are not classes and have no interface.
     """
 
     name: str
-    hook: str  # of `limner.hooks`, by which plugins bring components of this kind
-    interface_name: str = ""  # of a class of `limner.interfaces`
-    table: str = ""  # where in a recipe such a component stands; {} is its name
+    hook: str  # the function in `limner.hooks` by which plugins provide components of this kind
+    interface_name: str = ""  # a class in `limner.interfaces`
+    table: str = ""  # the recipe's table for such a component; {} is its name
     example: Example | None = None
 
     @property
     def interface(self) -> type:
-        """The class that every component of this kind extends. This imports torch."""
+        """The base class of every component of this kind. Imports torch."""
         return getattr(import_module("limner.interfaces"), self.interface_name)
 
     @property
     def plural(self) -> str:
-        """The plural of the name, as the hook has it: "losses", "data commands"."""
+        """The plural of the name: "losses", "data commands"."""
         return self.hook.removeprefix("limner_").replace("_", " ")
 
 
@@ -47,7 +47,7 @@ KINDS: dict[str, Kind] = {
             "limner_encoders",
             "TextEncoder",
             "[encoder]",
-            Example("A text encoder that takes the mean of the words.", "encoder=$name", '[encoder]\nname = "$name"'),
+            Example("A text encoder that averages the words.", "encoder=$name", '[encoder]\nname = "$name"'),
         ),
         Kind(
             "generator",
@@ -69,7 +69,7 @@ KINDS: dict[str, Kind] = {
             "Loss",
             "[losses.{}]",
             Example(
-                "A loss that asks the generator for smooth pictures.",
+                "A loss that makes generated images smoother.",
                 "losses.$name.weight=0.1",
                 "[losses.$name]\nweight = 0.1",
             ),
@@ -91,7 +91,7 @@ KINDS: dict[str, Kind] = {
             "Stage",
             "[[generator.stages]]",
             Example(
-                "A stage that paints at twice the resolution of the one before.",
+                "A stage that doubles the resolution of the one before.",
                 f"generator={{name='staged', stages={_STAGES}}}",
                 f'[generator]\nname = "staged"\nstages = {_STAGES}'.replace("'", '"'),
             ),
@@ -101,14 +101,14 @@ KINDS: dict[str, Kind] = {
             "limner_datasets",
             "Dataset",
             "[data]",
-            Example("Captioned images of stripes, drawn when they are needed.", "data=$name", '[data]\nname = "$name"'),
+            Example("Captioned images of stripes, drawn on demand.", "data=$name", '[data]\nname = "$name"'),
         ),
         Kind(
             "metric",
             "limner_metrics",
             "Metric",
             "[metrics.{}]",
-            Example("A metric of how sharp painted images are.", "metrics.$name={}", "[metrics.$name]"),
+            Example("A metric of how sharp generated images are.", "metrics.$name={}", "[metrics.$name]"),
         ),
         Kind("recipe", "limner_recipes"),
         Kind("data command", "limner_data_commands"),
@@ -116,14 +116,14 @@ KINDS: dict[str, Kind] = {
 }
 
 COMPONENTS: dict[str, Kind] = {name: kind for name, kind in KINDS.items() if kind.interface_name}
-"""The kinds that are classes, and stand in recipes."""
+"""The kinds that are classes, with an interface."""
 
 
 def kind_of(interface: type) -> str:
-    """The name of a kind of component, by its interface.
+    """The name of the kind that has this interface.
 
     Raises:
-        KeyError: for a class that is no interface.
+        KeyError: if the class is not an interface of a kind.
     """
     by_interface = {kind.interface_name: name for name, kind in COMPONENTS.items()}
     return by_interface[interface.__name__]

@@ -1,9 +1,10 @@
-"""The plugin host: finds plugins by their entry points, and keeps the broken ones from harming the rest."""
+"""The plugin host: finds plugins by their entry points, and leaves out broken ones."""
 
 import os
 import re
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import cache
 from importlib import import_module
@@ -23,13 +24,13 @@ from limner.kinds import KINDS
 
 @dataclass(frozen=True)
 class Plugin:
-    """A plugin as it was found: healthy, or with the `problem` that keeps it out and what would cure it."""
+    """A plugin that was found. If it is broken, `problem` says what is wrong and how to fix it."""
 
     name: str
     distribution: str
     version: str
     problem: str | None = None
-    seconds: float = 0.0  # that it took to import its module and to hear what it brings
+    seconds: float = 0.0  # to import its module and to list its components
 
     def __str__(self) -> str:
         return f"plugin '{self.name}' ({f'{self.distribution} {self.version}'.strip()})"
@@ -37,7 +38,7 @@ class Plugin:
 
 @dataclass(frozen=True)
 class Component:
-    """A component by name: a class, or where to import it from, and the plugin that brought it."""
+    """A component by name: a class or an import string, and the plugin that brought it."""
 
     kind: str
     name: str
@@ -46,19 +47,18 @@ class Component:
 
 
 class PluginHost:
-    """All installed plugins and what they bring.
+    """All installed plugins and their components.
 
-    `PluginHost()` discovers by entry points; `PluginHost(discover=False)` starts empty, for tests. A plugin that fails
-    to load is left out and stays in `plugins` with its problem. Two components of one kind with one name are
-    both left out: asking for the name tells who owns them.
+    `PluginHost()` finds plugins by their entry points; `PluginHost(discover=False)` starts empty, for tests. A plugin
+    that fails to load is left out, and stays in `plugins` with its problem. If several plugins bring components of the
+    same kind and name, none of these is used: asking for the name raises an error that names the plugins.
     """
 
     def __init__(self, discover: bool = True):
         self.manager = pluggy.PluginManager(hooks.GROUP)
         self.manager.add_hookspecs(hooks)
         self.plugins: dict[str, Plugin] = {}
-        self.clashes: dict[tuple[str, str], list[Component]] = {}
-        self._components: dict[tuple[str, str], Component] = {}
+        self._components: dict[tuple[str, str], list[Component]] = {}  # by kind and name; several are a clash
         if discover:
             self._discover()
 
@@ -67,125 +67,130 @@ class PluginHost:
     def _discover(self) -> None:
         wanted = os.environ.get("LIMNER_PLUGINS")
         names = None if wanted is None else {name.strip() for name in wanted.split(",") if name.strip()}
-        found: dict[str, list[EntryPoint]] = {}
-        for entry in sorted(entry_points(group=hooks.GROUP), key=lambda e: (e.name, _distribution(e))):
-            if entry not in found.setdefault(entry.name, []):
-                found[entry.name].append(entry)
+        found = _installed()
         for name, entries in found.items():
-            if names is not None and name not in names:
-                continue
-            plugin = Plugin(name, *_distribution(entries[0]))
-            if len({_distribution(entry) for entry in entries}) > 1:
-                owners = " and ".join(" ".join(_distribution(entry)) for entry in entries)
-                problem = f"two distributions call their plugin '{name}': {owners}; uninstall one of them"
-                self.plugins[name] = Plugin(name, plugin.distribution, plugin.version, problem)
-                continue
-            start = perf_counter()
-            try:
-                module = entries[0].load()
-            except (Exception, SystemExit) as error:  # whatever a module may raise when imported
-                self._reject(plugin, f"it could not be imported: {_cause(error)}; {_cure(plugin)}")
-            else:
-                self.register(module, plugin)
-            self.plugins[name] = replace(self.plugins[name], seconds=perf_counter() - start)
+            if names is None or name in names:
+                start = perf_counter()
+                self._import(name, entries)
+                self.plugins[name] = replace(self.plugins[name], seconds=perf_counter() - start)
         for name in sorted((names or set()) - set(found)):
             self.plugins[name] = Plugin(name, "?", "", "LIMNER_PLUGINS names it, but it is not installed")
 
+    def _import(self, name: str, entries: list[EntryPoint]) -> None:
+        """Import and register the plugin of that name."""
+        plugin = Plugin(name, *_distribution(entries[0]))
+        if len({_distribution(entry) for entry in entries}) > 1:
+            owners = " and ".join(" ".join(_distribution(entry)) for entry in entries)
+            self._reject(plugin, f"two distributions call their plugin '{name}': {owners}; uninstall one of them")
+            return
+        try:
+            module = entries[0].load()
+        except (Exception, SystemExit) as error:  # importing a module may raise anything
+            self._reject(plugin, f"it could not be imported: {_cause(error)}; {_remedy(plugin)}")
+        else:
+            self.register(module, plugin)
+
     def register(self, module: object, plugin: Plugin | None = None) -> Plugin:
-        """Take in a plugin: a module, or any object whose methods are marked with `hookimpl`."""
+        """Add a plugin: a module, or any object whose methods are marked with `hookimpl`.
+
+        Returns:
+            The plugin, with its `problem` if it is broken.
+        """
         if plugin is None:
             name = getattr(module, "__name__", type(module).__name__)
             names = chain([name], (f"{name} {number}" for number in count(2)))
             plugin = Plugin(next(free for free in names if free not in self.plugins), "registered by hand", "")
         if (other := self.manager.get_name(module)) is not None:
-            return self._reject(plugin, f"its module is that of the plugin '{other}', which is in already")
+            return self._reject(plugin, f"its module is already registered as the plugin '{other}'")
         if (outdated := _outdated(module, plugin)) is not None:
             return self._reject(plugin, outdated)
         self.plugins[plugin.name] = plugin
         try:
             self.manager.register(module, plugin.name)
             self.manager.check_pending()
-            components = list(self._collect(module, plugin))
+            components = self._collect(module, plugin)
         except (pluggy.PluginValidationError, LimnerError) as error:
             if self.manager.has_plugin(plugin.name):
                 self.manager.unregister(name=plugin.name)
-            return self._reject(plugin, f"{self._explain(error)}; {_cure(plugin)}")
+            return self._reject(plugin, f"{_explanation(error)}; {_remedy(plugin)}")
         for component in components:
-            self._add(component)
+            self._components.setdefault((component.kind, component.name), []).append(component)
         return plugin
 
     def unregister(self, module: object) -> None:
-        """Let a plugin go that was registered by hand and brought hooks of training only."""
+        """Remove a plugin: its hooks, its components, and the clashes that these caused."""
         name = self.manager.get_name(module)
         if name is not None:
+            self._remove(name)
+
+    @contextmanager
+    def registered(self, module: object) -> Iterator[Plugin]:
+        """Register a plugin for the duration of a `with` block."""
+        plugin = self.register(module)
+        try:
+            yield plugin
+        finally:
+            self._remove(plugin.name)
+
+    def _remove(self, name: str) -> None:
+        if self.manager.has_plugin(name):
             self.manager.unregister(name=name)
-            self.plugins.pop(name, None)
+        self.plugins.pop(name, None)
+        remaining = {key: [c for c in found if c.plugin.name != name] for key, found in self._components.items()}
+        self._components = {key: components for key, components in remaining.items() if components}
 
     def _reject(self, plugin: Plugin, problem: str) -> Plugin:
-        rejected = Plugin(plugin.name, plugin.distribution, plugin.version, problem)
-        self.plugins[plugin.name] = rejected
-        return rejected
-
-    def _explain(self, error: Exception) -> str:
-        text = str(error)
-        if isinstance(error, pluggy.PluginValidationError) and "unknown hook" in text:
-            hook = text.split("unknown hook ")[1].split("'")[1]
-            known = [name for name in vars(hooks) if name.startswith("limner_")]
-            return f"there is no hook '{hook}'{nearest(hook, known)}"
-        return " ".join(text.split())
+        self.plugins[plugin.name] = replace(plugin, problem=problem)
+        return self.plugins[plugin.name]
 
     def _collect(self, module: object, plugin: Plugin) -> list[Component]:
-        """What a plugin brings, checked; each hook is called for this plugin alone, so that a failure has an owner."""
+        """The components of a plugin. Each hook is called for this plugin alone, so that a failure has an owner."""
         collected = []
         for kind in KINDS.values():
-            hook = kind.hook
-            for implementation in getattr(self.manager.hook, hook).get_hookimpls():
-                if implementation.plugin is not module:
-                    continue
-                try:
-                    named = implementation.function()
-                except (Exception, SystemExit) as error:
-                    raise LimnerError(f"its hook {hook} failed: {_cause(error)}") from error
-                if not isinstance(named, Mapping) or not all(
-                    isinstance(name, str) and isinstance(value, (str, type)) for name, value in named.items()
-                ):
-                    raise LimnerError(
-                        f"its hook {hook} must return a dict of names to classes or import strings, not {named!r}"
-                    )
-                collected += [Component(kind.name, name, value, plugin) for name, value in named.items()]
+            for implementation in getattr(self.manager.hook, kind.hook).get_hookimpls():
+                if implementation.plugin is module:
+                    named = _named(kind.hook, implementation.function)
+                    collected += [Component(kind.name, name, value, plugin) for name, value in named.items()]
         return collected
 
-    def _add(self, component: Component) -> None:
-        key = component.kind, component.name
-        if key in self.clashes:
-            self.clashes[key].append(component)
-        elif key in self._components:
-            self.clashes[key] = [self._components.pop(key), component]
-        else:
-            self._components[key] = component
+    # --- using their components ----------------------------------------------------------------------------------
 
-    # --- using what they bring -----------------------------------------------------------------------------------
+    @property
+    def clashes(self) -> dict[tuple[str, str], list[Component]]:
+        """Components that several plugins bring, by kind and name; none of them is used."""
+        return {key: components for key, components in self._components.items() if len(components) > 1}
 
     def components(self, kind: str) -> dict[str, Component]:
         """All components of a kind, by name, in alphabetical order."""
-        return {name: c for (k, name), c in sorted(self._components.items(), key=lambda item: item[0]) if k == kind}
+        return {
+            key[1]: found[0] for key, found in sorted(self._components.items()) if key[0] == kind and len(found) == 1
+        }
 
     def find(self, kind: str, name: str, place: str = "") -> Component:
-        """The component of that kind and name. `place` says where in a recipe it was asked for."""
+        """The component of that kind and name. `place` says where in a recipe it stands, for the error message.
+
+        Raises:
+            LimnerError: if no plugin brings it, or several do.
+        """
         where = f"{place}: " if place else ""
-        if (kind, name) in self.clashes:
-            owners = " and ".join(str(c.plugin) for c in self.clashes[kind, name])
+        found = self._components.get((kind, name), [])
+        if len(found) > 1:
+            owners = " and ".join(str(component.plugin) for component in found)
             raise LimnerError(f"{where}two plugins bring the {kind} '{name}': {owners}; uninstall one of them.")
-        if (kind, name) not in self._components:
+        if not found:
             known = list(self.components(kind))
             raise LimnerError(
                 f"{where}there is no {kind} '{name}'{nearest(name, known)}"
                 f"{'; there is ' + ', '.join(known) if known else ''}.{self.problems()}"
             )
-        return self._components[kind, name]
+        return found[0]
 
     def load(self, kind: str, name: str, place: str = "") -> Any:
-        """The class of a component, imported now if its plugin gave an import string."""
+        """The class of a component.
+
+        Raises:
+            LimnerError: if it cannot be found or imported, or does not extend the interface of its kind.
+        """
         component = self.find(kind, name, place)
         value = self.bring(component)
         if not (isinstance(value, type) and issubclass(value, KINDS[kind].interface)):
@@ -196,7 +201,11 @@ class PluginHost:
         return value
 
     def bring(self, component: Component) -> Any:
-        """What a component is, imported now if its plugin gave an import string."""
+        """The object that a component stands for. An import string is imported now.
+
+        Raises:
+            LimnerError: if the import fails.
+        """
         if not isinstance(component.value, str):
             return component.value
         module, _, attribute = component.value.partition(":")
@@ -209,17 +218,17 @@ class PluginHost:
             ) from error
 
     def recipe_path(self, name: str) -> Path:
-        """The file of a recipe that a plugin brought."""
+        """The file of a recipe that a plugin brings."""
         package, _, file = str(self.find("recipe", name).value).partition(":")
         return Path(str(files(package).joinpath(file)))
 
     def problems(self) -> str:
-        """A sentence on the plugins that are left out, or nothing: what is missing may have been theirs."""
+        """A sentence on the plugins that are left out, or nothing: a missing component may belong to one of them."""
         broken = [f"{plugin}: {plugin.problem}" for plugin in self.plugins.values() if plugin.problem]
         return f" Left out: {'; '.join(broken)}." if broken else ""
 
     def call(self, hook: str, **arguments: Any) -> None:
-        """Tell every plugin of a moment in training, in pluggy's order. One that fails is told once and left out."""
+        """Call a training hook of every plugin, in pluggy's order. A plugin that fails is reported and left out."""
         for implementation in reversed(getattr(self.manager.hook, hook).get_hookimpls()):
             try:
                 implementation.function(**{name: arguments[name] for name in implementation.argnames})
@@ -232,27 +241,59 @@ class PluginHost:
                 self._reject(plugin, f"its hook {hook} failed: {_cause(error)}")
 
 
+def _installed() -> dict[str, list[EntryPoint]]:
+    """The entry points of installed plugins, by name; several of one name belong to different distributions."""
+    found: dict[str, list[EntryPoint]] = {}
+    for entry in sorted(entry_points(group=hooks.GROUP), key=lambda e: (e.name, _distribution(e))):
+        if entry not in found.setdefault(entry.name, []):
+            found[entry.name].append(entry)
+    return found
+
+
 def _distribution(entry: EntryPoint) -> tuple[str, str]:
     metadata: Mapping[str, str] = entry.dist.metadata if entry.dist else {}  # pyright: ignore[reportAssignmentType]
-    return metadata.get("Name", "?"), metadata.get("Version", "")  # both are missing where half of it was removed
+    return metadata.get("Name", "?"), metadata.get("Version", "")  # a half-removed distribution has neither
+
+
+def _named(hook: str, function: Any) -> Mapping[str, type | str]:
+    """What a plugin returns from a hook, checked."""
+    try:
+        named = function()
+    except (Exception, SystemExit) as error:
+        raise LimnerError(f"its hook {hook} failed: {_cause(error)}") from error
+    if not isinstance(named, Mapping) or not all(
+        isinstance(name, str) and isinstance(value, (str, type)) for name, value in named.items()
+    ):
+        raise LimnerError(f"its hook {hook} must return a dict of names to classes or import strings, not {named!r}")
+    return named
 
 
 def _outdated(module: object, plugin: Plugin) -> str | None:
-    """Why a plugin was written for hooks and interfaces that this Limner does not have; None where it was not."""
+    """Why this Limner cannot run a plugin of that API_VERSION; None if it can."""
     stated = getattr(module, "API_VERSION", hooks.API_VERSION)
     if not (isinstance(stated, str) and re.fullmatch(r"\d+\.\d+", stated)):
-        return f'its API_VERSION must be a text such as "{hooks.API_VERSION}", not {stated!r}; {_cure(plugin)}'
+        return f'its API_VERSION must be a text such as "{hooks.API_VERSION}", not {stated!r}; {_remedy(plugin)}'
     wanted, own = (tuple(map(int, version.split("."))) for version in (stated, hooks.API_VERSION))
     if wanted > own:
         return f"it needs the API {stated} of a newer Limner, this one has {hooks.API_VERSION}; upgrade limner"
     if wanted[0] < own[0]:
-        return f"it was written for the API {stated}, this Limner has {hooks.API_VERSION}; {_cure(plugin)}"
+        return f"it was written for the API {stated}, this Limner has {hooks.API_VERSION}; {_remedy(plugin)}"
     return None
 
 
-def _cure(plugin: Plugin) -> str:
-    """What a user can do about a broken plugin."""
-    return f"upgrade or uninstall {plugin.distribution}" if plugin.version else "mend it"
+def _remedy(plugin: Plugin) -> str:
+    """What the user can do about a broken plugin."""
+    return f"upgrade or uninstall {plugin.distribution}" if plugin.version else "fix it"
+
+
+def _explanation(error: Exception) -> str:
+    """The message of an error, in one line; for an unknown hook, with the nearest known one."""
+    text = str(error)
+    if isinstance(error, pluggy.PluginValidationError) and "unknown hook" in text:
+        hook = text.split("unknown hook ")[1].split("'")[1]
+        known = [name for name in vars(hooks) if name.startswith("limner_")]
+        return f"there is no hook '{hook}'{nearest(hook, known)}"
+    return " ".join(text.split())
 
 
 def _cause(error: BaseException) -> str:
@@ -261,5 +302,5 @@ def _cause(error: BaseException) -> str:
 
 @cache
 def host() -> PluginHost:
-    """The host of this process, with everything that is installed."""
+    """The plugin host of this process, with everything that is installed."""
     return PluginHost()

@@ -1,5 +1,6 @@
-"""One step of the game as the losses see it: everything in it is computed once, when first asked for, and shared."""
+"""One training step as the losses see it: each value is computed once, when a loss first asks for it, and shared."""
 
+import warnings
 from functools import cached_property
 
 import torch
@@ -13,7 +14,7 @@ from limner.types import Batch, Judgement, TextFeatures
 
 
 class ConditionalGenerator(nn.Module):
-    """The half of a model that paints: an encoder that reads the prompt, and a generator. This is what is averaged."""
+    """G(z, c): a text encoder and a generator. Its weights have the exponential moving average that paints."""
 
     def __init__(self, encoder: TextEncoder, generator: Generator):
         super().__init__()
@@ -22,7 +23,7 @@ class ConditionalGenerator(nn.Module):
 
 
 class ConditionalDiscriminator(nn.Module):
-    """The half of a model that judges: the encoder that reads the caption, and a discriminator."""
+    """D(x, c): a text encoder and a discriminator."""
 
     def __init__(self, encoder: TextEncoder, discriminator: Discriminator):
         super().__init__()
@@ -31,111 +32,112 @@ class ConditionalDiscriminator(nn.Module):
 
 
 class Step:
-    """One step: a batch of real images, the images painted for the same captions, and how both are judged.
+    """A batch of real images, the images generated for the same captions, and the discriminator's judgements of both.
 
-    The painted images are looked at once, for both players: the discriminator's gradient is taken with respect to its
-    own weights, the generator's with respect to its own, through the same graph.
+    The generated images pass through the discriminator once, for both players. Each player takes the gradient of its
+    own loss with respect to its own weights, through the same graph.
     """
 
     def __init__(
         self,
-        painting: ConditionalGenerator,
-        judging: ConditionalDiscriminator,
+        conditional_generator: ConditionalGenerator,
+        conditional_discriminator: ConditionalDiscriminator,
         batch: Batch,
         noise: Float[Tensor, "B Z"],
         differentiate_images: bool = False,
-        distracted: bool = False,
+        reads_distractors: bool = False,
     ):
         """
         Args:
-            painting: the half of the model that paints.
-            judging: the half that judges.
+            conditional_generator: the encoder and the generator.
+            conditional_discriminator: the encoder and the discriminator.
             batch: real images with their captions.
-            noise: for the images to be painted.
-            differentiate_images: real images are leaves whose gradient a penalty may ask for.
-            distracted: a loss reads the distractors, so they are read ahead along with the real images.
+            noise: z, for the generated images.
+            differentiate_images: make the real images leaves of the graph, so that a penalty can take their gradient.
+            reads_distractors: encode the distractors in `compute_real`, because a loss reads them.
         """
-        self.conditional_generator, self.conditional_discriminator = painting, judging
+        self.conditional_generator = conditional_generator
+        self.conditional_discriminator = conditional_discriminator
         self.batch, self.noise = batch, noise
-        self.differentiate_images, self.distracted = differentiate_images, distracted
+        self.differentiate_images, self.reads_distractors = differentiate_images, reads_distractors
 
-    def paint(self) -> None:
-        """Have the images painted and judged, ahead of being asked: together with `look`, on another core."""
+    def compute_generated(self) -> None:
+        """Generate and judge the images now. This can run at the same time as `compute_real`, in another thread."""
         _ = self.generated
 
-    def look(self) -> None:
-        """Have the real images judged, ahead of being asked; what both players read is then there for both."""
+    def compute_real(self) -> None:
+        """Judge the real images now, and encode the distractors if a loss reads them."""
         _ = self.real, self.mismatched
-        if self.distracted:
+        if self.reads_distractors:
             _ = self.distractors
 
     @cached_property
     def text(self) -> TextFeatures:
-        """The batch's captions, read. Both players read with one encoder, and it learns from the
-        discriminator's losses.
+        """The encoded captions of the batch.
 
-        It learns where reading can be checked, on real pairs; the generator takes the features as they are (detached).
+        Both players share one encoder. It learns from the discriminator's losses, on real pairs. The generator gets the
+        features detached.
         """
         text = self.conditional_discriminator.encoder(self.batch.tokens)
         if self.differentiate_images and not text.sentence.requires_grad:  # a frozen encoder
-            text.sentence.requires_grad_()  # a penalty may still ask how steep the discriminator is here
+            text.sentence.requires_grad_()  # a penalty still needs the gradient with respect to the sentence
         return text
 
     @cached_property
     def generated_images(self) -> list[Float[Tensor, "B 3 _ _"]]:
-        """What the generator paints for the batch's captions, lowest resolution first."""
+        """The generator's images for the captions of the batch, lowest resolution first."""
         return self.conditional_generator.generator(self.noise, self.text.detach())
 
     @cached_property
     def real_images(self) -> list[Float[Tensor, "B 3 _ _"]]:
-        """The batch's images at the resolutions that the generator paints."""
+        """The real images, at each resolution of the generator."""
         images = [resize(self.batch.images, size) for size in self.conditional_generator.generator.resolutions]
         return [image.detach().requires_grad_() for image in images] if self.differentiate_images else images
 
     @cached_property
     def distractors(self) -> TextFeatures | None:
-        """Wrong captions that look much like the right ones, K per image [B*K], where the data has some."""
-        return (
-            None if self.batch.distractors is None else self.conditional_discriminator.encoder(self.batch.distractors)
-        )
+        """Encoded wrong captions that resemble the right ones, K per image [B*K]; None if the data has none."""
+        wrong = self.batch.distractors
+        return None if wrong is None else self.conditional_discriminator.encoder(wrong)
 
     @cached_property
     def real_features(self) -> Float[Tensor, "B C h w"]:
-        """What the discriminator sees in the real images."""
+        """The discriminator's feature map of the real images."""
         return self.conditional_discriminator.discriminator.look(self.real_images)
 
     @cached_property
     def real(self) -> Judgement:
         """Real images with their own captions."""
-        return self.conditional_discriminator.discriminator.judge(self.real_features, self.text)
+        return self.judge_real(self.text)
 
     @cached_property
     def generated(self) -> Judgement:
-        """Painted images with the captions they were painted for."""
+        """Generated images with the captions they were generated for."""
         return self.conditional_discriminator.discriminator(self.generated_images, self.text)
 
     @cached_property
     def mismatched(self) -> Judgement | None:
-        """Real images with captions that are not true of them; None where the batch has no such pair."""
+        """Real images with captions that are not true of them; None if the batch has no such pair."""
         return self._mismatched(self.batch.mismatched, self.batch.has_mismatch)
 
     @cached_property
     def nearest_mismatched(self) -> tuple[Judgement, Bool[Tensor, " B"]] | None:
-        """Real images with the caption of the batch that is not true of them and whose sentence is most like their
-        own; and which images have one. None where none has.
+        """Real images with a hard wrong caption, and which images have one; None if no image has one.
+
+        The caption is the one of the batch that is not true of the image and whose sentence is most like its own.
         """
         sentences = functional.normalize(self.text.sentence.detach().float(), dim=1)
         own = torch.eye(len(sentences), dtype=torch.bool, device=sentences.device)
-        likeness, rows = (sentences @ sentences.T).masked_fill(self.batch.confusable | own, -torch.inf).max(1)
-        judged = self._mismatched(rows, likeness.isfinite())
-        return None if judged is None else (judged, likeness.isfinite())
+        similarity, rows = (sentences @ sentences.T).masked_fill(self.batch.confusable | own, -torch.inf).max(1)
+        judged = self._mismatched(rows, similarity.isfinite())
+        return None if judged is None else (judged, similarity.isfinite())
 
     @cached_property
     def swapped(self) -> Judgement:
-        """Real images with one of their distractors each: captions that are wrong in a word or two.
+        """Real images with one of their distractors each: captions in which a word or two are wrong.
 
         Raises:
-            LimnerError: where the data does not know what its captions speak of, and so has no distractors.
+            LimnerError: if the data has no distractors.
         """
         if self.distractors is None:
             raise LimnerError(
@@ -144,18 +146,40 @@ class Step:
             )
         images = len(self.batch)
         kinds = len(self.distractors) // images
-        place = torch.arange(images, device=self.real_features.device)  # images come in random order, kinds in turn
-        return self.conditional_discriminator.discriminator.judge(
-            self.real_features, self.distractors[place * kinds + place % kinds]
-        )
+        place = torch.arange(images, device=self.real_features.device)  # images are shuffled, so take kinds in turn
+        return self.judge_real(self.distractors[place * kinds + place % kinds])
+
+    def judge_real(self, text: TextFeatures) -> Judgement:
+        """The real images, judged with other captions."""
+        return self.conditional_discriminator.discriminator.judge(self.real_features, text)
 
     def _mismatched(self, captions: Int[Tensor, " B"], rows: Bool[Tensor, " B"]) -> Judgement | None:
-        """The real images of some rows, judged with other captions of the batch; None without a row."""
+        """Some rows of the real images, judged with other captions of the batch; None without a row."""
         if not rows.any():
             return None
         return self.conditional_discriminator.discriminator.judge(self.real_features[rows], self.text[captions[rows]])
 
+    # --- names before API 1.1 ------------------------------------------------------------------------------------
+
+    @property
+    def painted_images(self) -> list[Float[Tensor, "B 3 _ _"]]:
+        """The old name of `generated_images`."""
+        warnings.warn("Step.painted_images is now Step.generated_images.", DeprecationWarning, stacklevel=2)
+        return self.generated_images
+
+    @property
+    def painting(self) -> ConditionalGenerator:
+        """The old name of `conditional_generator`."""
+        warnings.warn("Step.painting is now Step.conditional_generator.", DeprecationWarning, stacklevel=2)
+        return self.conditional_generator
+
+    @property
+    def judging(self) -> ConditionalDiscriminator:
+        """The old name of `conditional_discriminator`."""
+        warnings.warn("Step.judging is now Step.conditional_discriminator.", DeprecationWarning, stacklevel=2)
+        return self.conditional_discriminator
+
 
 def resize(images: Float[Tensor, "B 3 H W"], size: int) -> Float[Tensor, "B 3 {size} {size}"]:
-    """Images at a lower resolution, each new pixel the mean of those it covers; the same ones where nothing changes."""
+    """Images at a lower resolution: each new pixel is the mean of the pixels it covers."""
     return images if images.shape[-1] == size else functional.adaptive_avg_pool2d(images, size)

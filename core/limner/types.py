@@ -1,6 +1,6 @@
-"""The values that travel between the parts of a text-to-image model, with their shapes.
+"""The values that the parts of a text-to-image model exchange, with their shapes.
 
-Letters used in every shape: B images in a batch, T tokens in a caption, D width of the text features,
+The letters in the shapes: B images in a batch, T tokens in a caption, D width of the text features,
 Z width of the noise, C channels, H and W height and width, S scores that a discriminator gives an image.
 """
 
@@ -16,10 +16,10 @@ from torch import Tensor
 
 @dataclass(frozen=True)
 class Sizes:
-    """What the parts of one model must agree on; each part is built with it as its first argument.
+    """The sizes that the parts of one model agree on. Each part gets it as the first argument of its constructor.
 
-    A size that is not known yet, because the part that decides it is built later, is 0. The order is
-    encoder (decides `text`), generator (`noise`, `resolutions`), discriminator (`features`), losses.
+    A size that is not known yet, because the part that sets it is built later, is 0. The parts are built in this order:
+    encoder (sets `text`), generator (`noise`, `resolutions`), discriminator (`features`, `feature_size`), losses.
     """
 
     image: int  # height and width of the images, in pixels
@@ -27,18 +27,18 @@ class Sizes:
     length: int  # the longest caption, in tokens
     text: int = 0  # D, width of the word and sentence features
     noise: int = 0  # Z, width of the noise
-    resolutions: tuple[int, ...] = ()  # of the images that the generator paints, lowest first
+    resolutions: tuple[int, ...] = ()  # of the generator's images, lowest first
     features: int = 0  # C, channels of the discriminator's feature map
     feature_size: int = 0  # h and w, its height and width
 
     def knowing(self, **sizes: Any) -> "Sizes":
-        """The same sizes with some more of them known."""
+        """A copy with more of the sizes set."""
         return replace(self, **sizes)
 
 
 @dataclass(frozen=True)
 class Tokens:
-    """Captions as numbers: token ids, and the mask that is True at real tokens and False at padding."""
+    """Captions as token ids, with a mask that is True at real tokens and False at padding."""
 
     ids: Int[Tensor, "B T"]
     mask: Bool[Tensor, "B T"]
@@ -56,7 +56,7 @@ class Tokens:
 
 @dataclass(frozen=True)
 class TextFeatures:
-    """What a text encoder makes of captions: a vector per word, one per sentence, and the mask of real words."""
+    """Encoded captions: a vector per word, a vector per sentence, and the mask of real words."""
 
     words: Float[Tensor, "B T D"]
     sentence: Float[Tensor, "B D"]
@@ -69,13 +69,13 @@ class TextFeatures:
         return TextFeatures(self.words[rows], self.sentence[rows], self.mask[rows])
 
     def detach(self) -> "TextFeatures":
-        """The same features, through which no gradient flows back into the encoder."""
+        """The same features, detached from the encoder's graph."""
         return TextFeatures(self.words.detach(), self.sentence.detach(), self.mask)
 
 
 @dataclass(frozen=True)
 class Canvas:
-    """What a stage of a hierarchical generator hands to the next: the image so far, and the hidden map behind it."""
+    """What a stage of a hierarchical generator passes to the next: its image and its hidden map."""
 
     hidden: Float[Tensor, "B C h w"]
     image: Float[Tensor, "B 3 H W"]
@@ -83,11 +83,11 @@ class Canvas:
 
 @dataclass(frozen=True)
 class Judgement:
-    """What a discriminator says of images.
+    """A discriminator's scores of images.
 
-    `match`: how real the image looks *as a picture of its caption*; `realism`: how real it looks whatever the
-    caption (None where the discriminator does not say); `features`: the map that both were read from. Scores are
-    logits: positive means real. There may be several per image (one per scale, say), hence the column S.
+    `match`: how real the image looks *as a picture of its caption*; `realism`: how real it looks regardless of the
+    caption (None if the discriminator has no such score); `features`: the feature map that both are computed from.
+    Scores are logits: positive means real. An image may have several scores (one per scale, for example): S columns.
     """
 
     match: Float[Tensor, "B S"]
@@ -99,11 +99,12 @@ class Judgement:
 class CaptionedImages:
     """Images with captions, in the MS-COCO captions layout.
 
-    `pixels[i]` is the image of `coco.imgs[image_ids[i]]`, already at the model's size; they may lie in a file that is
-    mapped into memory. Two keys beyond COCO's own are used where a data set knows what its images show: an image's
-    `facts` (a list of ints) and a caption's `asked` (of equal length, -1 where the caption does not say). A caption's
-    `distractors` are wrong captions that look much like it, and its `mirrors` is True where it is as true of the
-    mirror image: then training shows that one every other time.
+    `pixels[i]` is the image of `coco.imgs[image_ids[i]]` at the model's size. The pixels may be a memory-mapped file.
+
+    A data set that knows what its images show adds keys to COCO's own. An image's `facts` is a list of ints. A
+    caption's `asked` has the same length, with -1 where the caption says nothing. A caption's `distractors` are wrong
+    captions that resemble it. A caption's `mirrors` is True if it is also true of the mirror image; training then
+    mirrors the image half of the time.
     """
 
     pixels: UInt8[Tensor, "N 3 H W"]
@@ -123,10 +124,10 @@ class CaptionedImages:
 class Batch:
     """Real images with one caption each, and for each image a caption that is not true of it.
 
-    `mismatched[i]` is the row of a caption in this batch that is *not* true of image i, `has_mismatch[i]` is False
-    where the batch holds none. `confusable[i, j]` is True where caption j is true of image i although it is another
-    image's: a contrast must not call it wrong. `distractors` are K wrong captions per image, that look much
-    like the right one, row-major (the first K belong to image 0); None where the data has none.
+    `mismatched[i]` is the row of a caption in this batch that is *not* true of image i; `has_mismatch[i]` is False if
+    there is none. `confusable[i, j]` is True if caption j belongs to another image but is true of image i too, so that
+    a contrastive loss must not count it as wrong. `distractors` are K wrong captions per image that resemble the right
+    one, row-major (the first K belong to image 0); None if the data has none.
     """
 
     images: Float[Tensor, "B 3 H W"]
@@ -141,4 +142,4 @@ class Batch:
 
 
 Scores = dict[str, float]
-"""What a metric found: a name to a number. "trained/exact" is shown in the row `exact`, the column `trained`."""
+"""Scores by name. "trained/exact" is shown in the row `exact` of the column `trained`."""

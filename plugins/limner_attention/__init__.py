@@ -1,4 +1,4 @@
-"""Attention: a generator's feature map looks at the words, by position, by channel, or with several heads."""
+"""Attention from a generator's feature map to the words: by position, by channel, or with several heads."""
 
 from limner.hooks import hookimpl
 

@@ -1,4 +1,4 @@
-"""Multi-head attention: every position of the map asks the words what to draw there."""
+"""Multi-head attention: every position of the map attends to the words."""
 
 from typing import Annotated
 
@@ -12,15 +12,15 @@ from torch.nn.functional import group_norm, scaled_dot_product_attention
 
 
 class MultiHeadAttention(Attention):
-    """Positions look at words, in several ways at once (Vaswani et al. 2017, section 3.2).
+    """Positions attend to words with several heads at once (Vaswani et al. 2017, section 3.2).
 
         Q = N(x) W_Q,   K = c W_K,   V = c W_V
         head_i = softmax(Q_i K_i^T / sqrt(d) + log m) V_i
         y = x + [head_1; ...; head_h] W_O
 
-    x are the positions of the map, a row each; N brings the map to mean 0 and variance 1; c are the words, a row each,
-    and m is their mask: log m is 0 at a word and -infinity at padding. Head i has d columns of Q, K and V to itself.
-    At every position a head shares out one whole between the words. W_O starts small, so that y is nearly x.
+    x are the positions of the map, one per row; N normalizes the map to mean 0 and variance 1. c are the words, one per
+    row, and m is their mask: log m is 0 at a word and -infinity at padding. Each head has d columns of Q, K and V. At
+    every position, the weights of a head sum to 1 over the words. W_O starts small, so y starts close to x.
     """
 
     def __init__(
@@ -31,7 +31,7 @@ class MultiHeadAttention(Attention):
         heads: Annotated[int, Field(ge=1)] = 4,
         width: Annotated[int, Field(ge=1)] = 32,
     ):
-        """`heads`: h, how many; `width`: of Q, K and V, which the heads must divide."""
+        """`heads`: h, how many heads; `width`: of Q, K and V; the number of heads must divide it."""
         super().__init__(sizes, channels)
         if width % heads:
             fitting = ", ".join(str(number) for number in range(1, 17) if width % number == 0)
@@ -62,5 +62,5 @@ class MultiHeadAttention(Attention):
 
 
 def fused_is_fast(device: torch.device) -> bool:
-    """Whether torch's fused attention is the faster way there; on a CPU in bfloat16 its backward pass is a slow one."""
+    """Whether torch's fused attention is faster on this device; on a CPU in bfloat16, its backward pass is slow."""
     return device.type == "cuda"

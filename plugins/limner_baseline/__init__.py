@@ -1,4 +1,4 @@
-"""The baseline: plain text encoders, a convolutional generator and discriminator, and the adversarial losses."""
+"""The baseline: text encoders, a convolutional generator and discriminator, adversarial losses and penalties."""
 
 from limner.hooks import hookimpl
 

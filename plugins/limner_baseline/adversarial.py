@@ -1,4 +1,4 @@
-"""The adversarial losses: what two players of one game want. D is the discriminator's score, a logit."""
+"""Adversarial losses, for both players. D is the discriminator's score, a logit."""
 
 from abc import abstractmethod
 from typing import Literal
@@ -12,14 +12,14 @@ Scored = Float[Tensor, "B S"]
 
 
 class Adversarial(Loss):
-    """What the adversarial losses share: which pairs are scored, and how their terms are joined.
+    """What the adversarial losses share: which pairs are scored, and how the terms are combined.
 
-    `condition` says what is judged: "text", the image as a picture of its caption, D(x, c); "none", the image
-    alone, D(x); "both", the sum of the two. With `mismatched` the discriminator is also shown real images with
-    captions that are not true of them, and takes them for false, half and half with the painted ones (Reed et al.
-    2016): without these it may judge the image and never read the text. Hard ones teach it to read closely:
-    "nearest", the wrong caption of the batch whose sentence is most like the right one, and "swapped", the right
-    caption with a word or two changed, where the data knows how.
+    `condition` says what is judged: "text", the image together with its caption, D(x, c); "none", the image alone,
+    D(x); "both", the sum of the two losses. With `mismatched`, the discriminator also sees real images with wrong
+    captions. These count as fake, half and half with the generated images (Reed et al. 2016); without them the
+    discriminator can judge the image and ignore the text. Hard mismatches teach it to read closely: "nearest", the
+    wrong caption of the batch whose sentence is most similar to the right one, and "swapped", the right caption with a
+    word or two changed, if the data can make such captions.
     """
 
     def __init__(
@@ -32,23 +32,23 @@ class Adversarial(Loss):
         """
         Args:
             sizes: what the parts of the model agree on.
-            condition: what is judged: "text", the image as a picture of its caption; "none", the image alone; "both",
-                the sum of the two.
-            mismatched: whether real images with wrong captions count as false ones: with true, any wrong caption of the
-                batch; with "nearest", the one most like the right one; with "swapped", the right one with a word or
-                two changed.
+            condition: what is judged: "text", the image together with its caption; "none", the image alone; "both",
+                the sum of the two losses.
+            mismatched: whether real images with wrong captions count as fake: with true, any wrong caption of the
+                batch; with "nearest", the one most similar to the right one; with "swapped", the right one with a word
+                or two changed.
         """
         super().__init__(sizes)
         self.condition, self.mismatched = condition, mismatched
         self.reads_distractors = mismatched == "swapped"
 
     @abstractmethod
-    def discriminate(self, real: Scored, false: Scored) -> Float[Tensor, ""]:
-        """The discriminator's loss from its scores of real and of false images."""
+    def discriminate(self, real: Scored, fake: Scored) -> Float[Tensor, ""]:
+        """The discriminator's loss from its scores of real and of fake images."""
 
     @abstractmethod
     def generate(self, real: Scored, generated: Scored) -> Float[Tensor, ""]:
-        """The generator's loss from the scores of real and of its own images."""
+        """The generator's loss from the scores of real and of generated images."""
 
     def discriminator(self, step: Step) -> Float[Tensor, ""]:
         losses = []
@@ -63,7 +63,7 @@ class Adversarial(Loss):
         return sum(losses[1:], losses[0])
 
     def mismatch(self, step: Step) -> tuple[Judgement | None, Bool[Tensor, " B"] | slice]:
-        """Real images with wrong captions, of the kind that `mismatched` says; and which images these are."""
+        """Real images with wrong captions of the kind that `mismatched` names, and the rows of these images."""
         if self.mismatched == "swapped":
             return step.swapped, slice(None)
         if self.mismatched == "nearest":
@@ -80,23 +80,23 @@ class Adversarial(Loss):
 
 
 class Minimax(Adversarial):
-    """The game as first written (Goodfellow et al. 2014, equation 1), with D(x) = sigmoid of the score:
+    """The original GAN loss (Goodfellow et al. 2014, equation 1), with D(x) = sigmoid of the score:
 
         min_G max_D  E_x[log D(x)] + E_z[log(1 - D(G(z)))]
 
-    Both players have the same value, so when the discriminator is sure, log(1 - D) is flat and the generator learns
-    nothing.
+    Both players share one value function. When the discriminator is confident, log(1 - D) is flat, and the generator
+    learns nothing.
     """
 
-    def discriminate(self, real: Scored, false: Scored) -> Float[Tensor, ""]:
-        return -logsigmoid(real).mean() - logsigmoid(-false).mean()
+    def discriminate(self, real: Scored, fake: Scored) -> Float[Tensor, ""]:
+        return -logsigmoid(real).mean() - logsigmoid(-fake).mean()
 
     def generate(self, real: Scored, generated: Scored) -> Float[Tensor, ""]:
         return logsigmoid(-generated).mean()
 
 
 class NonSaturating(Minimax):
-    """The same discriminator; the generator raises log D instead (Goodfellow et al. 2014, section 3). Conditional:
+    """The same discriminator; the generator maximizes log D instead (Goodfellow et al. 2014, section 3). Conditional:
 
     L_D = -E_{x,c}[log D(x, c)] - E_{z,c}[log(1 - D(G(z, c), c))]
     L_G = -E_{z,c}[log D(G(z, c), c)]
@@ -107,26 +107,27 @@ class NonSaturating(Minimax):
 
 
 class Hinge(Adversarial):
-    """The hinge (Lim and Ye 2017): scores beyond the margin 1 are good enough and give no gradient.
+    """The hinge loss (Lim and Ye 2017): for the discriminator, scores beyond the margin 1 give no gradient.
 
     L_D = E[max(0, 1 - D(x, c))] + E[max(0, 1 + D(G(z, c), c))],    L_G = -E[D(G(z, c), c)]
     """
 
-    def discriminate(self, real: Scored, false: Scored) -> Float[Tensor, ""]:
-        return relu(1 - real).mean() + relu(1 + false).mean()
+    def discriminate(self, real: Scored, fake: Scored) -> Float[Tensor, ""]:
+        return relu(1 - real).mean() + relu(1 + fake).mean()
 
     def generate(self, real: Scored, generated: Scored) -> Float[Tensor, ""]:
         return -generated.mean()
 
 
 class Relativistic(Adversarial):
-    """Is this real image more real than that painted one? (Jolicoeur-Martineau 2018; Huang et al. 2024, R3GAN)
+    """Compares pairs: is the real image more real than the generated one? (Jolicoeur-Martineau 2018; Huang et al. 2024,
+    R3GAN)
 
     L_D = E[softplus(-(D(x, c) - D(G(z, c), c)))],    L_G = E[softplus(-(D(G(z, c), c) - D(x, c)))]
     """
 
-    def discriminate(self, real: Scored, false: Scored) -> Float[Tensor, ""]:
-        return softplus(false - real).mean()
+    def discriminate(self, real: Scored, fake: Scored) -> Float[Tensor, ""]:
+        return softplus(fake - real).mean()
 
     def generate(self, real: Scored, generated: Scored) -> Float[Tensor, ""]:
         return softplus(real - generated).mean()
@@ -137,6 +138,6 @@ def realism(judgement: Judgement) -> Scored:
     if judgement.realism is None:
         raise LimnerError(
             "condition: this discriminator does not score images without their text; "
-            "give it realism = true, or use condition = 'text'."
+            "set discriminator.realism = true, or use condition = 'text'."
         )
     return judgement.realism

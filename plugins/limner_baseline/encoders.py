@@ -1,4 +1,4 @@
-"""Three text encoders, from the fastest to the one that big models use. Padding never influences what they say."""
+"""Three text encoders, from the fastest to the kind that large models use. Padding has no influence on the features."""
 
 from typing import Annotated
 
@@ -15,15 +15,15 @@ Width = Annotated[int, Field(ge=4)]
 
 
 class MLPEncoder(TextEncoder):
-    """What stands where: every place in the caption has its own way of reading the token that stands there.
+    """Reads each token with a matrix of its own for each position in the caption.
 
         word_t = W_t E[token_t],    sentence = MLP(sum_t word_t)
 
-    Fast, and enough for captions of a fixed form, where a word's place tells what it belongs to.
+    Fast, and enough for captions of a fixed form, where a word's position tells what it refers to.
     """
 
     def __init__(self, sizes: Sizes, *, width: Width = 128, hidden: Width = 192, embedding: Width = 48):
-        """`width`: D, of the features; `hidden`: of what is summed over the places; `embedding`: of E."""
+        """`width`: D, of the features; `hidden`: width of the sum over positions; `embedding`: width of E."""
         super().__init__(sizes)
         self.width = width
         self.token = nn.Embedding(sizes.vocabulary, embedding)
@@ -33,20 +33,20 @@ class MLPEncoder(TextEncoder):
 
     def forward(self, tokens: Tokens) -> TextFeatures:
         embedded = zero_padding(self.token(tokens.ids), tokens.mask)
-        read = einsum(embedded, self.places[: tokens.ids.shape[1]], "b t e, t e h -> b t h")
-        words = zero_padding(self.word(read), tokens.mask)
-        return TextFeatures(words, unit(self.sentence(read.sum(1))), tokens.mask)
+        hidden = einsum(embedded, self.places[: tokens.ids.shape[1]], "b t e, t e h -> b t h")
+        words = zero_padding(self.word(hidden), tokens.mask)
+        return TextFeatures(words, unit(self.sentence(hidden.sum(1))), tokens.mask)
 
 
 class LSTMEncoder(TextEncoder):
     """Reads the caption in both directions with an LSTM (Hochreiter and Schmidhuber 1997).
 
-    A word's feature is the hidden states at it, [forward; backward]; the sentence's is the last state of each
-    direction. Packing keeps padding out of both.
+    A word's feature is its two hidden states, [forward; backward]; the sentence's is the last state of each direction.
+    Packing keeps padding out of both.
     """
 
     def __init__(self, sizes: Sizes, *, width: Width = 128, layers: Annotated[int, Field(ge=1)] = 1):
-        """`width`: D, of the features, half of it for each direction; `layers`: one LSTM upon the other."""
+        """`width`: D, of the features, half of it for each direction; `layers`: how many LSTMs are stacked."""
         super().__init__(sizes)
         if width % 2:
             raise LimnerError(f"width: expected an even number, half of it for each direction, got {width}.")
@@ -64,9 +64,9 @@ class LSTMEncoder(TextEncoder):
 
 
 class TransformerEncoder(TextEncoder):
-    """A small transformer encoder (Vaswani et al. 2017): every word looks at every real word.
+    """A small transformer encoder (Vaswani et al. 2017): every word attends to every real word.
 
-    Learned places, normalisation before each block; the sentence is the mean of the words.
+    Positions are learned, normalization comes before each block, and the sentence is the mean of the words.
     """
 
     def __init__(
@@ -77,7 +77,7 @@ class TransformerEncoder(TextEncoder):
         layers: Annotated[int, Field(ge=1)] = 2,
         heads: Annotated[int, Field(ge=1)] = 4,
     ):
-        """`width`: D, of the features; `layers`: how many; `heads`: of each, which must divide the width."""
+        """`width`: D, of the features; `layers`: how many; `heads`: per layer; their number must divide the width."""
         super().__init__(sizes)
         if width % heads:
             raise LimnerError(f"heads: {heads} heads do not divide the width {width}; choose one that does.")
@@ -98,10 +98,10 @@ class TransformerEncoder(TextEncoder):
 
 
 def zero_padding(words: Float[Tensor, "B T D"], mask: Bool[Tensor, "B T"]) -> Float[Tensor, "B T D"]:
-    """The words' features with zeros at padding."""
+    """The words' features, zero at padding."""
     return words * mask[..., None]
 
 
 def unit(sentence: Float[Tensor, "B D"]) -> Float[Tensor, "B D"]:
-    """Sentences of root-mean-square 1, so that they weigh as much as the noise from the first step on."""
+    """Sentences with root mean square 1, so that they have the scale of the noise from the first step on."""
     return rms_norm(sentence.float(), sentence.shape[-1:])

@@ -1,38 +1,50 @@
-"""Gradient penalties: they keep the discriminator smooth around the real images, so that the game stays stable."""
+"""Gradient penalties keep the discriminator smooth around the real images, which stabilizes training."""
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 import torch
 from jaxtyping import Float
-from limner import Loss, Sizes, Step
+from limner import Judgement, Loss, Sizes, Step
 from pydantic import Field
 from torch import Tensor
 
+from .adversarial import realism
+
 Every = Annotated[int, Field(ge=1)]
+Condition = Literal["text", "none", "both"]
 
 
 class R1(Loss):
-    """How steep the discriminator is at real images (Mescheder et al. 2018, equation 9; lazy as in StyleGAN2).
+    """The squared gradient of the discriminator at real images (Mescheder et al. 2018, equation 9, without gamma).
 
         L_D = 1/2 E_{x,c}[ ||grad_x D(x, c)||^2 ]
 
-    It is computed at every `every`-th step only and then counts that many times.
+    `condition` says which score D is: "text", the score D(x, c) of the image with its caption; "none", the score D(x)
+    of the image alone; "both", their sum. Set it as the adversarial loss has it. The penalty is computed every `every`
+    steps only, and then counts `every` times (Karras et al. 2020, StyleGAN2).
     """
 
     differentiates_images = True
 
-    def __init__(self, sizes: Sizes, *, every: Every = 16):
-        """`every`: the steps from one time that it is computed to the next."""
+    def __init__(self, sizes: Sizes, *, every: Every = 16, condition: Condition = "text"):
+        """`every`: the number of steps from one penalty to the next; `condition`: the score whose gradient is taken, as
+        in the adversarial loss: "text", "none" or "both".
+        """
         super().__init__(sizes)
         self.every = every
+        self.condition: Condition = condition
 
     def discriminator(self, step: Step) -> Float[Tensor, ""]:
-        return steepness(step.real.match, step.real_images).mean() / 2
+        """
+        Raises:
+            LimnerError: if `condition` asks for the score of the image alone and the discriminator gives none.
+        """
+        return squared_gradient(score(step.real, self.condition), step.real_images).mean() / 2
 
 
 class MatchingAware(Loss):
-    """How steep the discriminator is at real images with their own captions, in image and sentence (Tao et al.
-    2022, DF-GAN).
+    """The gradient of the discriminator at real images with their own captions, with respect to both (Tao et al. 2022,
+    DF-GAN).
 
     L_D = 2 E_{x,c}[ ||grad_{(x, s)} D(x, s)||^6 ],    s the sentence vector of c
     """
@@ -40,17 +52,29 @@ class MatchingAware(Loss):
     differentiates_images = True
 
     def __init__(self, sizes: Sizes, *, every: Every = 4, power: Annotated[float, Field(gt=0)] = 6.0):
-        """`every`: the steps from one time that it is computed to the next; `power`: of the gradient's norm."""
+        """`every`: the number of steps from one penalty to the next; `power`: of the gradient norm."""
         super().__init__(sizes)
         self.every, self.power = every, power
 
     def discriminator(self, step: Step) -> Float[Tensor, ""]:
-        norm = (steepness(step.real.match, [*step.real_images, step.text.sentence]) + 1e-12).sqrt()
+        inputs = [*step.real_images, step.text.sentence]
+        norm = (squared_gradient(score(step.real, "text"), inputs) + 1e-12).sqrt()
         return 2 * (norm**self.power).mean()
 
 
-def steepness(match: Float[Tensor, "B M"], inputs: list[Tensor]) -> Float[Tensor, " B"]:
-    """||grad D||^2 for each image, over all inputs that the discriminator looks at: it may leave out a resolution."""
-    gradients = torch.autograd.grad(match.mean(1).sum(), inputs, create_graph=True, allow_unused=True)
+def score(judgement: Judgement, condition: Condition) -> Float[Tensor, " B"]:
+    """D for each image; the mean where there are several scores."""
+    match condition:
+        case "text":
+            return judgement.match.mean(1)
+        case "none":
+            return realism(judgement).mean(1)
+        case "both":
+            return judgement.match.mean(1) + realism(judgement).mean(1)
+
+
+def squared_gradient(scores: Float[Tensor, " B"], inputs: list[Tensor]) -> Float[Tensor, " B"]:
+    """||grad D||^2 for each image, over all inputs; a discriminator need not use every resolution."""
+    gradients = torch.autograd.grad(scores.sum(), inputs, create_graph=True, allow_unused=True)
     squares = [gradient.float().flatten(1).square().sum(1) for gradient in gradients if gradient is not None]
     return sum(squares[1:], squares[0])

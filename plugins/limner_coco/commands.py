@@ -1,4 +1,4 @@
-"""`limner data coco` and `limner data folder`: what is there, what is missing, and how to get it."""
+"""`limner data coco` and `limner data folder`: they check data, and download what is missing."""
 
 import json
 import sys
@@ -7,12 +7,12 @@ from shlex import quote
 from typing import Annotated
 
 import typer
-from limner.errors import LimnerError
+from limner import LimnerError
 
 coco = typer.Typer(add_completion=False)
 folder = typer.Typer(add_completion=False)
 
-Thorough = Annotated[bool, typer.Option(help="Decode every image, too; of MS-COCO that takes some minutes.")]
+Thorough = Annotated[bool, typer.Option(help="Decode every image as well; for MS-COCO this takes some minutes.")]
 
 
 @coco.command(
@@ -20,23 +20,24 @@ Thorough = Annotated[bool, typer.Option(help="Decode every image, too; of MS-COC
     epilog="Examples: `limner data coco --root coco`, `limner data coco --root coco --split val2017 --download`",
 )
 def check_coco(
-    root: Annotated[Path, typer.Option(help="MS-COCO's folder.")] = Path("coco"),
+    root: Annotated[Path, typer.Option(help="The folder of MS-COCO.")] = Path("coco"),
     splits: Annotated[
-        list[str] | None, typer.Option("--split", help="train2017 or val2017; by default both. May be given often.")
+        list[str] | None, typer.Option("--split", help="train2017 or val2017; by default both. Can be repeated.")
     ] = None,
     download: Annotated[
-        bool, typer.Option(help="Fetch what is missing: 0.3 GB of captions, 0.8 GB of val2017, 19.3 GB of train2017.")
+        bool,
+        typer.Option(help="Download what is missing: captions 0.3 GB, val2017 0.8 GB, train2017 19.3 GB."),
     ] = False,
     source: Annotated[
-        str | None, typer.Option(metavar="URL", help="Where to fetch from, in place of MS-COCO's site.")
+        str | None, typer.Option(metavar="URL", help="Where to download from, instead of the site of MS-COCO.")
     ] = None,
-    remove: Annotated[bool, typer.Option("--remove-archives", help="Remove each archive once it is unpacked.")] = False,
+    remove: Annotated[bool, typer.Option("--remove-archives", help="Remove each archive after unpacking it.")] = False,
     thorough: Thorough = False,
 ) -> None:
-    """Check MS-COCO's folder: which splits are there, with how many images and captions, and what is missing or broken.
+    """Check the folder of MS-COCO: splits, numbers of images and captions, and what is missing or broken.
 
-    With --download, what is missing is fetched from MS-COCO's site and unpacked. Stopped and given again, it goes on
-    where it was. The status is 0 when nothing is missing.
+    With --download, what is missing is downloaded from the site of MS-COCO and unpacked. If the command is stopped, run
+    it again to resume. The exit status is 0 if nothing is missing.
     """
     from .checking import check
     from .published import SOURCE, SPLITS
@@ -52,21 +53,21 @@ def check_coco(
             raise LimnerError(f"--root: nothing can be written in {root}: {error.strerror or error}.") from None
     healths = [check(split, root, split, thorough=thorough) for split in wanted]
     print("\n".join(line for health in healths for line in health.sentences()))
-    if all(health.whole for health in healths):
+    if all(health.complete for health in healths):
         settings = {"data.root": str(root)} | ({} if "train2017" in wanted else {"data.split": wanted[0]})
         changes = [
             f"--set {quote(f'{key}={json.dumps(value, ensure_ascii=False)}')}" for key, value in settings.items()
         ]
         print("To train on it: limner train coco", *changes)
         return
-    if incomplete := [health.name for health in healths if health.incomplete and not download]:
-        asked = [f"--split {split}" for split in incomplete] + ["--download"] + ["--thorough"] * thorough
-        print(f"To fetch what is missing: limner data coco --root {quote(str(root))}", *asked)
+    if incomplete := [health.name for health in healths if health.lacks_files and not download]:
+        options = [f"--split {split}" for split in incomplete] + ["--download"] + ["--thorough"] * thorough
+        print(f"To download what is missing: limner data coco --root {quote(str(root))}", *options)
     sys.exit(1)
 
 
 def _fetch_missing(root: Path, splits: list[str], source: str, remove: bool, thorough: bool) -> None:
-    """Fetch and unpack what these splits have not; the captions first, which say what images there should be."""
+    """Downloads and unpacks what these splits lack; the captions first, as they say which images there should be."""
     from .checking import check
     from .layouts import is_json
     from .published import ANNOTATIONS, SPLITS, obtain
@@ -77,9 +78,9 @@ def _fetch_missing(root: Path, splits: list[str], source: str, remove: bool, tho
     if not all(is_json(root / "annotations" / f"captions_{split}.json") for split in splits):
         obtain(ANNOTATIONS, root, source)
     for split in splits:
-        if check(split, root, split, thorough=thorough).incomplete:
+        if check(split, root, split, thorough=thorough).lacks_files:
             obtain(SPLITS[split], root, source)
-        if remove:  # at once: the next archive may need the room
+        if remove:  # right away: the next archive may need the space
             (root / SPLITS[split].name).unlink(missing_ok=True)
     if remove:
         (root / ANNOTATIONS.name).unlink(missing_ok=True)
@@ -89,21 +90,23 @@ def _fetch_missing(root: Path, splits: list[str], source: str, remove: bool, tho
 def check_folder(
     root: Annotated[Path, typer.Option(help="The folder.")] = Path(),
     captions: Annotated[
-        str | None, typer.Option(help="The file of captions within it, where it is not to be guessed.")
+        str | None, typer.Option(help="The file of captions in it, if it is not found automatically.")
     ] = None,
-    images: Annotated[str | None, typer.Option(help="The folder of images within it, likewise.")] = None,
+    images: Annotated[
+        str | None, typer.Option(help="The folder of images in it, if it is not found automatically.")
+    ] = None,
     thorough: Thorough = False,
 ) -> None:
-    """Check a folder of one's own: how many images and captions it has, and what is missing or broken.
+    """Check a folder of your own: how many images and captions it has, and what is missing or broken.
 
-    It is a captions.json in the COCO layout beside images/; or a table (CSV, TSV, JSON Lines) with the columns
-    file_name and caption; or images with a .txt of the same name beside each, one caption a line.
+    It can hold captions.json in the COCO layout and a folder images; or a table (CSV, TSV, JSON Lines) with the columns
+    file_name and caption; or images, each with a .txt file of the same name, one caption per line.
     """
     from .checking import check
 
     health = check(str(root), root, "train2017", captions, images, thorough)
     print("\n".join(health.sentences()))
-    if not health.whole:
+    if not health.complete:
         sys.exit(1)
     given = {"name": "folder", "root": str(root), "captions": captions, "images": images}
     options = ", ".join(f"{key}={json.dumps(value, ensure_ascii=False)}" for key, value in given.items() if value)

@@ -1,4 +1,4 @@
-"""An image file as a square of pixels, whatever its mode, its size, and which way the camera was held."""
+"""From an image file to a square of pixels, whatever its mode, size and orientation."""
 
 import warnings
 from collections.abc import Iterator
@@ -11,19 +11,19 @@ from jaxtyping import UInt8
 from PIL import Image, ImageOps
 
 PREPARATION = 1
-"""The number of this preparation: it goes up when `decode` makes other pixels of a file, and stored ones expire."""
+"""The version of `decode`. Raise it when `decode` changes the pixels it returns, so that stored ones expire."""
 
 
 def decode(path: Path, size: int) -> UInt8[np.ndarray, "3 {size} {size}"]:
-    """The RGB square in the middle of an image, shrunk with a Lanczos filter; what is transparent is white.
+    """The RGB square in the middle of an image, resized with a Lanczos filter; transparent parts become white.
 
-    A photograph is turned upright as its EXIF says, 16 bits become 8, of an animation the first picture is taken.
-    Call it `within_reason`.
+    A photograph is turned upright according to its EXIF data, 16 bits become 8, and an animation becomes its first
+    frame. Call it within `safe_decoding`.
     """
     with Image.open(path) as opened:
-        opened.draft("RGB", (2 * size, 2 * size))  # a JPEG may be read at a half, a quarter, an eighth of its size
+        opened.draft("RGB", (2 * size, 2 * size))  # a JPEG can be read at a half, a quarter or an eighth of its size
         image = _upright(opened)
-        if image.mode == "I" or image.mode.startswith("I;16"):  # Pillow would cut these values off at 255
+        if image.mode == "I" or image.mode.startswith("I;16"):  # Pillow would clip these values at 255
             image = Image.fromarray((np.asarray(image).clip(0, 65535) >> 8).astype(np.uint8))
         if image.mode in ("LA", "PA", "RGBA") or "transparency" in image.info:
             image = image.convert("RGBA")
@@ -32,22 +32,22 @@ def decode(path: Path, size: int) -> UInt8[np.ndarray, "3 {size} {size}"]:
     return np.ascontiguousarray(rearrange(np.asarray(square), "h w c -> c h w"))
 
 
-def decode_or_say(path: Path, size: int) -> UInt8[np.ndarray, "3 {size} {size}"] | str:
-    """What `decode` makes of a file, or in a few words why it cannot be used."""
+def try_decode(path: Path, size: int) -> UInt8[np.ndarray, "3 {size} {size}"] | str:
+    """The result of `decode`, or a few words that say why the file cannot be used."""
     try:
         return decode(path, size)
     except FileNotFoundError:
         return "missing"
     except MemoryError:
         raise
-    except Exception as error:  # a damaged file makes Pillow raise nearly anything
+    except Exception as error:  # for a damaged file, Pillow raises nearly anything
         return " ".join(str(error).split()) or type(error).__name__
 
 
 @contextmanager
-def within_reason() -> Iterator[None]:
-    """While it lasts, an image of far too many pixels (a decompression bomb) is refused, and small sins are passed."""
-    with warnings.catch_warnings():  # of all threads: filters belong to the process
+def safe_decoding() -> Iterator[None]:
+    """A context in which images with far too many pixels (decompression bombs) raise an error."""
+    with warnings.catch_warnings():  # for all threads: filters belong to the process
         warnings.simplefilter("ignore", UserWarning)
         warnings.simplefilter("error", Image.DecompressionBombWarning)
         yield
@@ -56,6 +56,6 @@ def within_reason() -> Iterator[None]:
 def _upright(image: Image.Image) -> Image.Image:
     try:
         return ImageOps.exif_transpose(image)
-    except (SyntaxError, ValueError, LookupError, TypeError):  # the EXIF is damaged, the picture need not be
+    except (SyntaxError, ValueError, LookupError, TypeError):  # the EXIF data is damaged, the image may be fine
         image.load()
         return image

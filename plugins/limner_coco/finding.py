@@ -1,4 +1,4 @@
-"""Finding the image files that a listing names, also where the name is spelled a little differently on the disk."""
+"""Finds the image files that a listing names, even if a name is spelled a little differently on disk."""
 
 import unicodedata
 from collections.abc import Iterable
@@ -8,8 +8,8 @@ from pathlib import Path
 
 @dataclass(frozen=True)
 class Found:
-    """An image file as it was found: what the listing calls it, where it lies, its bytes (-1: it is missing), and the
-    time of its last change in nanoseconds.
+    """An image file: its name in the listing, its path, its size in bytes (-1 if it is missing), and the time of its
+    last change in nanoseconds.
     """
 
     name: str
@@ -19,26 +19,26 @@ class Found:
 
     @property
     def fingerprint(self) -> list[str | int]:
-        """What tells this state of the file from any other."""
+        """What identifies this state of the file."""
         return [self.name, self.bytes, self.changed]
 
 
 def find(folder: Path, names: Iterable[str]) -> list[Found]:
-    """The files of these names in a folder.
+    """The files with these names in a folder.
 
-    A name that is not there is looked for again by how it reads: whether letters are large or small, how accents are
-    composed (macOS writes them otherwise), and which way slashes lean makes no difference then.
+    If there is no file with a name, the search ignores upper and lower case, the composition of accents (macOS writes
+    them differently), and the direction of slashes.
     """
-    by_reading: dict[str, Path] | None = None
+    by_normalized: dict[str, Path] | None = None
     found = []
     for name in names:
         path = folder / name
         try:
             state = path.stat()
         except (OSError, ValueError):
-            if by_reading is None:
-                by_reading = _by_reading(folder)
-            path = by_reading.get(_reading(name), path)
+            if by_normalized is None:
+                by_normalized = _by_normalized(folder)
+            path = by_normalized.get(_normalized(name), path)
             try:
                 state = path.stat()
             except (OSError, ValueError):
@@ -48,17 +48,17 @@ def find(folder: Path, names: Iterable[str]) -> list[Found]:
     return found
 
 
-def _reading(name: str) -> str:
+def _normalized(name: str) -> str:
     return unicodedata.normalize("NFC", name.replace("\\", "/")).casefold()
 
 
-def _by_reading(folder: Path) -> dict[str, Path]:
-    """The files of a folder by how their names read; of several that read alike, none."""
+def _by_normalized(folder: Path) -> dict[str, Path]:
+    """The files of a folder by their normalized names, without those whose normalized name is not unique."""
     files: dict[str, Path] = {}
-    alike = set()
+    ambiguous = set()
     for path in folder.rglob("*"):
-        reading = _reading(path.relative_to(folder).as_posix())
-        if reading in files:
-            alike.add(reading)
-        files[reading] = path
-    return {reading: path for reading, path in files.items() if reading not in alike}
+        name = _normalized(path.relative_to(folder).as_posix())
+        if name in files:
+            ambiguous.add(name)
+        files[name] = path
+    return {name: path for name, path in files.items() if name not in ambiguous}

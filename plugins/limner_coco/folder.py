@@ -1,4 +1,4 @@
-"""Captioned images from a folder; every image is decoded once, ever."""
+"""Captioned images from a folder; every image is decoded only once."""
 
 import hashlib
 import json
@@ -8,30 +8,29 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, cast
 
-from limner import CaptionedImages, Dataset, LimnerError
-from limner.data.captions import coco_index
+from limner import CaptionedImages, Dataset, LimnerError, coco_index
 from pycocotools.coco import COCO
 from pydantic import Field
 
 from .finding import find
-from .layouts import Listing, read_listing, some
+from .layouts import Listing, first_few, read_listing
 from .store import PixelStore, store_folder
 
 SIDES = re.compile(r"\b(left|right|(counter|anti)?-?clockwise)", re.IGNORECASE)
-"""What a caption says that is not true of a mirror image."""
+"""Words of a caption that are not true of the mirror image."""
 
 Wanted = dict[str, str | int | float | bool]
 
 
 class CaptionedFolder(Dataset):
-    """Images and captions of a folder: MS-COCO's, or one's own as JSON, CSV, JSON Lines, or with texts beside images.
+    """The images and captions of a folder: MS-COCO's, or your own as JSON, CSV, JSON Lines, or as text files.
 
-    `layouts.read_listing` says which layouts are known. Images of any size, mode and shape become RGB squares: turned
-    upright, the middle cut out, shrunk with a Lanczos filter, transparency put on white. The squares are kept in a file
-    (`store`), which is mapped into memory: the first time takes a while and shows a bar, may be stopped at any moment
-    and goes on where it was; after that no image is decoded again unless it changed.
+    `layouts.read_listing` lists the known layouts. Images of any size, mode and shape become RGB squares: they are
+    turned upright, cropped at the center, and resized with a Lanczos filter; transparent parts become white. The
+    squares are kept in a file (`store`) that is mapped into memory. Making it takes a while and shows a progress bar;
+    it can be stopped at any moment and resumes. After that, no image is decoded again unless it changed.
 
-    Broken or missing images are named in a warning and left out, up to the share `bad_images` of all.
+    Broken or missing images are left out with a warning that names them, up to the fraction `bad_images` of all images.
     """
 
     def __init__(
@@ -53,17 +52,17 @@ class CaptionedFolder(Dataset):
         Args:
             image_size: width and height of the squares, in pixels.
             root: the folder.
-            split: which part of a folder in MS-COCO's own layout.
-            captions: the file of captions within the root, where it is not to be guessed.
-            images: the folder of images within the root, likewise.
-            mirror: whether training shows every other image in a mirror. Never with a caption that says left or right
-                (or clockwise), in English; leave it off for other languages, and where writing is to be read.
-            images_with: take only images that have these keys or columns, such as {split = "dev"}.
-            captions_with: take only captions that have these, such as {kind = "unicode_name"}.
-            bad_images: the share of images that may be missing or broken.
-            limit: take only the first so many images.
-            cache: the folder for the prepared squares; by default `.limner` within the root, or, where that cannot be
-                written to, `.cache/limner` in the user's own folder.
+            split: which split of a folder in MS-COCO's own layout.
+            captions: the file of captions in the root, if it is not found automatically.
+            images: the folder of images in the root, if it is not found automatically.
+            mirror: whether training mirrors half of the images, but none whose caption says left or right (or
+                clockwise) in English; leave it off for other languages, and if images show writing.
+            images_with: use only images with these keys or columns, such as {split = "dev"}.
+            captions_with: use only captions with these keys or columns, such as {kind = "unicode_name"}.
+            bad_images: the fraction of images that may be missing or broken.
+            limit: use only the first `limit` images.
+            cache: the folder for the prepared squares; by default `.limner` in the root, or, if that is not writable,
+                `.cache/limner` in the home folder.
         """
         super().__init__(image_size)
         self.root, self.split = Path(root).expanduser(), split
@@ -88,39 +87,39 @@ class CaptionedFolder(Dataset):
         prepared = store.prepare(find(listing.images, names))
         broken = [f"{listing.images / n} ({p})" for n, p in zip(names, prepared.problems) if p is not None]
         if broken:
-            count = f"{len(broken)} of {len(names)} images cannot be used: {some(broken)}"
+            count = f"{len(broken)} of {len(names)} images cannot be used: {first_few(broken)}"
             if len(broken) > self.bad_images * len(names):
                 raise LimnerError(
-                    f"{count}. More than data.bad_images = {self.bad_images:.0%} is too many; mend them, or allow more."
+                    f"{count}. This is more than data.bad_images = {self.bad_images:.0%}; fix them, or allow more."
                 )
             if len(broken) == len(names):
                 raise LimnerError(f"{count}.")
-            notes.append(f"{count}. Training goes on without them")
+            notes.append(f"{count}. They are left out")
         for note in notes:
             warnings.warn(f"{note}.", stacklevel=4)
         return CaptionedImages(prepared.pixels, coco, [n for n, p in zip(numbers, prepared.problems) if p is None])
 
     def _captioned(self, coco: COCO, listing: Listing, notes: list[str]) -> list[Any]:
-        """The ids of the images to take, each with a caption; of `coco` only the captions to take are left."""
+        """The ids of the images to use, all with captions; removes the captions that are not used from `coco`."""
         images = select(list(coco.imgs.values()), self.images_with, f"data.images_with: {listing.source}: no image")
         every = [cast(Any, a) for image in images for a in coco.imgToAnns.get(image["id"], ())]
-        said = [a for a in every if a["caption"]]
-        if empty := len(every) - len(said):
+        captioned = [a for a in every if a["caption"]]
+        if empty := len(every) - len(captioned):
             notes.append(f"{empty} of {len(every)} captions of {listing.source} are empty and left out")
-        taken = select(said, self.captions_with, f"data.captions_with: {listing.source}: no caption")
+        used = select(captioned, self.captions_with, f"data.captions_with: {listing.source}: no caption")
         coco.imgToAnns.clear()
-        for annotation in taken:
+        for annotation in used:
             annotation["mirrors"] = self.mirror and not SIDES.search(annotation["caption"])
             coco.imgToAnns[annotation["image_id"]].append(annotation)
         numbers = [image["id"] for image in images if image["id"] in coco.imgToAnns]
         if not numbers:
             raise LimnerError(f"{listing.source} holds no captioned image.")
         if not self.captions_with and (bare := [i["file_name"] for i in images if i["id"] not in coco.imgToAnns]):
-            notes.append(f"{len(bare)} of {len(images)} images have no caption and are left out: {some(bare)}")
+            notes.append(f"{len(bare)} of {len(images)} images have no caption and are left out: {first_few(bare)}")
         return numbers[: self.limit]
 
     def _store_name(self, listing: Listing) -> str:
-        """One for each list of images that may be asked for in turn; where it is cut makes no difference."""
+        """A name for each selection of images; `limit` makes no difference."""
         name = listing.source.stem if listing.source.is_file() else "texts"
         if not self.images_with and not self.captions_with:
             return name
@@ -129,10 +128,10 @@ class CaptionedFolder(Dataset):
 
 
 def select(entries: list[Any], wanted: Mapping[str, Any], where: str) -> list[Any]:
-    """The entries that have all the wanted keys with these values; numbers may be written as a table's text.
+    """The entries that have all the wanted keys with these values. Values are compared as text.
 
     Raises:
-        LimnerError: where there is none, with the values that there are; it begins with `where`.
+        LimnerError: if there is none. The message starts with `where` and lists the values that exist.
     """
     for key, value in wanted.items():
         fitting = [entry for entry in entries if key in entry and str(entry[key]) == str(value)]

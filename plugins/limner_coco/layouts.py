@@ -1,4 +1,4 @@
-"""Which image has which captions: read from COCO's JSON, from CSV or JSON Lines, or from texts beside the images."""
+"""Which image has which captions: from COCO's JSON, a CSV or JSON Lines table, or text files next to the images."""
 
 import csv
 import io
@@ -20,9 +20,9 @@ IMAGE_ENDINGS = (".jpg", ".jpeg", ".png", ".webp", ".gif", ".bmp", ".tif", ".tif
 
 @dataclass(frozen=True)
 class Listing:
-    """What a folder says that it holds: a table in the COCO captions layout, and where its images lie.
+    """The contents of a folder: a table in the COCO captions layout, and the folder of its images.
 
-    `source` is what was read; `notes` say what of it could not be used.
+    `source` is what the table was read from; `notes` say what could not be used.
     """
 
     table: Mapping[str, Any]
@@ -34,19 +34,19 @@ class Listing:
 def read_listing(root: Path, split: str, captions: str | None = None, images: str | None = None) -> Listing:
     """The listing of a folder, in the first of these layouts that it has:
 
-    - `captions.json` in the COCO layout beside `images/`;
-    - MS-COCO's own: `annotations/captions_SPLIT.json` beside `SPLIT/`;
+    - `captions.json` in the COCO layout, next to `images/`;
+    - MS-COCO's own: `annotations/captions_SPLIT.json`, next to `SPLIT/`;
     - a table with a column of files and one of captions, in a file `*.csv`, `*.tsv` or `*.jsonl`;
-    - a `.txt` beside each image, with a caption in every line.
+    - a `.txt` next to each image, with one caption per line.
 
-    `captions` names another file of the first or the third kind, `images` another folder of images, within the root.
+    `captions` names another file of the first or third kind in the root; `images` names another folder of images in it.
 
     Raises:
-        LimnerError: where there is none of these, or what is there is damaged.
+        LimnerError: if the folder has none of these layouts, or a file is damaged.
     """
     if not root.is_dir():
         raise LimnerError(
-            f"data.root: there is no folder {root}; name yours, or fetch MS-COCO by "
+            f"data.root: there is no folder {root}; name yours, or download MS-COCO with "
             f"'limner data coco --root {root} --download'."
         )
     file = _captions_file(root, split, captions)
@@ -71,7 +71,7 @@ def _captions_file(root: Path, split: str, captions: str | None) -> Path | None:
     tables = sorted(path for path in root.iterdir() if path.suffix.lower() in ROWS_ENDINGS and path.is_file())
     if len(tables) > 1:
         names = ", ".join(path.name for path in tables)
-        raise LimnerError(f"{root} holds several tables: {names}; say by data.captions which one to read.")
+        raise LimnerError(f"{root} holds several tables: {names}; choose one with data.captions.")
     return tables[0] if tables else None
 
 
@@ -85,12 +85,12 @@ def _images_of(file: Path, root: Path, split: str) -> Path:
 
 
 def read_json(path: Path) -> dict[str, Any]:
-    """The JSON object in a file; a `LimnerError` says where it breaks off."""
+    """The JSON object in a file; a `LimnerError` says where it is damaged."""
     try:
         table = json.loads(path.read_text(encoding="utf-8-sig"))
     except json.JSONDecodeError as error:
         raise LimnerError(
-            f"{path} is not valid JSON: {error.msg} at line {error.lineno}; it may be truncated, so fetch it again."
+            f"{path} is not valid JSON: {error.msg} at line {error.lineno}; it may be truncated, so download it again."
         ) from None
     except (OSError, UnicodeDecodeError) as error:
         raise LimnerError(f"{path} cannot be read: {error}.") from None
@@ -100,7 +100,7 @@ def read_json(path: Path) -> dict[str, Any]:
 
 
 def is_json(path: Path) -> bool:
-    """Whether a file is there and holds a JSON object in full."""
+    """Whether a file exists and holds a complete JSON object."""
     try:
         return bool(read_json(path))
     except LimnerError:
@@ -111,12 +111,12 @@ def is_json(path: Path) -> bool:
 
 
 def _rows_listing(path: Path, folder: Path) -> Listing:
-    """A table of which every row names a file and a caption; further columns become keys of both."""
+    """A table in which every row names a file and a caption; other columns become keys of both."""
     try:
         text = path.read_text(encoding="utf-8-sig")
         rows = list(_json_rows(path, text) if path.suffix.lower() == ".jsonl" else _csv_rows(path, text))
     except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise LimnerError(f"{path} cannot be read: {error}; it should be a text in UTF-8.") from None
+        raise LimnerError(f"{path} cannot be read: {error}; it should be text in UTF-8.") from None
     if not rows:
         raise LimnerError(f"{path} holds no row with a file and a caption.")
     columns = list(dict.fromkeys(column for _, row in islice(rows, 100) for column in row))
@@ -124,14 +124,14 @@ def _rows_listing(path: Path, folder: Path) -> Listing:
     named = [(number, row, row[file].strip()) for number, row in rows if _is_text(row.get(file))]
     notes = []
     if nameless := [number for number, row in rows if not _is_text(row.get(file))]:
-        notes.append(f"{len(nameless)} rows of {path} name no file, the first is line {nameless[0]}; they are left out")
+        notes.append(f"{len(nameless)} rows of {path} name no file and are left out; the first is line {nameless[0]}")
     if not _any_in(folder, named) and _any_in(folder / "images", named):
         folder = folder / "images"
     captioned = []
     for number, row, name in named:
         more = {key: value for key, value in row.items() if key not in (file, caption) and value is not None}
-        said = row.get(caption)
-        for text in said if isinstance(said, list) else [said]:
+        captions = row.get(caption)
+        for text in captions if isinstance(captions, list) else [captions]:
             if text is not None and not isinstance(text, str):
                 raise LimnerError(f"{path}: line {number}: expected a caption, got {text!r:.80}.")
             captioned.append((name, text or "", more))
@@ -140,7 +140,7 @@ def _rows_listing(path: Path, folder: Path) -> Listing:
 
 def _any_in(folder: Path, named: list[tuple[int, dict[str, Any], str]]) -> bool:
     """Whether a folder has any of the files that these rows name."""
-    return any(os.path.exists(folder / name) for _, _, name in named)  # noqa: PTH110 - Path's raises at long names
+    return any(os.path.exists(folder / name) for _, _, name in named)  # noqa: PTH110 - Path.exists raises an error for long names
 
 
 def _is_text(value: Any) -> bool:
@@ -148,7 +148,7 @@ def _is_text(value: Any) -> bool:
 
 
 def _column(path: Path, columns: list[str], known: tuple[str, ...]) -> str:
-    """The column that goes by one of the known names, the better known first."""
+    """The column with one of the known names; earlier names come first."""
     found = {column.strip().lower(): column for column in columns}
     for name in known:
         if name in found:
@@ -157,20 +157,22 @@ def _column(path: Path, columns: list[str], known: tuple[str, ...]) -> str:
 
 
 def _csv_rows(path: Path, text: str) -> Iterator[tuple[int, dict[str, Any]]]:
-    """The rows of a table with a header, each with its line. Columns are parted by whatever the header has most of."""
+    """The rows of a table with a header, each with its line number. The most frequent mark in the header separates the
+    columns.
+    """
     header = text.partition("\n")[0]
     reader = csv.DictReader(io.StringIO(text, newline=""), delimiter=max(",;\t", key=header.count), strict=True)
     for row in reader:
         if None in row:
             raise LimnerError(
                 f"{path}: line {reader.line_num} has more columns than the header; "
-                'a caption with the separator in it belongs in "quotation marks".'
+                'put captions that contain the separator in "quotation marks".'
             )
         yield reader.line_num, row
 
 
 def _json_rows(path: Path, text: str) -> Iterator[tuple[int, dict[str, Any]]]:
-    """The objects of a file that has one in each line, each with its line."""
+    """The objects of a file with one object per line, each with its line number."""
     for number, line in enumerate(text.split("\n"), start=1):
         if not line.strip():
             continue
@@ -179,33 +181,35 @@ def _json_rows(path: Path, text: str) -> Iterator[tuple[int, dict[str, Any]]]:
         except json.JSONDecodeError as error:
             raise LimnerError(f"{path}: line {number} is not valid JSON: {error.msg}.") from None
         if not isinstance(row, dict):
-            raise LimnerError(f"{path}: line {number} holds a {type(row).__name__} where an object was expected.")
+            raise LimnerError(f"{path}: line {number}: expected an object, got a {type(row).__name__}.")
         yield number, row
 
 
-# --- texts beside the images ----------------------------------------------------------------------------------------
+# --- text files next to the images ----------------------------------------------------------------------------------
 
 
 def _texts_beside(folder: Path, root: Path, split: str) -> Listing:
-    """The images at any depth of a folder; the captions of one are the lines of the text of its name."""
+    """The images at any depth of a folder; the captions of each are the lines of the text file of the same name."""
     files = sorted(path for path in folder.rglob("*") if not _hidden(path.relative_to(folder)))
     texts = {path.with_suffix(""): path for path in files if path.suffix.lower() == ".txt"}
     images = [path for path in files if path.suffix.lower() in IMAGE_ENDINGS and path.is_file()]
     pairs = [(image, texts[image.with_suffix("")]) for image in images if image.with_suffix("") in texts]
     if not pairs:
         raise LimnerError(
-            f"data.root: {root} has neither captions.json beside images/ nor annotations/captions_{split}.json "
-            f"beside {split}/, no table ({', '.join(f'*{e}' for e in ROWS_ENDINGS)}), and no .txt beside an image."
+            f"data.root: {root} has no captions.json, no annotations/captions_{split}.json, no table "
+            f"({', '.join(f'*{e}' for e in ROWS_ENDINGS)}), and no .txt next to an image."
         )
     notes = []
     if bare := [image.name for image in images if image.with_suffix("") not in texts]:
-        notes.append(f"{len(bare)} of {len(images)} images have no text beside them and are left out: {some(bare)}")
+        notes.append(
+            f"{len(bare)} of {len(images)} images have no text file next to them and are left out: {first_few(bare)}"
+        )
     captioned = []
     for image, text in pairs:
         try:
             lines = text.read_text(encoding="utf-8-sig").splitlines()
         except (OSError, UnicodeDecodeError) as error:
-            raise LimnerError(f"{text} cannot be read: {error}; it should be a text in UTF-8.") from None
+            raise LimnerError(f"{text} cannot be read: {error}; it should be text in UTF-8.") from None
         captioned += [(image.relative_to(folder).as_posix(), line, {}) for line in lines if line.strip()] or [
             (image.relative_to(folder).as_posix(), "", {})
         ]
@@ -216,11 +220,11 @@ def _hidden(path: Path) -> bool:
     return any(part.startswith(".") for part in path.parts)
 
 
-# --- what they have in common ---------------------------------------------------------------------------------------
+# --- shared ---------------------------------------------------------------------------------------------------------
 
 
 def as_coco(captioned: Iterable[tuple[str, str, Mapping[str, Any]]]) -> dict[str, Any]:
-    """Files, each with a caption and further keys, in the COCO captions layout; a file may come several times."""
+    """(file, caption, other keys) in the COCO captions layout; a file can appear several times."""
     images: dict[str, dict[str, Any]] = {}
     annotations = []
     for file, caption, more in captioned:
@@ -229,6 +233,6 @@ def as_coco(captioned: Iterable[tuple[str, str, Mapping[str, Any]]]) -> dict[str
     return {"images": list(images.values()), "annotations": annotations}
 
 
-def some(names: list[str]) -> str:
-    """The first few of many names, for a sentence."""
+def first_few(names: list[str]) -> str:
+    """The first few of many names, for a message."""
     return "; ".join(names[:5]) + ("; ..." if len(names) > 5 else "")

@@ -1,4 +1,4 @@
-"""MS-COCO as it is published: which archives there are, fetching them so that nothing is lost, and unpacking them."""
+"""Downloads MS-COCO: its archives, resuming an interrupted download, verifying and unpacking."""
 
 import hashlib
 import http.client
@@ -15,21 +15,21 @@ from limner import LimnerError
 from tqdm import tqdm
 
 SOURCE = "http://images.cocodataset.org"
-ATTEMPTS, PAUSE, PATIENCE = 5, 2.0, 60.0  # tries that bring nothing, seconds between them, seconds to wait for a byte
-PIECE = 1 << 20
+ATTEMPTS, PAUSE, TIMEOUT = 5, 2.0, 60.0  # failed attempts in a row; seconds between them; seconds to wait for data
+CHUNK = 1 << 20  # bytes
 
 
 @dataclass(frozen=True)
 class Archive:
-    """One of MS-COCO's archives: its place below `SOURCE`, its size, its SHA-256, and what of it is unpacked.
+    """One of MS-COCO's archives: its path below `SOURCE`, its size, its SHA-256, and which files are unpacked.
 
-    The site gives the sizes, but no checksums; these are the ones that several projects that keep copies agree upon.
+    The site publishes sizes but no checksums; these are the ones on which several projects with copies agree.
     """
 
     place: str
     bytes: int
     sha256: str
-    holds: str  # the beginning of the names that are unpacked
+    holds: str  # the prefix of the names that are unpacked
 
     @property
     def name(self) -> str:
@@ -57,22 +57,22 @@ SPLITS = {
         "val2017/",
     ),
 }
-"""The archive of images of each split whose captions are published."""
+"""The archive of images of each split with published captions."""
 
 
 def obtain(archive: Archive, root: Path, source: str = SOURCE) -> None:
-    """Fetch an archive into `root`, unless it lies there, make sure that it is the published one, and unpack it.
+    """Downloads an archive into `root` unless it is there, verifies it, and unpacks it.
 
-    Stopped at any moment and called again, it goes on where it was.
+    If it is interrupted at any moment, the next call resumes.
 
     Raises:
-        LimnerError: where there is no room, no connection, or another file than the published one.
+        LimnerError: if the disk is too small, the connection fails, or the file is not the published one.
     """
     path = root / archive.name
     if not path.is_file():
         partial = path.with_name(f"{path.name}.part")
         have = partial.stat().st_size if partial.is_file() else 0
-        require_space(root, max(0, archive.bytes - have) + archive.bytes)  # it is unpacked beside itself
+        require_space(root, max(0, archive.bytes - have) + archive.bytes)  # for the archive and its unpacked files
         fetch(f"{source.rstrip('/')}/{archive.place}", partial, archive.bytes)
         verify(partial, archive)
         partial.replace(path)
@@ -84,22 +84,22 @@ def obtain(archive: Archive, root: Path, source: str = SOURCE) -> None:
 
 
 def require_space(folder: Path, needed: int) -> None:
-    """Refuse to begin what the disk has no room for."""
+    """Raises a `LimnerError` if the disk has too little free space."""
     free = shutil.disk_usage(folder).free
     if needed > free:
         raise LimnerError(
-            f"{needed / 1e9:.1f} GB are needed in {folder}, and {free / 1e9:.1f} GB are free; make room, or name a "
-            "folder on another disk by --root."
+            f"{needed / 1e9:.1f} GB are needed in {folder}, and {free / 1e9:.1f} GB are free; free some space, or name "
+            "a folder on another disk with --root."
         )
 
 
 def fetch(url: str, path: Path, size: int) -> None:
-    """Fetch a file of a known size; what is there of it already is kept, and only the rest is asked for.
+    """Downloads a file of known size. What is already there is kept, and only the rest is requested.
 
-    A connection that breaks is made again as long as it brings something, and a few times if it does not.
+    A broken connection is opened again as long as some data arrives, and `ATTEMPTS` times if none does.
 
     Raises:
-        LimnerError: where there is no connection, or a file of another size.
+        LimnerError: if the connection fails, or the file has another size.
     """
     if path.is_file() and path.stat().st_size > size:
         path.unlink()
@@ -114,29 +114,29 @@ def fetch(url: str, path: Path, size: int) -> None:
                 cause = "the connection was closed"
             except urllib.error.HTTPError as error:
                 cause = f"the server says {error.code} {error.reason}"
-                failures += ATTEMPTS if error.code < 500 else 0  # asking again does not help
+                failures += ATTEMPTS if error.code < 500 else 0  # another attempt does not help
             except (OSError, http.client.HTTPException) as error:
                 cause = str(getattr(error, "reason", error)) or type(error).__name__
             except ValueError as error:
                 raise LimnerError(
-                    f"{url} cannot be fetched: {error}; an address begins with http:// or https://."
+                    f"{url} cannot be downloaded: {error}; an address starts with http:// or https://."
                 ) from None
             failures = failures + 1 if file.tell() <= most else 0
-            most = max(most, file.tell())  # a server that always begins anew may bring less than it did before
+            most = max(most, file.tell())  # a server that always starts over may send less than before
             if failures >= ATTEMPTS:
                 raise LimnerError(
-                    f"{url} cannot be fetched: {cause}. What has come, {file.tell()} of {size} bytes, is kept in "
-                    f"{path}: give the command again to go on."
+                    f"{url} cannot be downloaded: {cause}. {file.tell()} of {size} bytes are kept in {path}: run the "
+                    "command again to resume."
                 )
             if failures:
                 time.sleep(PAUSE)
 
 
 def _fetch_rest(url: str, file, size: int, bar) -> None:
-    """Ask for what is missing behind the end of an open file, and append what comes."""
+    """Requests what follows the end of an open file, and appends it."""
     have = file.tell()
     request = urllib.request.Request(url, headers={"Range": f"bytes={have}-"} if have else {})
-    with urllib.request.urlopen(request, timeout=PATIENCE) as answer:
+    with urllib.request.urlopen(request, timeout=TIMEOUT) as answer:
         if have and answer.status != 206:  # it sends the whole file
             file.truncate(0)
             file.seek(0)
@@ -148,23 +148,21 @@ def _fetch_rest(url: str, file, size: int, bar) -> None:
         if whole and whole.isdigit() and int(whole) != size:
             raise LimnerError(f"{url} has {whole} bytes and the published archive {size}: it is another file.")
         if have and not answer.headers.get("Content-Range", "").startswith(f"bytes {have}-"):
-            raise LimnerError(f"{url} does not go on where it was asked to; remove {file.name} and try again.")
-        while piece := answer.read(PIECE):
-            file.write(piece)
-            bar.update(len(piece))
+            raise LimnerError(f"{url} does not resume at the requested byte; remove {file.name} and try again.")
+        while chunk := answer.read(CHUNK):
+            file.write(chunk)
+            bar.update(len(chunk))
             if file.tell() > size:
-                raise LimnerError(
-                    f"{url} goes on behind the {size} bytes of the published archive: it is another file."
-                )
+                raise LimnerError(f"{url} has more than the {size} bytes of the published archive: it is another file.")
 
 
 def verify(path: Path, archive: Archive) -> None:
-    """Make sure that a file that was fetched is the published archive, by its SHA-256."""
+    """Raises a `LimnerError` if a downloaded file is not the published archive, by its SHA-256."""
     digest = hashlib.sha256()
     with path.open("rb") as file, tqdm(total=archive.bytes, desc="verifying", unit="B", unit_scale=True) as bar:
-        while piece := file.read(PIECE):
-            digest.update(piece)
-            bar.update(len(piece))
+        while chunk := file.read(CHUNK):
+            digest.update(chunk)
+            bar.update(len(chunk))
     if digest.hexdigest() != archive.sha256:
         raise LimnerError(
             f"{path} is damaged, or not the published archive: its SHA-256 is {digest.hexdigest()}, expected "
@@ -173,10 +171,10 @@ def verify(path: Path, archive: Archive) -> None:
 
 
 def unpack(path: Path, root: Path, holds: str) -> None:
-    """Unpack the files of an archive whose names begin with `holds`; those that are there in full are passed over.
+    """Unpacks the files of an archive whose names start with `holds`, except those that are already complete.
 
     Raises:
-        LimnerError: where the archive is damaged, or there is no room.
+        LimnerError: if the archive is damaged, or the disk is too small.
     """
     try:
         with zipfile.ZipFile(path) as archive:

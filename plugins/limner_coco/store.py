@@ -1,10 +1,9 @@
-"""Pixels that were made once and lie in a file, so that no later epoch, training or process decodes an image again.
+"""A store of decoded images on disk, so that no later epoch, training or process decodes an image again.
 
-The store of a folder is two files that only grow: `*.pixels` has the squares, one after the other; `*.index` a line of
-JSON for each image file that was looked at, in the order of the listing: name, bytes, time of its last change, and why
-it cannot be used. A line is written after its pixels, so that whatever stops the work, the next one goes on behind the
-last line. What is stored holds as far as the listing begins with the very same files; behind the first that is new or
-was changed, the rest is made anew.
+The store of a folder is two files that only grow. `*.pixels` holds the squares, one after the other. `*.index` holds
+one line of JSON per image file, in the order of the listing: name, size in bytes, time of the last change, and why the
+file cannot be used. A line is written after its pixels, so interrupted work resumes after the last line. The store is
+valid as long as the listing starts with the same files; from the first new or changed file on, it is made again.
 """
 
 import hashlib
@@ -26,16 +25,16 @@ from limner import LimnerError
 from torch import Tensor
 from tqdm import tqdm
 
-from .decoding import PREPARATION, decode_or_say, within_reason
+from .decoding import PREPARATION, safe_decoding, try_decode
 from .finding import Found
 
-CHUNK = 256  # images that are made at a time; at most so many are lost where the work is stopped
+CHUNK = 256  # images prepared at a time; an interruption loses at most so many
 
 
 @dataclass(frozen=True)
 class Prepared:
-    """Images that were made squares: `pixels` of those that can be used, in their order; `problems` has None for each
-    of these, and says of every other one why not.
+    """Prepared images. `pixels` are those of the usable files, in order. `problems` has None for each usable file, and
+    the reason why it cannot be used for each other file.
     """
 
     pixels: UInt8[Tensor, "N 3 S S"]
@@ -46,39 +45,39 @@ class PixelStore:
     """The store of one listing at one image size, in a folder."""
 
     def __init__(self, folder: Path, name: str, size: int):
-        """`name` tells apart the listings that have their stores in one folder; `size`: of the squares, in pixels."""
+        """`name`: of the listing, unique in the folder; `size`: of the squares, in pixels."""
         self.pixels, self.index = (folder / f"{name}-{size}px.{ending}" for ending in ("pixels", "index"))
         self.size = size
         self.bytes_each = 3 * size * size
         self.header = {"preparation": PREPARATION, "size": size}
 
     def prepare(self, files: Sequence[Found]) -> Prepared:
-        """The squares of these files; those that are not in the store are made and added, which a progress bar shows.
+        """The squares of these files. Those that are not in the store are made and added, with a progress bar.
 
         Raises:
-            LimnerError: where the store cannot be written, or the disk is too small for it.
+            LimnerError: if the store cannot be written, or the disk is too small for it.
         """
         try:
             self.index.parent.mkdir(parents=True, exist_ok=True)
             with _locked(self.index.with_suffix(".lock")):
-                problems = self._brought_up_to(files)
+                problems = self._update(files)
         except OSError as error:
             raise LimnerError(
                 f"The prepared images cannot be stored in {self.index.parent}: {error.strerror or error}; "
-                "name another folder by data.cache."
+                "name another folder with data.cache."
             ) from None
         rows = problems.count(None)
         return Prepared(self._mapped(rows), problems)
 
     def _mapped(self, rows: int) -> UInt8[Tensor, "N 3 S S"]:
-        """The first rows, mapped into memory: read when touched, and what is written to them stays in memory."""
+        """The first rows, mapped into memory: they are read on access, and changes to them stay in memory."""
         if not rows:
             return torch.empty(0, 3, self.size, self.size, dtype=torch.uint8)
         flat = torch.from_file(str(self.pixels), shared=False, size=rows * self.bytes_each, dtype=torch.uint8)
         return rearrange(flat, "(n c h w) -> n c h w", c=3, h=self.size, w=self.size)
 
-    def _brought_up_to(self, files: Sequence[Found]) -> list[str | None]:
-        """Make what the store has not; returns what is wrong with each of the files."""
+    def _update(self, files: Sequence[Found]) -> list[str | None]:
+        """Makes what the store lacks; returns the problem of each file."""
         stored, length = self._read()
         same = 0
         while same < min(len(stored), len(files)) and stored[same][:3] == files[same].fingerprint:
@@ -87,14 +86,14 @@ class PixelStore:
         if same == len(files):
             return problems
         if same < len(stored):
-            length = self._start_anew(stored[:same])
+            length = self._rewrite(stored[:same])
         elif not length:
-            length = self._start_anew([])
+            length = self._rewrite([])
         self._require_space((len(files) - same) * self.bytes_each)
         return problems + self._add(files, same, length, problems.count(None))
 
     def _read(self) -> tuple[list[list[Any]], int]:
-        """The lines of the index that are whole and have their pixels, and the length in bytes up to there."""
+        """The lines of the index that are complete and have their pixels, and their length in bytes."""
         try:
             lines = self.index.read_bytes().splitlines(keepends=True)
             rows = self.pixels.stat().st_size // self.bytes_each
@@ -117,9 +116,9 @@ class PixelStore:
             length += len(line)
         return stored, length
 
-    def _start_anew(self, kept: list[list[Any]]) -> int:
-        """New files with what is kept of the old ones, which a training may have mapped and keeps then; returns the
-        length of the index.
+    def _rewrite(self, kept: list[list[Any]]) -> int:
+        """Writes new files with the entries that are kept, and returns the length of the index. A training that has the
+        old files mapped keeps them.
         """
         new_pixels, new_index = (path.with_name(f"{path.name}.new") for path in (self.pixels, self.index))
         index = b"".join(_line(entry) for entry in (self.header, *kept))
@@ -135,14 +134,14 @@ class PixelStore:
         return len(index)
 
     def _add(self, files: Sequence[Found], start: int, length: int, rows: int) -> list[str | None]:
-        """Make the files from `start` on, chunk by chunk: behind so many bytes of the index and rows of pixels."""
+        """Adds the files from `start` on, in chunks, after `length` bytes of the index and `rows` rows of pixels."""
         problems: list[str | None] = []
-        make = partial(decode_or_say, size=self.size)
+        make = partial(try_decode, size=self.size)
         few = len(files) - start < 500
         with (
             self.pixels.open("r+b") as pixels,
             self.index.open("r+b") as index,
-            within_reason(),
+            safe_decoding(),
             ThreadPoolExecutor() as pool,
             tqdm(total=len(files), initial=start, desc="preparing", unit=" images", disable=few) as bar,
         ):
@@ -156,10 +155,10 @@ class PixelStore:
                 pixels.write(b"".join(image.tobytes() for image in made if not isinstance(image, str)))
                 pixels.flush()
                 os.fsync(pixels.fileno())
-                found_wrong = [image if isinstance(image, str) else None for image in made]
-                index.write(b"".join(_line([*f.fingerprint, p]) for f, p in zip(chunk, found_wrong)))
+                of_chunk = [image if isinstance(image, str) else None for image in made]
+                index.write(b"".join(_line([*f.fingerprint, p]) for f, p in zip(chunk, of_chunk)))
                 index.flush()
-                problems += found_wrong
+                problems += of_chunk
                 bar.update(len(chunk))
         return problems
 
@@ -168,15 +167,15 @@ class PixelStore:
         if needed > free:
             raise LimnerError(
                 f"The prepared images need {needed / 1e6:.0f} MB in {self.index.parent}, where {free / 1e6:.0f} MB are "
-                "free; name a folder on another disk by data.cache, or take fewer images by data.limit."
+                "free; name a folder on another disk with data.cache, or use fewer images with data.limit."
             )
 
 
 def store_folder(root: Path, given: str | None) -> tuple[Path, str]:
-    """The folder of the stores of a root, and what their names begin with: the one that is given, else `.limner` in
-    the root itself, else, where nobody is meant to write there, `.cache/limner` in the user's own folder.
+    """The folder of the stores of a root, and the prefix of their names: the given folder, or else `.limner` in the
+    root, or, if that is not writable, `.cache/limner` in the home folder.
     """
-    if given is None and root.stat().st_mode & 0o222:  # an administrator could write all the same
+    if given is None and root.stat().st_mode & 0o222:  # os.access is always true for an administrator
         beside = root / ".limner"
         with suppress(OSError):
             beside.mkdir(exist_ok=True)
@@ -193,7 +192,7 @@ def _line(entry: object) -> bytes:
 
 @contextmanager
 def _locked(path: Path) -> Iterator[None]:
-    """Only one process at a time is in here; the lock of one that dies is free again."""
+    """A context for one process at a time; if a process dies, its lock is released."""
     with path.open("a+b") as file:
         try:
             import fcntl
@@ -203,6 +202,6 @@ def _locked(path: Path) -> Iterator[None]:
             file.seek(0)
             msvcrt.locking(file.fileno(), msvcrt.LK_LOCK, 1)  # pyright: ignore[reportAttributeAccessIssue]
         else:
-            with suppress(OSError):  # some network disks know no locks
+            with suppress(OSError):  # some network disks have no locks
                 fcntl.flock(file, fcntl.LOCK_EX)
         yield

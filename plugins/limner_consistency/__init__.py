@@ -1,4 +1,4 @@
-"""Losses that hold an image to its text."""
+"""Losses that make an image match its text, and a metric of the match."""
 
 from limner.hooks import hookimpl
 

@@ -1,4 +1,4 @@
-"""The captioner: looks at an image and says, word by word, what it sees."""
+"""The captioner: it describes an image word by word."""
 
 import torch
 from einops import einsum, rearrange
@@ -9,23 +9,23 @@ from torch.nn.functional import leaky_relu, pad
 
 
 class Captioner(nn.Module):
-    """Before each word it recalls what it has said, and looks at the regions of the image that matter for the next.
+    """For each word, it summarizes the words before, and attends to the regions of the image that matter next.
 
         h_t = leaky(sum_{s < t} M_s E[w_s] + p_t)
         r_t = [head_1; ...; head_k],   head_i = softmax(Q_i h_t (K_i f)^T / sqrt(d)) V_i f
         log p(w_t | w_<t, x) = log softmax(O leaky((1 + G h_t) r_t + h_t))
 
-    f are the regions of the image, a row of the discriminator's feature map each, with their places added to K f and
-    V f; w_s are the words said before, every place in the caption with a matrix of its own to remember them by. The
-    regions are attended to as in "Show, attend and tell" (Xu et al. 2015), with several heads (Vaswani et al. 2017).
+    f are the regions of the image, each one a position of the feature map; a learned value for each position is added
+    to K f and V f. w_s are the words before; each position s in the caption has its own matrix M_s. The attention to
+    regions is that of "Show, attend and tell" (Xu et al. 2015), with several heads (Vaswani et al. 2017).
     """
 
     def __init__(self, sizes: Sizes, *, width: int = 128, heads: int = 4, embedding: int = 48):
         """
         Args:
             sizes: what the parts of the model agree on.
-            width: of all that it computes with; the heads must divide it.
-            heads: k, looks at the image for each word.
+            width: of h, r, and all other vectors but E; the number of heads must divide it.
+            heads: k, the number of attention heads.
             embedding: width of E, the word embedding.
 
         Raises:
@@ -34,7 +34,7 @@ class Captioner(nn.Module):
         super().__init__()
         if width % heads:
             raise LimnerError(
-                f"heads: {heads} heads do not divide the captioner's width {width}; choose one that does."
+                f"heads: {heads} heads do not divide the captioner's width {width}; choose a number that does."
             )
         self.heads = heads
         self.embedding = nn.Embedding(sizes.vocabulary, embedding)
@@ -47,19 +47,19 @@ class Captioner(nn.Module):
         self.output = nn.Linear(width, sizes.vocabulary)  # O
 
     def forward(self, features: Float[Tensor, "B C h w"], tokens: Tokens) -> Float[Tensor, "B T V"]:
-        """The logits of each word of a caption, the words before it being given (teacher forcing)."""
-        said = self.recall(tokens)
+        """The logits of each word of a caption, given the words before it (teacher forcing)."""
+        history = self.history(tokens)
         keys, values = rearrange(
             self.regions(features) + self.places, "b (two k d) h w -> two b k (h w) d", two=2, k=self.heads
         )
-        query = rearrange(self.query(said), "b t (k d) -> b k t d", k=self.heads)
+        query = rearrange(self.query(history), "b t (k d) -> b k t d", k=self.heads)
         scores = einsum(query / query.shape[-1] ** 0.5, keys, "b k t d, b k p d -> b k t p")
-        seen = rearrange(scores.softmax(-1) @ values, "b k t d -> b t (k d)")
-        return self.output(leaky_relu((1 + self.gate(said)) * seen + said, 0.2)).float()
+        attended = rearrange(scores.softmax(-1) @ values, "b k t d -> b t (k d)")
+        return self.output(leaky_relu((1 + self.gate(history)) * attended + history, 0.2)).float()
 
-    def recall(self, tokens: Tokens) -> Float[Tensor, "B T K"]:
-        """h: what was said before each word."""
+    def history(self, tokens: Tokens) -> Float[Tensor, "B T K"]:
+        """h: a summary of the words before each word."""
         length = tokens.ids.shape[1]
-        read = einsum(self.embedding(tokens.ids[:, :-1]), self.memory[: length - 1], "b s e, s e k -> b s k")
-        before = pad(read.cumsum(1), (0, 0, 1, 0))  # nothing was said before the first word
+        words = einsum(self.embedding(tokens.ids[:, :-1]), self.memory[: length - 1], "b s e, s e k -> b s k")
+        before = pad(words.cumsum(1), (0, 0, 1, 0))  # there is nothing before the first word
         return leaky_relu(before + self.position[:length], 0.2)

@@ -1,4 +1,4 @@
-"""The sentence-image contrast: which caption belongs to this image, which image to this caption?"""
+"""The contrast of sentences and images: which caption belongs to an image, and which image to a caption?"""
 
 from typing import Annotated
 
@@ -10,18 +10,18 @@ from pydantic import Field
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy, normalize
 
-from .eye import ImageTextLoss
+from .backbone import ImageTextLoss
 
 
 class SentenceContrast(ImageTextLoss):
-    """InfoNCE between images and sentences, both ways (van den Oord et al. 2018; as in CLIP, Radford et al. 2021).
+    """InfoNCE between images and sentences, in both directions (van den Oord et al. 2018; CLIP, Radford et al. 2021).
 
         s_ij = k cos(u_i, v_j),    u = U f(x),  v = V s(c)
         L = -1/2 E_i[log softmax_j(s_ij)_i] - 1/2 E_j[log softmax_i(s_ij)_j]
 
-    The images' candidates include the caption's distractors: captions that are wrong in a word or two.
-    Captions of the batch that happen to be true of another image are left out of its candidates. The discriminator's
-    side learns the match on real images; the generator's side holds the painted images to their captions by it.
+    The candidates of an image include its distractors: captions in which a word or two are wrong. They leave out other
+    captions of the batch that happen to be true of the image. The discriminator learns the match on real images; the
+    generator learns to make images that match their captions.
     """
 
     reads_distractors = True
@@ -34,22 +34,22 @@ class SentenceContrast(ImageTextLoss):
         scale: Annotated[float, Field(gt=0)] = 10.0,
         own_backbone: bool = False,
     ):
-        """`width`: of the space where images and sentences meet; `scale`: k, the inverse temperature; `own_backbone`:
-        whether it sees for itself or shares the discriminator's features.
+        """`width`: of the joint space of images and sentences; `scale`: k, the inverse temperature; `own_backbone`:
+        whether it has a backbone of its own, or shares the discriminator's features.
         """
         super().__init__(sizes, own_backbone)
         self.scale = scale
-        self.image = nn.Linear(self.seen_channels * self.seen_size**2, width)
+        self.image = nn.Linear(self.feature_channels * self.feature_size**2, width)
         self.sentence = nn.Linear(sizes.text, width)
 
     def discriminator(self, step: Step) -> Float[Tensor, ""]:
-        return self.contrast(step, self.real(step))
+        return self.contrast(step, self.real_features(step))
 
     def generator(self, step: Step) -> Float[Tensor, ""]:
-        return self.contrast(step, self.painted(step))
+        return self.contrast(step, self.generated_features(step))
 
     def score(self, step: Step) -> Float[Tensor, " B"]:
-        return einsum(self.images(self.real(step)), self.sentences(step.text), "b d, b d -> b")
+        return einsum(self.images(self.real_features(step)), self.sentences(step.text), "b d, b d -> b")
 
     def images(self, features: Float[Tensor, "B C h w"]) -> Float[Tensor, "B W"]:
         """u: images as unit vectors."""
@@ -60,7 +60,7 @@ class SentenceContrast(ImageTextLoss):
         return normalize(self.sentence(text.sentence).float(), dim=1)
 
     def contrast(self, step: Step, features: Float[Tensor, "B C h w"]) -> Float[Tensor, ""]:
-        """The loss of images, by what is seen in them, with the batch's captions."""
+        """The loss of images, given by their features, and the captions of the batch."""
         images = self.images(features)
         scores = self.scale * einsum(images, self.sentences(step.text), "i d, j d -> i j")
         scores = scores.masked_fill(step.batch.confusable, -torch.inf)

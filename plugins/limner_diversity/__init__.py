@@ -1,4 +1,4 @@
-"""What makes the images of one prompt differ, and how much they do."""
+"""Losses that make the images of one prompt differ, and metrics of how much they do."""
 
 from limner.hooks import hookimpl
 

@@ -1,13 +1,11 @@
-"""Whether painted images, all together, are distributed as real ones are."""
+"""Whether the distribution of generated images is that of the real ones."""
 
 import warnings
-from typing import Annotated
+from typing import Annotated, ClassVar
 
 import torch
 from jaxtyping import Bool, Float
-from limner import Dataset, LimnerError, Metric, Scores
-from limner.data.batches import to_bytes, to_float
-from limner.interfaces import Painter
+from limner import Dataset, LimnerError, Metric, Painter, Scores, to_bytes, to_float
 from pydantic import Field
 from torch import Tensor
 
@@ -15,92 +13,95 @@ from .features import extractor, features_of, seeded
 
 
 class Distribution(Metric):
-    """FID, KID, precision, recall, density and coverage of images painted for the captions of real ones.
+    """FID, KID, precision, recall, density and coverage of images generated for the captions of real ones.
 
-    500 real images of the data (option `images`), evenly spread, and one painted for the first caption of each. FID
-    (Heusel et al. 2017) and KID (Binkowski et al. 2018; 20 subsets of half of the images) are torchmetrics'; the lower,
-    the better. Their features are by default those of a fixed random network (option `features`), so hold them against
-    each other and not against figures of papers; FID also falls as the number of images grows. The others are
-    shares of images, by k nearest neighbours (`neighbours`), from 0 to 1, density up to a little above:
+    It compares 500 real images of the data (option `images`), evenly spread, with one image generated for the first
+    caption of each. FID (Heusel et al. 2017) and KID (Binkowski et al. 2018; 20 subsets of half of the images) come
+    from torchmetrics; lower is better. By default their features are those of a fixed random network (option
+    `features`), so do not compare them with figures from papers. FID also falls as the number of images grows. The
+    others are shares of images, by k nearest neighbors (`neighbors`), from 0 to 1; density can be slightly above 1:
 
-        precision   painted ones that lie within a real one's neighbourhood (Kynkäänniemi et al. 2019)
-        recall      real ones that lie within a painted one's
-        density     in how many real neighbourhoods a painted one lies, over k (Naeem et al. 2020)
-        coverage    real ones in whose neighbourhood a painted one lies
+        precision   generated images that lie in the neighborhood of a real one (Kynkäänniemi et al. 2019)
+        recall      real images that lie in the neighborhood of a generated one
+        density     in how many real neighborhoods a generated image lies, divided by k (Naeem et al. 2020)
+        coverage    real images with a generated one in their neighborhood
 
-    A neighbourhood reaches from an image to the k-th nearest of its own kind. A model that paints few pictures over and
-    over can have precision, but no recall and no coverage.
+    The neighborhood of an image reaches to the k-th nearest image of its own kind. A model that repeats a few images
+    can have high precision, but not high recall or coverage.
     """
+
+    renamed_options: ClassVar[dict[str, str]] = {"neighbours": "neighbors"}
+    """The old name of an option, which recipes may still use, and the new one."""
 
     def __init__(
         self,
         dataset: Dataset,
         *,
         images: Annotated[int, Field(ge=10)] = 500,
-        neighbours: Annotated[int, Field(ge=1)] = 5,
+        neighbors: Annotated[int, Field(ge=1)] = 5,
         features: str = "random",
         seed: int = 0,
     ):
         """
         Args:
-            dataset: whose images and captions are held against the painted ones.
-            images: how many real and how many painted ones; fewer where the data has fewer.
-            neighbours: k.
-            features: "random", or "inception" where its weights are on this machine.
+            dataset: the data set that the generated images are compared with.
+            images: how many real images, and how many generated ones; fewer if the data has fewer.
+            neighbors: k.
+            features: "random", or "inception" if its weights are on this machine.
             seed: of the noise, and of KID's subsets.
         """
         super().__init__(dataset)
-        self.images, self.neighbours, self.features, self.seed = images, neighbours, features, seed
-        self.about = f"{images} real and painted images, {neighbours} neighbours, {features} features, seed {seed}"
+        self.images, self.neighbors, self.features, self.seed = images, neighbors, features, seed
+        self.about = f"{images} real and generated images, {neighbors} neighbors, {features} features, seed {seed}"
 
     def measure(self, painter: Painter) -> Scores:
         """
         Raises:
-            LimnerError: where the data has too few captioned images.
+            LimnerError: if the data has too few captioned images.
         """
         data = self.dataset.load()
         captioned = [row for row, of_image in enumerate(data.annotations) if of_image and of_image[0]["caption"]]
         count = min(self.images, len(captioned))
-        if count <= self.neighbours:
-            raise LimnerError(f"distribution: {count} captioned images are too few for {self.neighbours} neighbours.")
+        if count <= self.neighbors:
+            raise LimnerError(f"distribution: {count} captioned images are too few for {self.neighbors} neighbors.")
         rows = [captioned[place * len(captioned) // count] for place in range(count)]
         real = to_float(data.pixels[rows])
-        painted = painter.paint_images([data.annotations[row][0]["caption"] for row in rows], self.seed)
-        return self.compare(real, painted)
+        generated = painter.paint_images([data.annotations[row][0]["caption"] for row in rows], self.seed)
+        return self.compare(real, generated)
 
-    def compare(self, real: Float[Tensor, "N 3 H W"], painted: Float[Tensor, "N 3 H W"]) -> Scores:
-        """All six numbers."""
+    def compare(self, real: Float[Tensor, "N 3 H W"], generated: Float[Tensor, "N 3 H W"]) -> Scores:
+        """All six numbers, for images in [-1, 1]."""
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # torchmetrics tells of the memory that it takes
+            warnings.simplefilter("ignore")  # torchmetrics warns about its use of memory
             from torchmetrics.image.fid import FrechetInceptionDistance
             from torchmetrics.image.kid import KernelInceptionDistance
 
             network = extractor(self.features)
             frechet = FrechetInceptionDistance(network)
             kernel = KernelInceptionDistance(network, subsets=20, subset_size=len(real) // 2)
-        for images, are_real in ((real, True), (painted, False)):
-            for some in to_bytes(images).split(100):
-                frechet.update(some, real=are_real)
-                kernel.update(some, real=are_real)
+        for images, are_real in ((real, True), (generated, False)):
+            for chunk in to_bytes(images).split(100):
+                frechet.update(chunk, real=are_real)
+                kernel.update(chunk, real=are_real)
         with seeded(self.seed):
             distances = {"FID": frechet.compute().item(), "KID": kernel.compute()[0].item()}
-        return distances | neighbourhoods(features_of(real, network), features_of(painted, network), self.neighbours)
+        return distances | neighborhoods(features_of(real, network), features_of(generated, network), self.neighbors)
 
 
-def neighbourhoods(real: Float[Tensor, "N F"], painted: Float[Tensor, "M F"], k: int) -> Scores:
-    """Precision, recall, density and coverage of features."""
-    real, painted = real.double(), painted.double()
-    across = torch.cdist(real, painted)
-    within_real = across <= reach(real, k)[:, None]
-    within_painted: Bool[Tensor, "N M"] = across <= reach(painted, k)[None]
+def neighborhoods(real: Float[Tensor, "N F"], generated: Float[Tensor, "M F"], k: int) -> Scores:
+    """Precision, recall, density and coverage, from features."""
+    real, generated = real.double(), generated.double()
+    distances = torch.cdist(real, generated)
+    within_real = distances <= radius(real, k)[:, None]
+    within_generated: Bool[Tensor, "N M"] = distances <= radius(generated, k)[None]
     return {
         "precision": within_real.any(0).double().mean().item(),
-        "recall": within_painted.any(1).double().mean().item(),
+        "recall": within_generated.any(1).double().mean().item(),
         "density": within_real.sum(0).double().mean().item() / k,
         "coverage": within_real.any(1).double().mean().item(),
     }
 
 
-def reach(features: Float[Tensor, "N F"], k: int) -> Float[Tensor, " N"]:
-    """How far it is from each row to the k-th nearest of the others."""
+def radius(features: Float[Tensor, "N F"], k: int) -> Float[Tensor, " N"]:
+    """The distance from each row to the k-th nearest of the others."""
     return torch.cdist(features, features).kthvalue(k + 1, dim=1).values

@@ -1,4 +1,4 @@
-"""What images are compared by: a feature vector for each, from a network that no model under test was trained with."""
+"""Feature vectors by which images are compared, from a network that no model was trained with."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -7,20 +7,19 @@ from pathlib import Path
 import torch
 from einops import rearrange
 from jaxtyping import Float, UInt8
-from limner import LimnerError
-from limner.data.batches import to_bytes
+from limner import LimnerError, to_bytes
 from torch import Tensor, nn
 from torch.nn.functional import adaptive_avg_pool2d, interpolate
 
-INCEPTION = "weights-inception-2015-12-05-6726825d.pth"  # torch-fidelity's name for the weights of FID's network
+INCEPTION = "weights-inception-2015-12-05-6726825d.pth"  # torch-fidelity's file of the weights of FID's network
 
 
 class RandomFeatures(nn.Module):
-    """Strided convolutions with random weights, the same ones for everybody: 256 numbers for an image.
+    """Strided convolutions with fixed random weights: 256 features per image.
 
-    Four 4 x 4 convolutions of stride 2 (3 -> 16 -> 32 -> 64 -> 64 channels, leaky ReLU), averaged over a grid of 2 x 2.
-    Random features tell distributions apart without favoring what any trained network has learned, and need no
-    download (Naeem et al. 2020, section 5, on data unlike ImageNet). Images of any size are taken at 32 pixels.
+    Four 4 x 4 convolutions with stride 2 (3 -> 16 -> 32 -> 64 -> 64 channels, leaky ReLU), averaged over a 2 x 2 grid.
+    Random features can tell distributions apart without the bias of a trained network, and need no download (Naeem et
+    al. 2020, section 5, on data unlike ImageNet). Images of any other size are resized to 32 pixels.
     """
 
     num_features = 256
@@ -34,7 +33,7 @@ class RandomFeatures(nn.Module):
             self.kernels.append(nn.Parameter(kernel, requires_grad=False))
 
     def forward(self, images: UInt8[Tensor, "N 3 H W"]) -> Float[Tensor, "N 256"]:
-        """Features of images as bytes."""
+        """The features of images with values 0..255."""
         hidden = images.float() / 127.5 - 1
         if hidden.shape[-1] != 32:
             hidden = interpolate(hidden, (32, 32), mode="bilinear", antialias=True, align_corners=False)
@@ -44,10 +43,10 @@ class RandomFeatures(nn.Module):
 
 
 def extractor(name: str) -> nn.Module:
-    """The network of features by name: "random", or "inception", whose weights must be on this machine.
+    """A feature network by name: "random", or "inception", whose weights must be on this machine.
 
     Raises:
-        LimnerError: for another name, or where Inception's weights or the package that knows them are not there.
+        LimnerError: for any other name, or if Inception's weights or the package torch-fidelity are missing.
     """
     if name == "random":
         return RandomFeatures()
@@ -70,13 +69,13 @@ def extractor(name: str) -> nn.Module:
 
 @torch.no_grad()
 def features_of(images: Float[Tensor, "N 3 H W"], network: nn.Module) -> Float[Tensor, "N F"]:
-    """The features of images in [-1, 1], in passes of 100."""
-    return torch.cat([network(to_bytes(some)).float() for some in images.split(100)])
+    """The features of images in [-1, 1], computed 100 at a time."""
+    return torch.cat([network(to_bytes(chunk)).float() for chunk in images.split(100)])
 
 
 @contextmanager
 def seeded(seed: int) -> Iterator[None]:
-    """Within, torch's own random numbers come from the seed; afterwards they go on as before."""
+    """A context in which torch's global random numbers come from the seed; its state is restored afterwards."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         yield

@@ -1,4 +1,4 @@
-"""Mode seeking: images of one prompt must differ as their noises differ."""
+"""Mode seeking: the images of one prompt should differ as much as their noises do."""
 
 from typing import Annotated
 
@@ -9,21 +9,21 @@ from torch import Tensor
 
 
 class ModeSeeking(Loss):
-    """How near two images of one prompt are to each other, for the distance of their noises (Mao et al. 2019, eq. 4).
+    """How similar two images of one prompt are, relative to the distance of their noises (Mao et al. 2019, eq. 4).
 
         L_G = E_{z,z',c}[ d(z, z') / (d(G(z, c), G(z', c)) + e) ],    d(a, b) = mean |a - b|
 
-    The second noise z' is that of the row before, so nothing more has to be drawn; the second image costs another
-    pass of the generator. A generator that ignores its noise pays d(z, z') / e.
+    The second noise z' is that of the row before, so no more noise is drawn. The second image costs another forward
+    pass of the generator. A generator that ignores its noise has the loss d(z, z') / e.
     """
 
     def __init__(self, sizes: Sizes, *, least: Annotated[float, Field(gt=0)] = 0.01):
-        """`least`: e, which bounds what identical images cost; in the units of the images, of which 2 is all."""
+        """`least`: e, which bounds the loss of identical images; in units of pixel values, which range over 2."""
         super().__init__(sizes)
         self.least = least
 
     def generator(self, step: Step) -> Float[Tensor, ""]:
         noise = step.noise.roll(1, 0)
         images = step.conditional_generator.generator(noise, step.text.detach())[-1]
-        apart = (images - step.generated_images[-1]).float().abs().mean((1, 2, 3))
-        return ((noise - step.noise).abs().mean(1) / (apart + self.least)).mean()
+        distance = (images - step.generated_images[-1]).float().abs().mean((1, 2, 3))
+        return ((noise - step.noise).abs().mean(1) / (distance + self.least)).mean()

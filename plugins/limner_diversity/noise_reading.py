@@ -1,4 +1,4 @@
-"""Noise reading: if the noise can be read back from the image, the generator cannot have ignored it."""
+"""Noise reading: if the noise can be predicted from the image, the generator does not ignore it."""
 
 from typing import Annotated
 
@@ -10,17 +10,17 @@ from torch import Tensor, nn
 
 
 class NoiseReading(Loss):
-    """The first K numbers of the noise, predicted from the painted image (as in InfoGAN, Chen et al. 2016).
+    """Predicts the first K numbers of the noise from the generated image (as in InfoGAN, Chen et al. 2016).
 
         L = E_{z,c}[ mean_{k <= K} (r_k(f(G(z, c))) - z_k)^2 ]
 
-    Both players minimise it: the reader r, linear in the discriminator's features f, learns to read, the
-    generator to be legible.
-    A squared error bounds the mutual information between noise and image from below, for Gaussian noise.
+    Both players minimize it. The reader r, which is linear in the discriminator's features f, learns to predict the
+    noise; the generator learns to make it predictable. For Gaussian noise, the squared error gives a lower bound on the
+    mutual information between noise and image.
     """
 
     def __init__(self, sizes: Sizes, *, numbers: Annotated[int, Field(ge=1)] = 4):
-        """`numbers`: K, how many of the noise's numbers are to be read."""
+        """`numbers`: K, how many numbers of the noise are predicted."""
         super().__init__(sizes)
         if numbers > sizes.noise:
             raise LimnerError(f"numbers: the noise has only {sizes.noise}, so {numbers} of them cannot be read.")
@@ -34,6 +34,6 @@ class NoiseReading(Loss):
         return self.error(step)
 
     def error(self, step: Step) -> Float[Tensor, ""]:
-        """The squared error of the reading."""
+        """The mean squared error of the prediction."""
         features = rearrange(step.generated.features, "b c h w -> b (c h w)")
         return (self.reader(features).float() - step.noise[:, : self.numbers]).square().mean()

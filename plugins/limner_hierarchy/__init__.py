@@ -1,4 +1,4 @@
-"""Hierarchical generation: images in stages, low resolution first, each stage conditioned again on the text."""
+"""Hierarchical generation: images in stages, low resolution first, each stage conditioned on the text again."""
 
 from limner.hooks import hookimpl
 

@@ -1,4 +1,4 @@
-"""The staged generator: any number of stages, one upon the other, and an image from each of them."""
+"""The staged generator: any number of stages, each built on the one before, with an image from each of them."""
 
 from typing import Annotated
 
@@ -15,11 +15,11 @@ class StagedGenerator(Generator):
         (h_1, x_1) = Stage_1(z, c),    (h_i, x_i) = Stage_i(h_{i-1}, x_{i-1}, z, c)
 
     z is the noise, c the text (every stage reads both again), h_i the hidden map behind the image x_i. All images are
-    returned, x_n being the model's. There are three ways to train it, each a line in the recipe:
+    returned; x_n is the model's. There are three ways to train it, each of them a line in the recipe:
 
         all stages at once (StackGAN++, AttnGAN)                            the default
-        growing: one at first, others join later (Karras et al. 2018)       grow = [0.5]
-        one after the other, those before frozen (StackGAN)                 grow = [0.5] and freeze = true
+        growing: one stage first, others join later (Karras et al. 2018)    grow = [0.5]
+        one after the other, earlier stages frozen (StackGAN)               grow = [0.5] and freeze = true
     """
 
     def __init__(
@@ -36,12 +36,12 @@ class StagedGenerator(Generator):
             sizes: what the parts of the model agree on.
             stages: the stages, lowest resolution first, each with its options.
             noise: Z, the width of the noise.
-            grow: when the second stage, the third, ... joins, as a part of the training's budget; empty for all
+            grow: when the second stage, the third, ... joins, as a fraction of the training budget; empty for all
                 stages from the start.
-            freeze: whether the stages before, and the encoder, are frozen when another one joins.
+            freeze: whether the earlier stages and the encoder are frozen when another stage joins.
 
         Raises:
-            LimnerError: where the stages do not end at the image size, or `grow` and `freeze` do not fit them.
+            LimnerError: if the stages do not end at the image size, or `grow` or `freeze` does not fit them.
         """
         super().__init__(sizes)
         self.stages = nn.ModuleList(stages.stack(sizes.knowing(noise=noise)))
@@ -51,17 +51,15 @@ class StagedGenerator(Generator):
             reached = " -> ".join(map(str, self.sizes_of_stages)) or "nothing"
             raise LimnerError(
                 f"stages: they paint {reached}, and the recipe's image_size is {sizes.image}; "
-                "add or leave out a stage, or change the size of the first one."
+                "add or remove a stage, or change the size of the first one."
             )
         if grow and (len(grow) != len(self.stages) - 1 or sorted(set(grow)) != grow):
             raise LimnerError(
-                f"grow: expected {len(self.stages) - 1} rising parts of the budget, one for each stage after the "
+                f"grow: expected {len(self.stages) - 1} rising fractions of the budget, one for each stage after the "
                 f"first, got {grow}."
             )
         if freeze and not grow:
-            raise LimnerError(
-                "freeze: nothing would be frozen, for all stages join at once; say in grow when they join."
-            )
+            raise LimnerError("freeze: all stages train from the start, so none is frozen; set grow as well.")
         self.grown = len(self.stages)
 
     def children_in_order(self) -> list[Stage]:
@@ -70,7 +68,7 @@ class StagedGenerator(Generator):
 
     @property
     def resolutions(self) -> tuple[int, ...]:  # pyright: ignore[reportIncompatibleVariableOverride]
-        """Of the stages that have joined so far."""
+        """The resolutions of the stages that have joined so far."""
         return self.sizes_of_stages[: self.grown]
 
     def forward(self, noise: Float[Tensor, "B Z"], text: TextFeatures) -> list[Float[Tensor, "B 3 _ _"]]:
@@ -80,14 +78,14 @@ class StagedGenerator(Generator):
         return [canvas.image for canvas in canvases]
 
     def grow_to(self, progress: float) -> None:
-        """Let the stages join whose time has come; `progress` is the part of the budget that is used up, 0 to 1."""
+        """Adds the stages that are due; `progress` is the fraction of the budget that is used up, from 0 to 1."""
         if self.grow:
             self.grown = 1 + sum(progress >= time for time in self.grow)
 
     def get_extra_state(self) -> Tensor:
-        """How many stages paint: saved beside the weights."""
+        """How many stages have joined; saved along with the weights."""
         return torch.tensor(self.grown)
 
     def set_extra_state(self, state: Tensor) -> None:
-        """Read back how many stages paint."""
+        """Restores how many stages have joined."""
         self.grown = int(state)

@@ -1,21 +1,21 @@
-"""Growing: stages join in the course of a training, and those before them may be frozen then."""
+"""Growing: stages join in the course of training; the stages before them can be frozen at that point."""
 
 
 def grow(run):
-    """Tell a generator that grows, and its average, how far the training has come; freeze what has had its time.
+    """Tells a growing generator, and its EMA copy, how far training has come; freezes what has finished learning.
 
-    What is frozen takes its averaged weights, the better ones, and the encoder is frozen along with the stages: the
-    same caption gives the same small image from then on (Zhang et al. 2017: stage I is fixed while stage II learns).
+    A frozen part takes its EMA weights, which are the better ones. The encoder is frozen along with the stages, so the
+    same caption keeps giving the same small image (Zhang et al. 2017: Stage-I is fixed while Stage-II learns).
     """
-    painting, average = run.networks.conditional_generator, run.model.conditional_generator
-    if not hasattr(painting.generator, "grow_to"):
+    learning, averaged = run.networks.conditional_generator, run.model.conditional_generator
+    if not hasattr(learning.generator, "grow_to"):
         return
-    before = painting.generator.grown
-    for generator in (painting.generator, average.generator):
+    before = learning.generator.grown
+    for generator in (learning.generator, averaged.generator):
         generator.grow_to(run.progress)
-    if painting.generator.freeze and painting.generator.grown > before:
-        done = [(painting.encoder, average.encoder)]
-        done += list(zip(painting.generator.stages, average.generator.stages))[: painting.generator.grown - 1]
-        for learned, averaged in done:
-            learned.load_state_dict(averaged.state_dict())
-            learned.requires_grad_(False)
+    if learning.generator.freeze and learning.generator.grown > before:
+        done = [(learning.encoder, averaged.encoder)]
+        done += list(zip(learning.generator.stages, averaged.generator.stages))[: learning.generator.grown - 1]
+        for part, average in done:
+            part.load_state_dict(average.state_dict())
+            part.requires_grad_(False)

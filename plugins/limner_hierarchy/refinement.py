@@ -1,4 +1,4 @@
-"""A refinement stage: the hidden map goes on to twice the resolution, and the words are read again."""
+"""A refinement stage: it doubles the resolution of the hidden map, and reads the words again."""
 
 from typing import Annotated
 
@@ -13,12 +13,12 @@ from .convex import ConvexEnlargement
 
 
 class RefinementStage(Stage):
-    """What the stage before had in mind, at twice its resolution (Xu et al. 2018, AttnGAN, equation 1).
+    """Continues the hidden map of the stage before at twice its resolution (Xu et al. 2018, AttnGAN, equation 1).
 
         w = Mapping(k z, s),  h' = Up(Attend(h, words); w),  x' = Enlarge(leaky(Modulate(h'; w)), x)
 
-    h and x are the hidden map and the image of the stage before. The image is x, enlarged
-    with masks that h' gives (`convex`): the stage begins as plain enlargement and learns where the edges are.
+    h and x are the hidden map and the image of the stage before. The new image is x, enlarged with masks that come from
+    h' (`convex`): at first this is plain enlargement, and then the stage learns where the edges are.
     """
 
     def __init__(
@@ -34,18 +34,18 @@ class RefinementStage(Stage):
         """
         Args:
             sizes: what the parts of the model agree on.
-            before: the stage that it goes on from.
+            before: the stage that it continues.
             channels: C, of its own hidden map.
-            noise_scale: k, what the noise is multiplied by where it joins the sentence.
-            attention: attention modules, on the hidden map that it gets.
+            noise_scale: k, the factor of the noise where it joins the sentence.
+            attention: attention modules, on the hidden map of the stage before.
             mapping: width of the mapping network.
 
         Raises:
-            LimnerError: where it stands first.
+            LimnerError: if it is the first stage.
         """
         super().__init__(sizes, before)
         if before is None:
-            raise LimnerError("stages: 'refinement' goes on from another stage, so it cannot stand first.")
+            raise LimnerError("stages: 'refinement' continues another stage, so it cannot be the first.")
         attention.require([before.map_size])
         self.size, self.map_size, self.channels = 2 * before.size, 2 * before.map_size, channels
         self.noise_scale = noise_scale
@@ -56,7 +56,7 @@ class RefinementStage(Stage):
         self.enlarge = ConvexEnlargement(channels)
 
     def forward(self, canvas: Canvas | None, noise: Float[Tensor, "B Z"], text: TextFeatures) -> Canvas:
-        assert canvas is not None  # there is a stage before
+        assert canvas is not None  # it is never the first stage
         condition = self.mapping(self.noise_scale * noise, text.sentence)
         hidden = canvas.hidden
         for attend in self.attentions:

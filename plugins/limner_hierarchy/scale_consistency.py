@@ -1,20 +1,19 @@
-"""Consistency between the scales: seen from afar, a large image should look like the small one."""
+"""Consistency between the scales: a large image, shrunk, should look like the small one."""
 
 from itertools import pairwise
 
 from jaxtyping import Float
-from limner import Loss, Step
-from limner.step import resize
+from limner import Loss, Step, resize
 from torch import Tensor
 
 
 class ScaleConsistency(Loss):
     """How far each image, shrunk, is from the one of the stage before (in the spirit of StackGAN++, section 3.3,
-    where the colors' means and covariances must agree).
+    where the means and covariances of the colors must agree).
 
         L_G = 1/(n-1) sum_{i=2}^{n} E[ (Down(x_i) - x_{i-1})^2 ],    the mean over pixels and channels
 
-    Down takes means over squares of pixels. With a single stage there is nothing to compare, and no loss.
+    Down averages over squares of pixels. With a single stage there is nothing to compare, and no loss term.
     """
 
     def generator(self, step: Step) -> Float[Tensor, ""] | None:

@@ -1,4 +1,4 @@
-"""A super-resolution stage: it sees only the image of the stage before, so any painter may have made it."""
+"""A super-resolution stage: it sees only the image of the stage before, so any generator can come before it."""
 
 from typing import Annotated
 
@@ -18,8 +18,8 @@ class SuperResolutionStage(Stage):
         w = Mapping(k z, s),                          h = Attend(Conv(leaky(Conv_{/2}(x))), words)
         x' = Enlarge(leaky(Modulate(h; w)), x)
 
-    It takes the image x and not the hidden map, so that it can be trained on top of a frozen generator (Zhang et al.
-    2017, "Stage-II", which shrinks the first image and reads the text anew).
+    It takes the image x and not the hidden map, so it can be trained on top of a frozen generator (Zhang et al. 2017,
+    "Stage-II", which also downsamples the first image and reads the text again).
     """
 
     def __init__(
@@ -36,19 +36,19 @@ class SuperResolutionStage(Stage):
         Args:
             sizes: what the parts of the model agree on.
             before: the stage whose image it enlarges.
-            channels: C, of its hidden map, which is half as large as the image that it gets.
-            noise_scale: k, what the noise is multiplied by where it joins the sentence.
+            channels: C, of its hidden map, which is half as large as the image of the stage before.
+            noise_scale: k, the factor of the noise where it joins the sentence.
             attention: attention modules, on its hidden map.
             mapping: width of the mapping network.
 
         Raises:
-            LimnerError: where it stands first, or the image before has an odd size.
+            LimnerError: if it is the first stage, or the image of the stage before has an odd size.
         """
         super().__init__(sizes, before)
         if before is None:
-            raise LimnerError("stages: 'super-resolution' enlarges an image, so it cannot stand first.")
+            raise LimnerError("stages: 'super-resolution' enlarges an image, so it cannot be the first.")
         if before.size % 2:
-            raise LimnerError(f"stages: 'super-resolution' needs an image of even size, and gets {before.size} pixels.")
+            raise LimnerError(f"stages: 'super-resolution' needs an image of even size, but gets {before.size} pixels.")
         self.size, self.map_size, self.channels = 2 * before.size, before.size // 2, channels
         attention.require([self.map_size])
         self.noise_scale = noise_scale
@@ -60,7 +60,7 @@ class SuperResolutionStage(Stage):
         self.enlarge = ConvexEnlargement(channels)
 
     def forward(self, canvas: Canvas | None, noise: Float[Tensor, "B Z"], text: TextFeatures) -> Canvas:
-        assert canvas is not None  # there is a stage before
+        assert canvas is not None  # it is never the first stage
         condition = self.mapping(self.noise_scale * noise, text.sentence)
         hidden = self.join(leaky_relu(self.look(canvas.image), 0.2))
         for attend in self.attentions:

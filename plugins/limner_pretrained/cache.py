@@ -1,4 +1,4 @@
-"""Features of captions on disk: found again by the token ids that they belong to."""
+"""A cache of caption features on disk, by token ids."""
 
 import os
 import sqlite3
@@ -15,36 +15,37 @@ from limner import LimnerError
 from torch import Tensor
 
 Caption = tuple[int, ...]
-PAGE = 16384  # bytes; some three captions of BERT's share one
-QUESTION = 500  # captions that are asked for at once
+PAGE = 16384  # bytes; about three of BERT's captions fit into one
+CAPTIONS_PER_QUERY = 500
 
 
 def cache_folder() -> Path:
-    """Where features are kept: $LIMNER_CACHE, or else `limner` in the folder that the system has for caches."""
+    """The folder of the caches: `features` in $LIMNER_CACHE, or else in `limner` in the user's folder for caches."""
     if own := os.environ.get("LIMNER_CACHE"):
         return Path(own).expanduser() / "features"
     return Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser() / "limner" / "features"
 
 
 class FeatureCache:
-    """Token ids -> float32 features [T, H], exactly as they were put in, in one SQLite file of bounded size.
+    """Maps token ids to float32 features [T, H], stored exactly, in one SQLite file of limited size.
 
-    The file is read through a memory map, so what is asked for often costs a copy. SQLite keeps it whole when a
-    training is killed, and lets several trainings use it at the same time. Full, it says so once and takes no more.
+    The file is read through a memory map, so reading an entry again costs only a copy. SQLite keeps the file intact
+    when a training is killed, and several trainings can use it at the same time. A full cache warns once and stores
+    nothing more.
     """
 
     def __init__(self, path: Path, width: int, gigabytes: float):
         """
         Args:
-            path: of the file, which is made where there is none.
+            path: of the file, which is created if it does not exist.
             width: H, the width of the features.
-            gigabytes: 10^9 bytes that the file may have; one that is larger already only stops growing.
+            gigabytes: the largest size of the file, in units of 10^9 bytes; a larger file is kept, but does not grow.
 
         Raises:
-            LimnerError: when the file cannot be made, or is none of these.
+            LimnerError: if the file cannot be created, or is not such a cache.
         """
         self.path, self.width, self.gigabytes = path, width, gigabytes
-        self.lock, self.full = Lock(), False  # the two players may read at the same time
+        self.lock, self.full = Lock(), False  # the two players can use it at the same time
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
             self.file = sqlite3.connect(path, timeout=60, isolation_level=None, check_same_thread=False)
@@ -58,15 +59,15 @@ class FeatureCache:
             raise self.unusable(error) from None
 
     def find(self, captions: Sequence[Caption]) -> dict[Caption, Float[Tensor, "_ H"]]:
-        """Those of these captions that are known, with their features."""
+        """The features of those captions that are in the cache."""
         found: dict[Caption, Tensor] = {}
         keys = {_key(caption): caption for caption in captions}
-        for start in range(0, len(keys), QUESTION):
-            asked = list(keys)[start : start + QUESTION]
-            marks = ", ".join("?" * len(asked))
+        for start in range(0, len(keys), CAPTIONS_PER_QUERY):
+            wanted = list(keys)[start : start + CAPTIONS_PER_QUERY]
+            marks = ", ".join("?" * len(wanted))
             with self.lock:
                 try:
-                    rows = self.file.execute(f"SELECT * FROM features WHERE ids IN ({marks})", asked).fetchall()
+                    rows = self.file.execute(f"SELECT * FROM features WHERE ids IN ({marks})", wanted).fetchall()
                 except sqlite3.Error as error:
                     raise self.unusable(error) from None
             for key, words in rows:
@@ -75,7 +76,7 @@ class FeatureCache:
         return found
 
     def add(self, features: Mapping[Caption, Float[Tensor, "_ H"]]) -> None:
-        """Remember the features of captions, as far as there is room."""
+        """Stores the features of captions, as long as there is room."""
         if self.full:
             return
         rows: Iterable[tuple[bytes, bytes]] = [
@@ -86,23 +87,21 @@ class FeatureCache:
                 self.file.execute("BEGIN IMMEDIATE")
                 self.file.executemany("INSERT OR IGNORE INTO features VALUES (?, ?)", rows)
                 self.file.execute("COMMIT")
-            except (
-                sqlite3.OperationalError
-            ) as error:  # it is full, or the disk is, or another training holds it for long
+            except sqlite3.OperationalError as error:  # the file or the disk is full, or another training holds a lock
                 if self.file.in_transaction:
                     self.file.execute("ROLLBACK")
                 self.full = True
                 warnings.warn(
-                    f"No more features of captions are kept in {self.path} ({error}; encoder.cache = "
-                    f"{self.gigabytes:g} GB); further captions are read by the language model every time.",
+                    f"No more features of captions are stored in {self.path} ({error}; encoder.cache = "
+                    f"{self.gigabytes:g} GB). The language model computes those of other captions every time.",
                     stacklevel=2,
                 )
 
     def unusable(self, error: Exception) -> LimnerError:
-        """What to say when the file cannot be used."""
+        """The error for a file that cannot be used."""
         return LimnerError(
             f"encoder.cache: {self.path} cannot be used for features: {error}; delete it, name another folder in "
-            "LIMNER_CACHE, or do without by encoder.cache = 0."
+            "LIMNER_CACHE, or set encoder.cache = 0 to do without."
         )
 
     def __len__(self) -> int:

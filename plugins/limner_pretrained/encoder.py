@@ -1,4 +1,4 @@
-"""The text encoder that builds on a pretrained language model."""
+"""A text encoder that builds on a pretrained language model."""
 
 from pathlib import Path
 from typing import Annotated, cast
@@ -15,13 +15,13 @@ from limner_pretrained.language import LanguageModel, open_language_model, save_
 
 
 class PretrainedEncoder(TextEncoder):
-    """BERT, CLIP or their like, which read more than any captions of ours, and two linear maps to the model's width.
+    """BERT, CLIP or a similar language model, and two linear maps to the width of the features.
 
         h_1 ... h_n = LanguageModel(tokens),   word_t = A h_t + a,   sentence = unit(B pool(h) + b)
 
-    `pool` is that of the language model (its mean, or CLIP's last token), `unit` makes the root-mean-square 1, so that
-    a sentence weighs as much as the noise from the first step on. Frozen, h is computed once for each caption and then
-    remembered on disk. Captions are read with the language model's own tokenizer.
+    `pool` depends on the language model: the mean, or CLIP's last token. `unit` scales to root mean square 1, so that a
+    sentence has the scale of the noise from the first step on. With a frozen language model, h is computed once for
+    each caption and cached on disk. Captions are tokenized with the language model's own tokenizer.
     """
 
     pretrained = "model"
@@ -38,14 +38,14 @@ class PretrainedEncoder(TextEncoder):
         """
         Args:
             sizes: what the parts of the model agree on.
-            model: a BERT-like or CLIP text model, by the name that transformers' hub has for it, or a folder.
+            model: a BERT-like or CLIP text model, by its name on the Hugging Face hub, or a folder.
             width: D, of the features.
-            fine_tune: 0 leaves the language model as it is; otherwise it learns at this share of the discriminator's
-                rate: one fiftieth of 1e-3 is the 2e-5 that BERT is usually fine-tuned with.
-            cache: gigabytes that frozen features may take on disk, for each language model; 0 for none.
+            fine_tune: 0 freezes the language model; otherwise it learns with this fraction of the discriminator's
+                learning rate: one fiftieth of 1e-3 is the 2e-5 that BERT is usually fine-tuned with.
+            cache: how many gigabytes on disk the features of a frozen language model may take; 0 for no cache.
 
         Raises:
-            LimnerError: when the model is not there and cannot be fetched, or is no such model.
+            LimnerError: if the model cannot be found or downloaded, or is of another type.
         """
         super().__init__(sizes)
         self.width = width
@@ -59,15 +59,15 @@ class PretrainedEncoder(TextEncoder):
             weight.lr_scale = fine_tune  # pyright: ignore[reportAttributeAccessIssue]
 
     def forward(self, tokens: Tokens) -> TextFeatures:
-        heard = self.hear(tokens)
-        words = self.word(heard) * tokens.mask[..., None]
-        sentence = self.sentence(self.language.sentence(heard, tokens.mask))
+        hidden = self.hidden_states(tokens)
+        words = self.word(hidden) * tokens.mask[..., None]
+        sentence = self.sentence(self.language.sentence(hidden, tokens.mask))
         return TextFeatures(words, rms_norm(sentence.float(), (self.width,)), tokens.mask)
 
-    def hear(self, tokens: Tokens) -> Float[Tensor, "B T H"]:
-        """What the language model says of the tokens; while training, a frozen one says it from its cache."""
+    def hidden_states(self, tokens: Tokens) -> Float[Tensor, "B T H"]:
+        """The language model's last hidden states; those of a frozen one come from the cache in training mode."""
         if self.frozen:
-            return self.frozen(tokens, remember=self.training)
+            return self.frozen(tokens, use_cache=self.training)
         return self.language(tokens)
 
     @property

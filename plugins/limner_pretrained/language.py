@@ -1,4 +1,4 @@
-"""Language models of transformers: found by name or folder, read with care, and asked what captions mean."""
+"""Language models from transformers: opened by name or folder, checked, and used to encode captions."""
 
 import warnings
 from collections.abc import Iterator
@@ -15,27 +15,27 @@ from torch import Tensor, nn
 from transformers import AutoConfig, AutoModel, CLIPTextModel, PreTrainedModel
 from transformers.utils import logging
 
-IN_THE_RUN = "weights_are_those_of_the_run"  # a key of the configuration: no weights lie beside it
+IN_THE_RUN = "weights_are_those_of_the_run"  # a key of the configuration: its folder holds no weights
 UNREADABLE = (OSError, ValueError, KeyError, RuntimeError, SafetensorError)
 
 
 class LanguageModel(nn.Module):
-    """The text half of a BERT-like or CLIP model: its last hidden states, and one vector for the whole caption.
+    """The text part of a BERT-like or CLIP model: its last hidden states, and one vector for the whole caption.
 
         BERT (Devlin et al. 2019):  words = h_1 ... h_n,    sentence = 1/n sum_t h_t
         CLIP (Radford et al. 2021): words = h_1 ... h_n,    sentence = h_n, at the token that ends the text
 
-    BERT's own vector, [CLS], was trained to tell whether one sentence follows another, and says less of what a sentence
-    means than the mean of its tokens does (Reimers and Gurevych 2019, table 1). CLIP was trained by its last token, the
-    only one that sees all the others. No dropout: both players of the game are to read one and the same sentence.
+    BERT's own vector, [CLS], was trained to tell whether one sentence follows another. It captures the meaning of a
+    sentence less well than the mean of the tokens does (Reimers and Gurevych 2019, table 1). CLIP was trained with its
+    last token, the only one that sees all the others. There is no dropout, so both players get the same features.
     """
 
     def __init__(self, model: PreTrainedModel):
-        """`model`: one of transformers that takes token ids and a mask, and pads on the right."""
+        """`model`: a model from transformers that takes token ids and a mask, and pads on the right."""
         super().__init__()
         self.model = model
         if getattr(model, "pooler", None) is not None:
-            model.register_module("pooler", None)  # it makes another vector of [CLS], which nobody here would read
+            model.register_module("pooler", None)  # it computes a vector from [CLS] that is not used here
         self.last = isinstance(model, CLIPTextModel)
         self.train(False)
 
@@ -48,11 +48,11 @@ class LanguageModel(nn.Module):
         return super().train(False)
 
     def forward(self, tokens: Tokens) -> Float[Tensor, "B T H"]:
-        """The words: hidden states of the last layer; what stands at padding means nothing."""
+        """The words: hidden states of the last layer; those at padding have no meaning."""
         return self.model(input_ids=tokens.ids, attention_mask=tokens.mask.long()).last_hidden_state
 
     def sentence(self, words: Float[Tensor, "B T H"], mask: Bool[Tensor, "B T"]) -> Float[Tensor, "B H"]:
-        """One vector for each caption: CLIP's last word, or the mean of BERT's."""
+        """One vector for each caption: CLIP's last token, or the mean of BERT's."""
         count = reduce(mask.long(), "b t -> b", "sum")
         if self.last:
             return words[torch.arange(len(words), device=words.device), count - 1]
@@ -60,16 +60,16 @@ class LanguageModel(nn.Module):
 
 
 def open_language_model(name: str, vocabulary: int, length: int, *, learns: bool) -> LanguageModel:
-    """A language model by hub name or folder; on the meta device only its shape, so nothing but its configuration.
+    """A language model by hub name or folder. On the meta device, only its configuration is read.
 
     Args:
-        name: as transformers knows it, such as "bert-base-uncased", or a folder.
-        vocabulary: number of token ids that it will be given.
+        name: a name on the Hugging Face hub, such as "bert-base-uncased", or a folder.
+        vocabulary: number of token ids of the tokenizer.
         length: tokens of the longest caption.
-        learns: whether its weights will be learned, and so be the run's.
+        learns: whether its weights are trained, and then saved with those of the run.
 
     Raises:
-        LimnerError: when it is not there and cannot be fetched, is damaged, no text model, or too short for captions.
+        LimnerError: if it cannot be found or downloaded, is damaged, is not a text model, or reads fewer tokens.
     """
     folder = Path(name).expanduser()
     source = str(folder) if folder.is_dir() else name
@@ -86,13 +86,13 @@ def open_language_model(name: str, vocabulary: int, length: int, *, learns: bool
     if not torch.empty(0).is_meta and vocabulary > known:
         raise LimnerError(
             f"model: the tokenizer of '{name}' has {vocabulary} tokens and the model knows {known}; "
-            "they do not belong together, so fetch both again."
+            "they do not belong together, so download both again."
         )
     return LanguageModel(model)
 
 
 def save_language_model(language: LanguageModel, folder: Path, *, learns: bool) -> None:
-    """Write a language model as `open_language_model` reads it; the weights only where it does not learn them."""
+    """Writes a language model so that `open_language_model` can read it; its weights only if they are not trained."""
     with _quietly():
         if not learns:
             language.model.save_pretrained(str(folder))
@@ -102,51 +102,51 @@ def save_language_model(language: LanguageModel, folder: Path, *, learns: bool) 
 
 
 def _configuration(source: str, local: bool) -> Any:
-    """The configuration of the text half of a model."""
+    """The configuration of the text part of a model."""
     if local and not (Path(source) / "config.json").is_file():
-        raise LimnerError(f"model: the folder {source} holds no model of transformers; it has no config.json.")
+        raise LimnerError(f"model: the folder {source} is not a transformers model: it has no config.json.")
     try:
         config: Any = AutoConfig.from_pretrained(source)
     except ValueError as error:  # transformers does not know this kind
-        raise LimnerError(f"model: '{source}' is no model that transformers can read: {_first_line(error)}") from None
+        raise LimnerError(f"model: transformers cannot read '{source}': {_first_line(error)}") from None
     except OSError:
         raise LimnerError(
             f"model: '{source}' is neither a folder with a model nor kept on this machine, and the hub cannot be "
-            "reached or has none of that name; check the name and the connection, or give the folder of a model."
+            "reached or has no such model. Check the name and the connection, or give the folder of a model."
         ) from None
     if config.model_type == "clip":
         return config.text_config
     if config.is_encoder_decoder or hasattr(config, "text_config") or not hasattr(config, "vocab_size"):
         raise LimnerError(
-            f"model: '{source}' is a model of type '{config.model_type}'; what can be used here is BERT-like, such as "
+            f"model: '{source}' is a model of type '{config.model_type}'; use a BERT-like one, such as "
             "bert-base-uncased, or CLIP, such as openai/clip-vit-base-patch32."
         )
     return config
 
 
 def _with_weights(kind: Any, source: str) -> PreTrainedModel:
-    """The model with its weights, all of them; float32, from safetensors only."""
+    """The model with all of its weights, in float32, from safetensors only."""
     try:
         model, found = kind.from_pretrained(source, output_loading_info=True, use_safetensors=True, dtype=torch.float32)
     except UNREADABLE as error:
         raise LimnerError(
             f"model: the weights of '{source}' cannot be read: {_first_line(error)} "
-            "They are expected as model.safetensors; fetch them again, or check the connection."
+            "They are expected as model.safetensors; download them again, or check the connection."
         ) from None
-    if lacking := sorted(weight for weight in found["missing_keys"] if not weight.startswith("pooler.")):
-        raise LimnerError(f"model: '{source}' lacks weights, such as '{lacking[0]}'; fetch it again.")
+    if missing := sorted(weight for weight in found["missing_keys"] if not weight.startswith("pooler.")):
+        raise LimnerError(f"model: '{source}' lacks weights, such as '{missing[0]}'; download it again.")
     return model
 
 
 def _first_line(error: BaseException) -> str:
-    """What an error says, as one short sentence."""
-    said = " ".join(str(error).split()).split(". ")[0][:200].rstrip(" .:")
-    return f"{said}."
+    """The first sentence of an error's message."""
+    message = " ".join(str(error).split()).split(". ")[0][:200].rstrip(" .:")
+    return f"{message}."
 
 
 @contextmanager
 def _quietly(downloading: bool = False) -> Iterator[None]:
-    """Without the tables and warnings of transformers, as what matters in them is checked here; bars for downloads."""
+    """Silences transformers, whose warnings are covered by the checks here; downloads keep their progress bar."""
     verbosity, bars = logging.get_verbosity(), logging.is_progress_bar_enabled()
     logging.set_verbosity_error()
     if not downloading:

@@ -1,7 +1,7 @@
-"""Captioned scenes: colored shapes on colored backgrounds, endlessly many, and a judge that knows the truth.
+"""Captioned scenes: any number of colored shapes on colored backgrounds, and a judge that reads them back.
 
-`scenes` says what a scene is, `shapes` and `drawing` paint it, `grammar` speaks of it, `dataset` offers
-both as captioned images, `judge` (with `templates`) reads an image back, and `metrics` lets a model be judged.
+`scenes` defines what a scene is, `shapes` and `drawing` draw it, `grammar` describes it, and `dataset` provides both as
+captioned images. `judge` (with `templates`) reads an image back, and `metrics` applies the judge to a model.
 """
 
 from collections.abc import Mapping
@@ -17,7 +17,7 @@ def limner_datasets() -> Mapping[str, str]:
 
 @hookimpl
 def limner_metrics() -> Mapping[str, str]:
-    """How well prompts are met, and how much images of one prompt vary."""
+    """How well images match their prompts, and how much the images of one prompt vary."""
     return {
         "scene-judge": "limner_scenes.metrics:SceneJudge",
         "scene-captions": "limner_scenes.metrics:SceneCaptions",
@@ -27,6 +27,6 @@ def limner_metrics() -> Mapping[str, str]:
 
 @hookimpl
 def limner_recipes() -> Mapping[str, str]:
-    """The recipes that the first lessons and the published figures are made with."""
+    """The recipes of the first lessons and of the published figures."""
     names = ("quickstart", "scenes-one", "scenes-32", "scenes-64")
     return {name: f"limner_scenes:recipes/{name}.toml" for name in names}

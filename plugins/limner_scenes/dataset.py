@@ -6,22 +6,19 @@ from typing import Any
 
 import torch
 from jaxtyping import Int, UInt8
-from limner.data.captions import coco_index
-from limner.errors import LimnerError
-from limner.interfaces import Dataset
-from limner.types import CaptionedImages
+from limner import CaptionedImages, Dataset, LimnerError, coco_index
 from torch import Tensor
 
 from .drawing import render
 from .grammar import WORDINGS, caption, distractors, draw_wording, parse
 from .scenes import ANY, BACKGROUNDS, COLUMNS, SceneBatch, compose, draw_facts, draw_scenes
 
-CAPTIONS_PER_IMAGE = 3  # where there are several wordings
+CAPTIONS_PER_IMAGE = 3  # if there are several wordings
 
 
 @dataclass(frozen=True)
 class Prompts:
-    """Prompts and what they ask: `asked[i]` is the row of facts that `texts[i]` asks for."""
+    """Prompts and what they ask for: `asked[i]` is the row of facts that `texts[i]` asks for."""
 
     texts: list[str]
     asked: Int[Tensor, "N F"]
@@ -31,11 +28,11 @@ class Prompts:
 
 
 class Scenes(Dataset):
-    """Colored shapes on colored backgrounds with captions, drawn on the spot and free of downloads.
+    """Colored shapes on colored backgrounds with captions, drawn when they are needed, without any download.
 
-    An image's entry has `facts`, a caption's has `asked` and four `distractors`; see `scenes` and `grammar`.
-    No training scene shows one of the held-out pairs of color and shape (`scenes.HELD_OUT`), nor does a
-    caption or a distractor name one.
+    An image's entry has `facts`; a caption's has `asked` and four `distractors` (see `scenes` and `grammar`). No
+    training scene shows one of the held-out pairs of color and shape (`scenes.HELD_OUT`), and no caption or distractor
+    names one.
     """
 
     metrics = ("scene-judge", "scene-diversity")
@@ -57,8 +54,8 @@ class Scenes(Dataset):
             count: how many training scenes `load` draws.
             wordings: how many sentence forms the captions use, from 1 (the plain one, one caption per
                 image) to 8 (with synonyms, and up to three captions per image).
-            background_mentioned: the probability, 0..1, that a caption names the background's color.
-            seed: what the training scenes and their captions are drawn from.
+            background_mentioned: the probability, from 0 to 1, that a caption names the color of the background.
+            seed: of the training scenes and their captions.
 
         Raises:
             LimnerError: if an option is out of range.
@@ -79,14 +76,14 @@ class Scenes(Dataset):
         return draw_scenes(self.count, _generator("scenes", self.seed), objects=self.objects)
 
     def load(self) -> CaptionedImages:
-        """The training images with their captions; the same ones on every call."""
+        """The training images with their captions; every call returns the same ones."""
         scenes = self.scenes()
         layout = self.captions(scenes)
         coco = coco_index(layout, "the drawn scenes")
         return CaptionedImages(render(scenes, self.image_size), coco, [entry["id"] for entry in layout["images"]])
 
     def captions(self, scenes: SceneBatch) -> dict[str, Any]:
-        """The COCO captions layout of `scenes`: the dictionary that a captions file would hold."""
+        """`scenes` in the COCO captions layout, as the dictionary that a captions file would hold."""
         random = Random(f"captions {self.seed}")
         images, annotations = [], []
         for image_id, facts in enumerate(scenes.facts.tolist(), start=1):
@@ -98,7 +95,7 @@ class Scenes(Dataset):
         return {"info": info, "images": images, "annotations": annotations}
 
     def _captions_of(self, facts: list[int], random: Random) -> dict[str, dict[str, Any]]:
-        """Distinct captions of one image, each with what it asks and its distractors."""
+        """Distinct captions of one image, each with what it asks for and its distractors."""
         captions = {}
         for _ in range(1 if self.wordings == 1 else CAPTIONS_PER_IMAGE):
             asked = self._asked(facts, random)
@@ -112,7 +109,7 @@ class Scenes(Dataset):
         return [*facts[:-1], facts[-1] if mentioned else ANY]
 
     def prompts(self, count: int, seed: int, *, held_out: bool = False) -> Prompts:
-        """Fresh prompts with what they ask, from other random numbers than the training scenes.
+        """New prompts with what they ask for; their random numbers differ from those of the training scenes.
 
         Args:
             count: how many.
@@ -125,11 +122,11 @@ class Scenes(Dataset):
         return Prompts([caption(row, draw_wording(random, self.wordings)) for row in asked], torch.tensor(asked))
 
     def preview_prompts(self) -> list[str]:
-        """Eight fresh prompts of trained pairs."""
+        """Eight new prompts of trained pairs."""
         return self.prompts(8, seed=self.seed).texts
 
     def real_images(self, prompt: str, count: int, seed: int) -> UInt8[Tensor, "{count} 3 H W"]:
-        """Draws scenes that one prompt is true of, as a perfect model would.
+        """Draws `count` scenes that a prompt is true of, as a perfect model would; values are 0..255.
 
         Raises:
             LimnerError: if the prompt is not a sentence of the grammar.
@@ -145,7 +142,7 @@ class Scenes(Dataset):
 
 
 def _generator(purpose: str, seed: int) -> torch.Generator:
-    """A source of random numbers of its own for each purpose and seed."""
+    """A random number generator for each purpose and seed."""
     return torch.Generator().manual_seed(Random(f"{purpose} {seed}").getrandbits(60))
 
 

@@ -8,15 +8,15 @@ from torch import Tensor
 from .scenes import BACKGROUNDS, COLORS, PALETTE, TINT_STEP, SceneBatch
 from .shapes import DISTANCES
 
-# Pixels of one pass, small enough for the intermediate results to stay in a processor's cache.
+# Pixels drawn at once: few enough for the intermediate results to stay in the processor's cache.
 PIXELS_PER_PASS = 2**18
 
 
 def render(scenes: SceneBatch, size: int) -> UInt8[Tensor, "N 3 {size} {size}"]:
     """Draws scenes as square images.
 
-    A pixel's color is the background's and the object's mixed by how much of the pixel the object
-    covers, so the same scene at two sizes is the same picture.
+    The color of a pixel is mixed from those of background and object, by how much of the pixel the object covers. So a
+    scene looks the same at every size.
 
     Args:
         scenes: N scenes.
@@ -53,10 +53,10 @@ def _render_batch(scenes: SceneBatch, size: int) -> UInt8[Tensor, "N 3 {size} {s
 def coverage(
     shapes: Int[Tensor, " N"], centers: Float[Tensor, "N 2"], widths: Float[Tensor, " N"], size: int
 ) -> Float[Tensor, "N {size} {size}"]:
-    """The part of each pixel, 0..1, that an object covers.
+    """The fraction of each pixel, from 0 to 1, that an object covers.
 
-    With the outline at distance d from the pixel's center, in pixels and negative inside, the part
-    is about 1/2 - d, cut to 0..1.
+    If d is the distance from the pixel's center to the outline, in pixels and negative inside, the fraction is about
+    1/2 - d, clamped to 0..1.
 
     Args:
         shapes: indices into ``SHAPES``.

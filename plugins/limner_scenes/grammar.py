@@ -1,7 +1,7 @@
-"""Captions of scenes, wrong captions that look much like them, and reading a prompt back.
+"""Captions of scenes, wrong captions that resemble them, and parsing of prompts.
 
-A caption is made from what it asks (a row of facts, see `scenes`) and a `Wording`: which sentence form,
-from which of two objects it starts, and which synonyms. The first wording is the plain one:
+A caption is made from what it asks for (a row of facts, see `scenes`) and a `Wording`: which sentence form, which of
+two objects comes first, and which synonyms. The first wording is the plain one:
 
     a red circle above a blue square on a white background
     a small red circle on a white background
@@ -16,7 +16,7 @@ from random import Random
 from .scenes import ANY, BACKGROUNDS, COLORS, COLUMNS, HELD_OUT, SHAPES, SIZES
 
 #: Sentence forms for one object and for two. {front} is "on a white background, " and {background}
-#: " on a white background", or nothing where the background is not mentioned.
+#: " on a white background", or both are empty if the background is not mentioned.
 FORMS = {
     1: (
         "{a}{background}",
@@ -41,7 +41,7 @@ FORMS = {
 }
 WORDINGS = len(FORMS[1])
 
-#: Synonyms; the first one is the plain word. Relations by axis * 2 + flipped.
+#: Synonyms; the first one is the plain word. The index of a relation is axis * 2 + flipped.
 RELATION_WORDS = (
     ("to the left of", "on the left of", "left of"),
     ("to the right of", "on the right of", "right of"),
@@ -55,12 +55,12 @@ BACKGROUND_WORDS = ("on", "against")
 
 @dataclass(frozen=True)
 class Wording:
-    """How something is said.
+    """How a caption is worded.
 
     Attributes:
         form: index into the sentence forms.
-        flipped: of two objects, name the second (right or lower) one first: "b below a" for "a above b".
-        relation, shape, size, background: which synonym; counted around where a word has fewer.
+        flipped: whether the second (right or lower) of two objects is named first: "b below a" for "a above b".
+        relation, shape, size, background: index of the synonym, modulo the number of synonyms that a word has.
     """
 
     form: int = 0
@@ -74,7 +74,7 @@ class Wording:
 def draw_wording(random: Random, wordings: int = 1) -> Wording:
     """A random wording among the first `wordings` sentence forms (1 to ``WORDINGS``).
 
-    With one form there are no synonyms; either object may always be named first.
+    With one form, there are no synonyms. Either object can come first in any case.
     """
     flipped = random.random() < 0.5
     if wordings == 1:
@@ -83,7 +83,7 @@ def draw_wording(random: Random, wordings: int = 1) -> Wording:
 
 
 def caption(asked: Sequence[int], wording: Wording) -> str:
-    """The caption that asks for exactly `asked` (4 or 6 integers; only the background may be ``ANY``)."""
+    """The caption that asks for exactly `asked` (4 or 6 integers; only the background can be ``ANY``)."""
     parts = {"front": "", "background": ""}
     if asked[-1] != ANY:
         preposition = BACKGROUND_WORDS[wording.background % len(BACKGROUND_WORDS)]
@@ -110,11 +110,11 @@ def _with_article(noun: str) -> str:
 
 
 def distractors(asked: Sequence[int], wording: Wording, random: Random, count: int = 4) -> list[str]:
-    """Wrong captions in the same wording, none of them true of any image of which `asked` is.
+    """Wrong captions in the same wording. None of them is true of an image of which `asked` is true.
 
-    Of two objects: the colors exchanged, the shapes exchanged (where that changes anything), then single
-    words replaced. Of one object: single words replaced. A wrong caption never brings in a held-out pair, for
-    a model in training would learn that such a pair is always wrong.
+    For two objects: the colors exchanged, the shapes exchanged (if that changes anything), then single words replaced.
+    For one object: single words replaced. A wrong caption never introduces a held-out pair, or a model in training
+    would learn that such a pair is always wrong.
     """
     candidates: list[tuple[Sequence[int], Wording]] = []
     if len(asked) == len(COLUMNS[2]):
@@ -146,7 +146,7 @@ def _change_relation(asked: Sequence[int], wording: Wording, random: Random) -> 
     relation = (2 * asked[0] + wording.flipped + random.randint(1, 3)) % 4
     axis, flipped = divmod(relation, 2)
     objects = asked[1:-1]
-    if flipped != wording.flipped:  # the object that was named first still is, and so is now the other one
+    if flipped != wording.flipped:  # the object named first stays first, and now is the other one along the axis
         objects = [*objects[2:], *objects[:2]]
     values = {**vars(wording), "flipped": bool(flipped)}
     return [axis, *objects, asked[-1]], Wording(**values)
@@ -158,9 +158,9 @@ def _held_out_pairs(asked: Sequence[int]) -> set[tuple[str, str]]:
 
 
 def parse(prompt: str) -> list[int] | None:
-    """What a prompt asks, in canonical order, or None if it is not a sentence of this grammar.
+    """What a prompt asks for, in canonical order, or None if it is not a sentence of this grammar.
 
-    Reads every caption that `caption` makes; capitals and a final period do not matter.
+    Every caption that `caption` makes can be parsed. Capitals and a final period do not matter.
     """
     text = " ".join(prompt.lower().split()).removesuffix(".")
     for objects in FORMS:
@@ -186,7 +186,7 @@ def _asked(words: dict[str, str | None], objects: int) -> list[int]:
 
 @cache
 def _patterns(objects: int) -> list[re.Pattern[str]]:
-    """The sentence forms as regular expressions, with a named group wherever a word can vary."""
+    """The sentence forms as regular expressions, with a named group for each word that can vary."""
 
     def group(name: str, words: Sequence[str]) -> str:
         return f"(?P<{name}>{'|'.join(words)})"

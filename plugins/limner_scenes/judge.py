@@ -1,14 +1,14 @@
-"""The judge: reads a picture of a scene, knowing nothing of how it was made, and says what it shows.
+"""The judge: it reads what an image of a scene shows, without knowing how the image was made.
 
-No part of it is learned, so it cannot be fooled the way a network can, and each step can be looked at:
+No part of it is learned, so it cannot be fooled the way a network can, and each step can be inspected:
 
-1. every pixel gets the nearest palette color; what surrounds the image is the background;
-2. where a neighborhood is of one other color, there is the core of an object; connected cores are one object;
-3. every pixel is unmixed, pixel = (1 - a) background + a object, which gives each object's soft mask a;
-4. the mask, moved to its centroid and scaled to unit area, is compared with masks of the six shapes.
+1. Every pixel gets the nearest palette color. The color along the border of the image is the background.
+2. Where a whole neighborhood has one other color, there is the core of an object. Connected cores are one object.
+3. Every pixel is unmixed, pixel = (1 - a) background + a object, which gives the soft mask a of each object.
+4. The mask, moved to its centroid and scaled to unit area, is compared with masks of the six shapes.
 
-Mild blur, noise, off colors and specks do no harm; a mask that fits no shape well has no shape, and an
-object too many, a noisy picture or an empty one is never an exact match.
+Mild blur, noise, wrong tints and specks do no harm. A mask that fits no shape well has no shape. An image with an extra
+object, a noisy image or an empty one is never an exact match.
 """
 
 from dataclasses import dataclass
@@ -25,37 +25,37 @@ from .templates import SPAN, TEMPLATE_SIZE, areas, match
 
 NONE = -1
 
-#: A soft mask that overlaps its best template by less than this (0..1) is of no shape. Clean shapes reach 0.98,
-#: under a strong blur 0.93; wobbly ones that the eye just recognizes lie around the border. Below it are
+#: A soft mask whose overlap with its best template is below this (0..1) has no shape. Clean shapes reach 0.98, and
+#: 0.93 under strong blur; wobbly ones that a person just recognizes lie around the threshold. Below it are
 #: half shapes (at most 0.91), rings (0.7), a diamond (0.91 at 64 pixels, as a circle) and most fuzzy blobs.
 SHAPE_FIT = 0.92
-#: Specks below this part of the image's area are overlooked; the smallest real object has thrice as much.
+#: Specks below this fraction of the image's area are ignored; the smallest real object is three times as large.
 SMALLEST_OBJECT = 0.02
-#: The background must make up this part of the image's outermost pixels.
+#: The background must make up this fraction of the image's outermost pixels.
 BACKGROUND_SHARE = 0.6
-#: The part of a neighborhood that is of one color in the core of an object.
+#: In the core of an object, this fraction of a neighborhood has one color.
 CORE_SHARE = 0.85
-#: A color further than this (RGB in 0..1) from the mixtures of object and background belongs to neither.
+#: A color farther than this (RGB in 0..1) from every mixture of object and background belongs to neither.
 FOREIGN = 0.25
-#: A third object is looked for, for it would be one too many.
+#: The judge looks for a third object, because it would be one too many.
 CANDIDATES = 3
-#: Larger images are first averaged down to this many pixels, which shows the shapes well enough.
+#: Larger images are first averaged down to this size in pixels, which shows the shapes well enough.
 LARGEST_READ = 64
 IMAGES_PER_PASS = 64
 
 
 @dataclass(frozen=True)
 class Readings:
-    """What N images show. Objects come largest first, the first two are described; ``NONE`` (-1): not told.
+    """What N images show. The two largest objects are described, largest first; ``NONE`` (-1) stands for unknown.
 
     Attributes:
         backgrounds: index into ``BACKGROUNDS``.
-        counts: how many objects there are.
+        counts: number of objects.
         colors: index into ``COLORS`` of each object.
         shapes: index into ``SHAPES`` of each object.
-        fits: how well the object's mask overlaps the best shape's, 0..1.
+        fits: overlap of the object's mask with that of the best shape, from 0 to 1.
         centers: x and y of each object's centroid, as fractions of the image, y downward.
-        widths: width of the shape's box as a fraction of the image.
+        widths: width of the shape's box, as a fraction of the image.
     """
 
     backgrounds: Int[Tensor, " N"]
@@ -86,19 +86,19 @@ def read(images: Float[Tensor, "N 3 H W"]) -> Readings:
 
 
 def score(readings: Readings, asked: Int[Tensor, "N F"]) -> dict[str, Bool[Tensor, " N"]]:
-    """Says attribute by attribute whether images show what was asked; what is not asked counts as shown.
+    """Whether images show what was asked for, attribute by attribute; what is not asked for counts as shown.
 
-    An attribute of two objects is right when it is right of both. They are matched to the caption by their
-    order along the asked axis, unless the opposite order explains more colors and shapes: then those are
-    judged in the opposite order, and it is the relation that is wrong.
+    An attribute of two objects is right if it is right for both. Objects are matched with the caption by their order
+    along the axis that is asked for. If the opposite order fits more colors and shapes, these are judged in the
+    opposite order, and the relation is wrong.
 
     Args:
         readings: of N images.
-        asked: rows of facts with ``ANY`` where nothing is asked, F = 4 for one object and 6 for two.
+        asked: rows of facts, ``ANY`` for what is not asked for; F = 4 for one object and 6 for two.
 
     Returns:
-        shape, color, size (F = 4) or relation (F = 6), background, and exact: all of them, and as many
-        objects as were asked for.
+        shape, color, size (F = 4) or relation (F = 6), background, and exact: all of these, and the right number of
+        objects.
     """
     judged = _score_one(readings, asked) if asked.shape[1] == len(COLUMNS[1]) else _score_two(readings, asked)
     judged["background"] = _agrees(readings.backgrounds, asked[:, -1])
@@ -180,7 +180,7 @@ def _nearest(pixels: Float[Tensor, "N 3 H W"], palette: Float[Tensor, "P 3"]) ->
 
 
 def _surrounding(labels: Int[Tensor, "N H W"]) -> Int[Tensor, " N"]:
-    """The palette entry that most of the outermost pixels have, or ``NONE`` without a clear majority."""
+    """The palette entry of most of the outermost pixels, or ``NONE`` without a clear majority."""
     sides = (labels[:, 0], labels[:, -1], labels[:, 1:-1, 0], labels[:, 1:-1, -1])
     shares = one_hot(torch.cat(sides, dim=1), len(PALETTE)).float().mean(1)
     share, index = shares.max(1)
@@ -195,8 +195,8 @@ def _mean_color(pixels: Float[Tensor, "N 3 H W"], masks: Bool[Tensor, "N K H W"]
 def _cores(labels: Int[Tensor, "N H W"], background: Int[Tensor, " N"]) -> Bool[Tensor, "N K H W"]:
     """The cores of up to ``CANDIDATES`` objects, largest first; missing ones are empty.
 
-    A pixel is in a core when nearly all of its neighborhood, about a tenth of the image wide, has one color
-    that is not the background's. The thin rims of mixed colors around objects have no core.
+    A pixel is in a core if nearly all of its neighborhood, about a tenth of the image wide, has one color that is not
+    the background's. The thin rims of mixed colors around objects have no core.
     """
     size = labels.shape[-1]
     reach = max(1, size // 32)
@@ -214,22 +214,22 @@ def _cores(labels: Int[Tensor, "N H W"], background: Int[Tensor, " N"]) -> Bool[
 
 
 def _one_map_each(indices: Int[Tensor, "N H W"], count: int) -> Bool[Tensor, "N {count} H W"]:
-    """Where each of the indices 0 .. count - 1 stands."""
+    """A mask for each of the indices 0 .. count - 1."""
     return indices[:, None] == torch.arange(count)[:, None, None]
 
 
 def _box_mean(maps: Float[Tensor, "N C H W"], reach: int) -> Float[Tensor, "N C H W"]:
-    """The mean over 2 reach + 1 pixels in both directions; beyond the image nothing counts."""
+    """The mean over 2 reach + 1 pixels in both directions; pixels beyond the image do not count."""
     width = 2 * reach + 1
     rows = avg_pool2d(maps, (1, width), stride=1, padding=(0, reach), count_include_pad=False)
     return avg_pool2d(rows, (width, 1), stride=1, padding=(reach, 0), count_include_pad=False)
 
 
 def _components(mask: Bool[Tensor, "N H W"]) -> Int[Tensor, "N H W"]:
-    """Numbers the connected parts of each mask: a number per part, 0 outside.
+    """Numbers the connected parts of each mask: one number per part, 0 outside.
 
-    Every pixel starts with a number of its own and takes the largest among its neighbors, then the number
-    that the pixel of that number has by now; the second step doubles the reach each time round.
+    Every pixel starts with a number of its own. In each round it takes the largest number among its neighbors, and then
+    the number that the pixel with that number has by now. This second step doubles the reach in each round.
     """
     height, width = mask.shape[1:]
     own = torch.arange(1, height * width + 1, dtype=torch.float32).view(height, width)
@@ -251,9 +251,9 @@ def _unmix(
 ) -> Float[Tensor, "N K H W"]:
     """How much of each pixel each object covers: the least-squares a of pixel = (1 - a) background + a color.
 
-    A pixel belongs to the object whose mixtures come closest to its color; near ties, which are pixels of
-    almost pure background or of two alike colors, go to the nearer core. A pixel far from every core, or of a
-    color that no mixture explains, belongs to none.
+    A pixel belongs to the object whose mixtures come closest to its color. Near ties (almost pure background, or two
+    similar colors) go to the nearer core. A pixel far from every core, or with a color that no mixture explains,
+    belongs to no object.
     """
     size = pixels.shape[-1]
     direction = colors - background
@@ -261,7 +261,7 @@ def _unmix(
     length = direction.square().sum(2).clamp(min=1e-4)[:, :, None, None]
     products = torch.einsum("nchw,nkc->nkhw", from_background, direction)
     amount = (products / length).clamp(0, 1)
-    # |pixel - mixture|^2 = |f|^2 - 2 a f.d + a^2 |d|^2, f being the pixel and d the object less the background.
+    # |pixel - mixture|^2 = |f|^2 - 2 a f.d + a^2 |d|^2, where f is the pixel and d the object, minus the background
     squared = from_background.square().sum(1, keepdim=True) - 2 * amount * products + amount.square() * length
     error = squared.clamp(min=0).sqrt()
     distance = _distance_to_box(cores)
@@ -273,7 +273,7 @@ def _unmix(
 
 
 def _distance_to_box(cores: Bool[Tensor, "N K H W"]) -> Float[Tensor, "N K H W"]:
-    """Each pixel's distance, in pixels and along the farther axis, to the bounding box of each core."""
+    """The distance of each pixel to the bounding box of each core, in pixels and along the farther axis."""
     positions = torch.arange(cores.shape[-1], dtype=torch.float32)
 
     def beyond(occupied: Bool[Tensor, "N K S"]) -> Float[Tensor, "N K S"]:
@@ -288,7 +288,7 @@ def _distance_to_box(cores: Bool[Tensor, "N K H W"]) -> Float[Tensor, "N K H W"]
 def _recognize(
     masks: Float[Tensor, "M H W"],
 ) -> tuple[Float[Tensor, " M"], Int[Tensor, " M"], Float[Tensor, "M 2"], Float[Tensor, " M"]]:
-    """Fit, shape, centroid and width (both in fractions of the image) of single objects' masks."""
+    """Fit, shape, centroid and width (both as fractions of the image) from the masks of single objects."""
     size = masks.shape[-1]
     mass = masks.sum((1, 2)).clamp(min=1e-6)
     positions = (torch.arange(size) + 0.5) / size

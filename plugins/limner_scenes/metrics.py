@@ -1,13 +1,11 @@
-"""What the judge says of a model: does it paint what was asked, and more than one picture of it?"""
+"""Metrics that use the judge: do images show what was asked for, and do the images of one prompt differ?"""
+
+from typing import Protocol, runtime_checkable
 
 import torch
 from einops import rearrange
 from jaxtyping import Float
-from limner.data.batches import to_float
-from limner.errors import LimnerError
-from limner.interfaces import Dataset, Metric, Painter
-from limner.models.model import Model
-from limner.types import Scores
+from limner import Dataset, LimnerError, Metric, Painter, Scores, to_float
 from torch import Tensor
 
 from .dataset import Prompts, Scenes
@@ -16,28 +14,38 @@ from .judge import read, score
 from .scenes import ANY, COLUMNS
 
 IMAGES_PER_PASS = 100
-NOTHING = -2  # what a caption says that says nothing of a scene: equal to no fact
+NOTHING = -2  # a fact of a caption that cannot be parsed: it equals no other fact
+
+
+@runtime_checkable
+class Captioner(Protocol):
+    """A painter that can also describe images, as a trained model with a captioner can."""
+
+    def caption(self, images: Float[Tensor, "N 3 H W"]) -> list[str]:
+        """A caption for each image in [-1, 1]."""
+        ...
 
 
 class SceneJudge(Metric):
-    """The share of images on which each attribute is as asked, read by the judge without any network.
+    """The share of images that show each attribute as asked for, read by the judge without any network.
 
-    One image for each of 500 (option `prompts`) fresh prompts of trained combinations, and as many that name
-    a held-out pair of color and shape. Each number lies in 0..1: `shape` and `color` (right for every object),
-    `relation` (of two objects) or `size` (of one), `background` (over the prompts that mention it), and `exact`:
-    everything that is asked, and the right number of objects. Keys are "trained/exact", "held out/exact", ...
+    It takes one image of each of 500 (option `prompts`) new prompts of trained combinations, and as many of prompts
+    that name a held-out pair of color and shape. Each number is between 0 and 1: `shape` and `color` (right for every
+    object), `relation` (of two objects) or `size` (of one), `background` (over the prompts that mention it), and
+    `exact` (everything that is asked for, and the right number of objects). Keys: "trained/exact", "held out/exact",
+    ...
     """
 
     def __init__(self, dataset: Dataset, *, prompts: int = 500, seed: int = 0):
         """
         Args:
             dataset: the captioned scenes on which the model was trained.
-            prompts: how many prompts, of either sort; the standard error of a share is at most
+            prompts: how many prompts of each of the two kinds; the standard error of a share is at most
                 0.5 / sqrt(prompts).
             seed: of the prompts and the noise; prompts never share random numbers with training scenes.
 
         Raises:
-            LimnerError: if the data set is another one, or `prompts` is not positive.
+            LimnerError: if the data set has no scenes, or `prompts` is not positive.
         """
         super().__init__(dataset)
         self.scenes = _scenes(dataset)
@@ -55,7 +63,7 @@ class SceneJudge(Metric):
 
 
 def shares(images: Float[Tensor, "N 3 H W"], prompts: Prompts) -> Scores:
-    """The share of images in [-1, 1] that are right, for `exact` and each attribute of their prompts."""
+    """The share of images in [-1, 1] that are right: `exact`, and for each attribute of their prompts."""
     judged = score(read(images), prompts.asked)
     mentioned = prompts.asked[:, -1] != ANY
     right = {name: answers.float().mean().item() for name, answers in judged.items() if name != "background"}
@@ -65,36 +73,36 @@ def shares(images: Float[Tensor, "N 3 H W"], prompts: Prompts) -> Scores:
 
 
 class SceneCaptions(Metric):
-    """The share of images that the model's captioner describes truly, attribute by attribute.
+    """The share of images that the model's captioner describes correctly, attribute by attribute.
 
-    "read from real": 200 real renders (option `images`), one for each of fresh prompts of trained combinations, are
-    captioned, and the caption is held against the prompt. "read from painted": as many images that the model paints
-    for these prompts. A caption that is no sentence of the grammar is wrong in everything; an attribute that either of
-    the two does not name is not counted.
+    "read from real": 200 real scenes (option `images`), one for each of 200 new prompts of trained combinations, are
+    captioned, and the captions are compared with the prompts. "read from painted": the same for images that the model
+    generates for these prompts. A caption that is not a sentence of the grammar is wrong in everything. An attribute
+    counts only if caption and prompt both name it.
     """
 
     def __init__(self, dataset: Dataset, *, images: int = 200, seed: int = 0):
         """
         Args:
             dataset: the captioned scenes on which the model was trained.
-            images: how many, real and painted each.
+            images: how many real images, and how many generated ones.
             seed: of the prompts, the scenes and the noise.
 
         Raises:
-            LimnerError: if the data set is another one, or `images` is not positive.
+            LimnerError: if the data set has no scenes, or `images` is not positive.
         """
         super().__init__(dataset)
         self.scenes = _scenes(dataset)
         self.images = _at_least(1, "images", images)
         self.seed = seed
-        self.about = f"{images} images, real and painted each, seed {seed}"
+        self.about = f"{images} real and {images} generated images, seed {seed}"
 
     def measure(self, painter: Painter) -> Scores:
         """
         Raises:
-            LimnerError: if what paints is no model with a captioner.
+            LimnerError: if the painter cannot caption images.
         """
-        if not isinstance(painter, Model):
+        if not isinstance(painter, Captioner):
             raise LimnerError("scene-captions: only a trained model, at its full size, can caption images.")
         prompts = self.scenes.prompts(self.images, self.seed)
         real = [self.scenes.real_images(text, 1, self.seed + i) for i, text in enumerate(prompts.texts)]
@@ -107,14 +115,14 @@ class SceneCaptions(Metric):
 
 
 def truths(captions: list[str], facts: list[list[int]]) -> Scores:
-    """The share of captions that are true of rows of facts, for `exact` and each attribute that they name."""
+    """The share of captions that are true of rows of facts: `exact`, and for each attribute that they name."""
     names = {len(columns): ["relation" if name == "axis" else name for name in columns] for columns in COLUMNS.values()}
     found: dict[str, list[bool]] = {"exact": []}
     for text, row in zip(captions, facts):
-        said = parse(text)
-        said = [NOTHING] * len(row) if said is None or len(said) != len(row) else _in_order(said, row)
+        named = parse(text)
+        named = [NOTHING] * len(row) if named is None or len(named) != len(row) else _in_order(named, row)
         right = {}
-        for name, one, other in zip(names[len(row)], said, row):
+        for name, one, other in zip(names[len(row)], named, row):
             if ANY not in (one, other):
                 right[name] = right.get(name, True) and one == other
         for name, value in {**right, "exact": all(right.values())}.items():
@@ -122,23 +130,25 @@ def truths(captions: list[str], facts: list[list[int]]) -> Scores:
     return {name: sum(values) / len(values) for name, values in found.items()}
 
 
-def _in_order(said: list[int], row: list[int]) -> list[int]:
-    """What a caption says, its two objects exchanged where they then agree better: it is the relation that is wrong."""
+def _in_order(named: list[int], row: list[int]) -> list[int]:
+    """The facts of a caption; if its two objects agree better in exchanged order, they are exchanged, and its relation
+    is wrong.
+    """
     if len(row) == len(COLUMNS[1]):
-        return said
-    _, *objects, background = said
+        return named
+    _, *objects, background = named
     exchanged = [*objects[2:], *objects[:2]]
     agreeing = [sum(one == other for one, other in zip(order, row[1:-1])) for order in (objects, exchanged)]
-    return said if agreeing[0] >= agreeing[1] else [NOTHING, *exchanged, background]
+    return named if agreeing[0] >= agreeing[1] else [NOTHING, *exchanged, background]
 
 
 class SceneDiversity(Metric):
-    """How much the images of one prompt vary, as a part of how much real ones do.
+    """How much the images of one prompt vary, relative to real ones.
 
-    For each of 20 prompts (option `prompts`), 16 images (option `images`) with different noise. Their spread is
-    the standard deviation of each pixel and channel over the 16, averaged over pixels and channels; it is
-    divided by the spread of 16 real renders of that prompt, and averaged over the prompts. `diversity` is 0 for
-    a model that ignores its noise and near 1 for one that varies as much as the data.
+    It takes 16 images (option `images`) with different noise of each of 20 prompts (option `prompts`). Their spread is
+    the standard deviation of each pixel and channel over the 16 images, averaged over pixels and channels. It is
+    divided by the spread of 16 real scenes of the same prompt, and averaged over the prompts. `diversity` is 0 for a
+    model that ignores its noise, and close to 1 for one whose images vary as much as the data.
     """
 
     def __init__(self, dataset: Dataset, *, prompts: int = 20, images: int = 16, seed: int = 0):
@@ -150,7 +160,7 @@ class SceneDiversity(Metric):
             seed: of the prompts, the noise and the real scenes.
 
         Raises:
-            LimnerError: if the data set is another one, or an option is out of range.
+            LimnerError: if the data set has no scenes, or an option is out of range.
         """
         super().__init__(dataset)
         self.scenes = _scenes(dataset)
@@ -172,7 +182,7 @@ class SceneDiversity(Metric):
 
 
 def _paint(painter: Painter, prompts: list[str], seed: int) -> Float[Tensor, "N 3 H W"]:
-    """Paints in passes of their own seeds, so that memory stays small and no two noises are alike."""
+    """Generates images in several passes with different seeds, to limit memory; all noises differ."""
     passes = range(0, len(prompts), IMAGES_PER_PASS)
     return torch.cat(
         [

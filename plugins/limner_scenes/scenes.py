@@ -1,17 +1,17 @@
 """What a scene is, and how scenes are drawn at random.
 
-A scene is one or two colored shapes on a colored background. What can be *said* of it are its
+A scene is one or two colored shapes on a colored background. What can be *said* about it are its
 **facts**, a row of integers in a canonical order:
 
     two objects   [axis, color 1, shape 1, color 2, shape 2, background]
     one object    [size, color, shape, background]
 
-Along the axis the left (or upper) object comes first, so that "a red circle above a blue square"
-and "a blue square below a red circle" are one and the same row. What cannot be said (exact place,
-exact width, a slight tint) is the scene's geometry, drawn freely, so that a prompt has many images.
+Along the axis the left (or upper) object comes first, so "a red circle above a blue square" and "a blue square below a
+red circle" are the same row. What cannot be said (exact place, exact width, a slight tint) is drawn at random, so that
+a prompt has many images.
 
-A row of facts with some entries replaced by ``ANY`` (-1) is what a caption **asks**; the caption is
-true of a scene when every entry that is not ``ANY`` agrees with the scene's facts.
+What a caption **asks** for is a row of facts in which some entries are ``ANY`` (-1). The caption is true of a scene if
+every entry that is not ``ANY`` agrees with the facts of the scene.
 """
 
 from dataclasses import dataclass
@@ -27,8 +27,8 @@ BACKGROUNDS = ("white", "gray", "black", "brown")
 SIZES = ("small", "large")
 AXES = ("horizontal", "vertical")
 
-#: RGB (0..255) of the eight object colors and, after them, the four backgrounds. The two nearest
-#: are 95 apart, and a tint moves a color by at most 14: the nearest entry is surely the right one.
+#: RGB (0..255) of the eight object colors, followed by the four backgrounds. The two closest ones
+#: are 95 apart, and a tint moves a color by at most 14, so the nearest entry is always the right one.
 PALETTE = (
     (214, 32, 44),  # red
     (250, 132, 14),  # orange
@@ -45,11 +45,11 @@ PALETTE = (
 )
 TINT_STEP = 8
 
-#: (color, shape) pairs that no training scene shows: does a model that has seen red things and
+#: (color, shape) pairs that no training scene shows: can a model that has seen red things and
 #: stars paint a red star?
 HELD_OUT = (("red", "star"), ("blue", "heart"), ("green", "cross"), ("yellow", "triangle"))
 
-#: In a row of asked facts: not asked.
+#: In a row of facts that a caption asks for: not asked for.
 ANY = -1
 
 #: The columns of a row of facts, by the number of objects.
@@ -58,22 +58,22 @@ COLUMNS = {
     2: ("axis", "color", "shape", "color", "shape", "background"),
 }
 
-# Widths are fractions of the image's width: of a lone small or large object, and of each of two.
+# Widths as fractions of the image's width: of a single small or large object, and of each of two.
 LONE_WIDTHS = ((0.38, 0.44), (0.64, 0.72))
 PAIR_WIDTHS = (0.40, 0.455)
 MARGIN = 0.02
 GAP = 0.04
-# How far, across the axis, the second object of a pair may be shifted against the first. Their
-# separation along the axis is at least 0.44, so the relation is never in doubt.
+# How far the second object of a pair may be shifted against the first, across the axis. Along the
+# axis they are at least 0.44 apart, so the relation is never in doubt.
 SHIFT = 0.12
 
 
 @dataclass(frozen=True)
 class SceneBatch:
-    """N scenes of K objects each, K being 1 or 2.
+    """N scenes of K objects each; K is 1 or 2.
 
     Attributes:
-        facts: what can be said of each scene, see the module's docstring; F is 4 (K=1) or 6 (K=2).
+        facts: what can be said about each scene (see the docstring of this module); F is 4 (K=1) or 6 (K=2).
         centers: x and y of each object's bounding box, as fractions of the image, y downward.
         widths: each object's nominal width as a fraction of the image's width.
         tints: steps of -1, 0 or 1 by which each object's red, green and blue are shifted.
@@ -90,7 +90,7 @@ class SceneBatch:
         return len(self.facts)
 
     def __getitem__(self, rows: slice | Tensor) -> "SceneBatch":
-        """The scenes at `rows` (a slice, or a tensor of indices), again as a batch."""
+        """The scenes at `rows` (a slice, or a tensor of indices), as a batch."""
         return SceneBatch(
             self.facts[rows],
             self.centers[rows],
@@ -121,7 +121,7 @@ class SceneBatch:
 
 
 def is_held_out(color: Int[Tensor, "*any"], shape: Int[Tensor, "*any"]) -> Bool[Tensor, "*any"]:
-    """Whether objects of these colors and shapes (indices) are kept out of training."""
+    """Whether objects of these colors and shapes (indices) are held out of training."""
     table = torch.zeros(len(COLORS), len(SHAPES), dtype=torch.bool)
     for color_name, shape_name in HELD_OUT:
         table[COLORS.index(color_name), SHAPES.index(shape_name)] = True
@@ -130,10 +130,9 @@ def is_held_out(color: Int[Tensor, "*any"], shape: Int[Tensor, "*any"]) -> Bool[
 
 @cache
 def possible_objects(objects: int, held_out: bool) -> Int[Tensor, "R C"]:
-    """Every [color, shape] (C = 2) or [color, shape, color, shape] (C = 4) that a scene may show.
+    """Every [color, shape] (C = 2) or [color, shape, color, shape] (C = 4) that a scene can show.
 
-    Two objects of a scene differ in color. `held_out` False: no object is a held-out pair; True: at
-    least one is.
+    Two objects of a scene differ in color. With `held_out`, at least one object is a held-out pair; without, none is.
     """
     ranges = [torch.arange(len(COLORS)), torch.arange(len(SHAPES))] * objects
     rows = torch.cartesian_prod(*ranges)
@@ -146,7 +145,7 @@ def possible_objects(objects: int, held_out: bool) -> Int[Tensor, "R C"]:
 def draw_facts(
     count: int, generator: torch.Generator, *, objects: int = 2, held_out: bool = False
 ) -> Int[Tensor, "N F"]:
-    """Facts of `count` random scenes, every possible row of facts being equally likely.
+    """Facts of `count` random scenes; every possible row of facts is equally likely.
 
     Args:
         count: how many scenes.
@@ -167,7 +166,7 @@ def draw_facts(
 
 
 def compose(facts: Int[Tensor, "N F"], generator: torch.Generator) -> SceneBatch:
-    """Scenes that show these facts, with places, widths and tints drawn at random.
+    """Scenes that show these facts, with random places, widths and tints.
 
     Objects lie within the image and do not touch. Equal facts give different scenes on every draw.
     """
@@ -181,7 +180,7 @@ def compose(facts: Int[Tensor, "N F"], generator: torch.Generator) -> SceneBatch
 
 
 def draw_scenes(count: int, generator: torch.Generator, *, objects: int = 2, held_out: bool = False) -> SceneBatch:
-    """`count` random scenes; for the arguments see `draw_facts`."""
+    """`count` random scenes; see `draw_facts` for the arguments."""
     return compose(draw_facts(count, generator, objects=objects, held_out=held_out), generator)
 
 
@@ -202,12 +201,12 @@ def _place_two(
     low, high = PAIR_WIDTHS
     widths = low + (high - low) * torch.rand(count, 2, generator=generator)
     first, second = widths.unbind(1)
-    # Along the axis: the room left over is split at random into before, between and after.
+    # Along the axis: the remaining space is split at random into before, between and after.
     free = 1 - 2 * MARGIN - GAP - first - second
     cuts = (torch.rand(count, 2, generator=generator).sort(dim=1).values * free[:, None]).unbind(1)
     along_first = MARGIN + cuts[0] + first / 2
     along_second = MARGIN + cuts[1] + first + GAP + second / 2
-    # Across it: the first anywhere, the second near the first's line.
+    # Across it: the first object anywhere, the second near the line of the first.
     random = torch.rand(count, 2, generator=generator)
     across_first = MARGIN + first / 2 + (1 - 2 * MARGIN - first) * random[:, 0]
     shifted = across_first + SHIFT * (2 * random[:, 1] - 1)

@@ -1,13 +1,12 @@
 """The six shapes, as signed distance functions.
 
-A signed distance function d(x, y) is negative inside a shape, positive outside and zero on its
-outline, and its absolute value is the distance to the outline. It draws the shape at any size, and
-within half a pixel of the outline it says how much of the pixel the shape covers.
+A signed distance function d(x, y) is negative inside a shape, positive outside and zero on its outline. Its absolute
+value is the distance to the outline. With it, the shape can be drawn at any size, and within half a pixel of the
+outline it tells how much of the pixel the shape covers.
 
-Every shape here fits the box -1 <= x, y <= 1 (y upward) and is centered in it; the round and square
-ones keep clear of the box's sides, so that the six have similar areas. All distances are exact
-near straight and round outlines; at outer corners they are those of the nearest straight edge,
-which keeps the corners sharp.
+Every shape fits the box -1 <= x, y <= 1 (y upward) and is centered in it. The circle and the square do not touch the
+sides of the box, so that the six shapes have similar areas. All distances are exact near straight and round outlines;
+at outer corners they are those of the nearest straight edge, which keeps the corners sharp.
 
 For the technique see Hart, "Sphere tracing" (1996), and Quilez, "2D distance functions" (web page).
 """
@@ -20,7 +19,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-#: x and y may be a row and a column: they broadcast.
+#: x and y can be a row and a column: they broadcast.
 Coordinate: TypeAlias = Float[Tensor, "*#points"]
 
 CIRCLE_RADIUS = 0.93
@@ -42,7 +41,7 @@ def square(x: Coordinate, y: Coordinate) -> Coordinate:
 
 
 def triangle(x: Coordinate, y: Coordinate) -> Coordinate:
-    """d = max(n . (p - tip), -y - h/2): the slanted side's half-plane (mirrored by |x|) and the base's."""
+    """d = max(n . (p - tip), -y - h/2): the half-planes of the slanted side (mirrored by |x|) and of the base."""
     height = TRIANGLE_HEIGHT
     length = sqrt(height**2 + 1)
     normal_x, normal_y = height / length, 1 / length
@@ -51,14 +50,14 @@ def triangle(x: Coordinate, y: Coordinate) -> Coordinate:
 
 
 def star(x: Coordinate, y: Coordinate) -> Coordinate:
-    """d = n . (p' - tip), p' being p folded by the star's mirrors into one tenth of the plane.
+    """d = n . (p' - tip), where p' is p folded along the star's mirror lines into one tenth of the plane.
 
-    The five-pointed star is its own mirror image in five lines. Folding along those at 0, 72, 0 and
-    36 degrees from the vertical brings every point between 0 and 36 degrees, where the outline is
-    one straight line from the upper tip to the neighboring inner corner.
+    The five-pointed star has five mirror lines. Folding along those at 0, 72, 0 and 36 degrees from the vertical brings
+    every point between 0 and 36 degrees, where the outline is one straight line from the upper tip to the neighboring
+    inner corner.
     """
     radius, inner = STAR_RADIUS, STAR_RADIUS * STAR_INNER_RATIO
-    middle = radius * (1 - cos(pi / 5)) / 2  # half of the room between the feet and the box's bottom
+    middle = radius * (1 - cos(pi / 5)) / 2  # half of the space between the feet and the bottom of the box
     x, y = _fold(x.abs(), y + middle, 2 * pi / 5)
     x, y = _fold(x.abs(), y, pi / 5)
     edge_x, edge_y = inner * sin(pi / 5), inner * cos(pi / 5) - radius
@@ -67,7 +66,7 @@ def star(x: Coordinate, y: Coordinate) -> Coordinate:
 
 
 def _fold(x: Coordinate, y: Coordinate, angle: float) -> tuple[Coordinate, Coordinate]:
-    """Mirrors points beyond the line through the origin at `angle` from the vertical back across it."""
+    """Mirrors the points beyond the line through the origin, at `angle` from the vertical, back across it."""
     beyond = 2 * torch.relu(cos(angle) * x - sin(angle) * y)
     return x - beyond * cos(angle), y + beyond * sin(angle)
 

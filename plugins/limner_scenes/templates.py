@@ -1,4 +1,4 @@
-"""Masks of the six shapes at unit area, to compare an object's mask with."""
+"""Masks of the six shapes at unit area, with which the mask of an object is compared."""
 
 from functools import cache
 
@@ -9,12 +9,12 @@ from torch import Tensor
 
 from .shapes import DISTANCES
 
-#: Masks are TEMPLATE_SIZE pixels wide and high, and show -SPAN..SPAN around the centroid in units of the
+#: Masks are TEMPLATE_SIZE pixels wide and high. They show -SPAN..SPAN around the centroid, in units of the
 #: square root of the shape's area.
 TEMPLATE_SIZE = 28
 SPAN = 1.05
 
-# Each shape is drawn a little shifted, scaled and softened in many ways, and the best one counts.
+# Each shape is drawn with many small shifts, scales and degrees of softness; the best match counts.
 SHIFTS = (-0.06, 0.0, 0.06)
 SCALES = (0.93, 1.0, 1.07)
 SOFTNESSES = (0.05, 0.15)
@@ -46,16 +46,16 @@ def templates() -> Float[Tensor, "S V P"]:
     for distance, area, height in zip(DISTANCES, *_moments(), strict=True):
         x = (steps[None, :] - shift_x) * area.sqrt() / scale_x
         y = (-steps[:, None] - shift_y) * area.sqrt() / scale_y + height
-        away = distance(*torch.broadcast_tensors(x, y)) / area.sqrt()
-        masks.append((0.5 - away / softness).clamp(0, 1))
+        outside = distance(*torch.broadcast_tensors(x, y)) / area.sqrt()
+        masks.append((0.5 - outside / softness).clamp(0, 1))
     return rearrange(torch.stack(masks), "s v h w -> s v (h w)")
 
 
 def match(masks: Float[Tensor, "M H W"]) -> tuple[Float[Tensor, " M"], Int[Tensor, " M"]]:
-    """The overlap with the best template, 0..1, and that template's shape, for masks at unit area.
+    """The overlap with the best template, from 0 to 1, and the shape of that template, for masks at unit area.
 
-    The overlap of masks m and t is Tanimoto's, m.t / (m.m + t.t - m.t): for hard masks it is intersection
-    over union.
+    The overlap of masks m and t is the Tanimoto coefficient, m.t / (m.m + t.t - m.t). For hard masks it is the
+    intersection over union.
     """
     rows = rearrange(masks, "m h w -> m (h w)")
     bank = templates()

@@ -1,4 +1,4 @@
-"""What holds for every attention: shapes, near-identity, gradients, padding, and its place in a recipe."""
+"""What holds for every attention: shapes, near-identity, gradients, padding, and use in a recipe."""
 
 import limner
 import pytest
@@ -15,7 +15,7 @@ LENGTHS = [2, 7, 4]  # words of the captions in one batch
 
 
 def ragged(lengths=LENGTHS, width=None, seed=0):
-    """Captions of these lengths in one batch; what lies at padding is large, so that only the mask keeps it out."""
+    """Captions of these lengths in one batch. The values at padding are large, so only the mask keeps them out."""
     width = width or max(lengths)
     captions = [torch.randn(length, 16, generator=torch.Generator().manual_seed(seed + length)) for length in lengths]
     words = torch.full((len(lengths), width, 16), 50.0)
@@ -27,7 +27,7 @@ def ragged(lengths=LENGTHS, width=None, seed=0):
 
 @pytest.fixture(params=ALL, ids=lambda kind: kind.__name__)
 def attention(request, sizes):
-    """Each attention, for maps of 8 channels, with what it adds made plain to see."""
+    """Each attention, for maps of 8 channels, with a larger effect than at initialization."""
     torch.manual_seed(0)
     module = request.param(sizes, 8)
     with torch.no_grad():
@@ -35,17 +35,17 @@ def attention(request, sizes):
     return module
 
 
-# --- what goes in and what comes out --------------------------------------------------------------------------------
+# --- input and output -----------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("size", [(1, 1), (4, 4), (6, 10), (16, 16)])
-def test_a_map_of_any_size_comes_out_as_it_went_in(attention, size):
+def test_the_shape_of_the_map_stays(attention, size):
     features = torch.randn(3, 8, *size)
     assert attention(features, ragged()).shape == features.shape
 
 
 @pytest.mark.parametrize("kind", ALL)
-def test_it_starts_as_nearly_the_identity(sizes, kind):
+def test_it_starts_close_to_the_identity(sizes, kind):
     torch.manual_seed(0)
     features = torch.randn(3, 96, 8, 8)
     added = kind(sizes, 96)(features, ragged()) - features
@@ -65,51 +65,50 @@ def test_gradients_reach_every_parameter_at_once(sizes, kind, bfloat16):
     module, text = kind(sizes, 8), ragged()
     text.words.requires_grad_()
     with torch.autocast("cpu", torch.bfloat16, enabled=bfloat16):
-        painted = module(torch.randn(3, 8, 8, 8), text)
-    painted.float().square().mean().backward()
+        output = module(torch.randn(3, 8, 8, 8), text)
+    output.float().square().mean().backward()
     for name, weight in module.named_parameters():
         assert weight.grad is not None, name
         assert weight.grad.isfinite().all(), name
         assert (weight.grad != 0).float().mean() > 0.9, name
     assert text.words.grad is not None
-    assert (text.words.grad[text.mask] != 0).any(1).all(), "every word is read"
-    assert (text.words.grad[~text.mask] == 0).all(), "no padding is"
+    assert (text.words.grad[text.mask] != 0).any(1).all(), "every word has an influence"
+    assert (text.words.grad[~text.mask] == 0).all(), "padding has none"
 
 
 # --- padding, and the other captions of a batch ---------------------------------------------------------------------
 
 
-def test_padding_gets_no_weight_and_every_word_some(attention):
+def test_weights_sum_to_one_without_padding(attention):
     attention.keep_weights = True
     attention(torch.randn(3, 8, 4, 4), ragged())
     weights = rearrange(attention.weights, "b m t ... -> b t m (...)")
     for row, length in enumerate(LENGTHS):
         assert (weights[row, :length] > 0).all()
         assert (weights[row, length:] == 0).all()
-    shared_out = weights.sum(3) if isinstance(attention, SpatialAttention) else weights.sum(1)
-    real = shared_out[ragged().mask] if isinstance(attention, SpatialAttention) else shared_out
-    torch.testing.assert_close(real, torch.ones_like(real))
+    sums = weights.sum(3)[ragged().mask] if isinstance(attention, SpatialAttention) else weights.sum(1)
+    torch.testing.assert_close(sums, torch.ones_like(sums))
 
 
-def test_more_padding_and_other_captions_in_the_batch_change_nothing(attention):
+def test_padding_and_other_captions_have_no_influence(attention):
     features = torch.randn(3, 8, 4, 4)
-    painted = attention(features, ragged())
-    torch.testing.assert_close(attention(features, ragged(width=12)), painted, rtol=0, atol=1e-5)
-    torch.testing.assert_close(attention(features, ragged([2, 3, 9]))[:1], painted[:1], rtol=0, atol=1e-5)
+    output = attention(features, ragged())
+    torch.testing.assert_close(attention(features, ragged(width=12)), output, rtol=0, atol=1e-5)
+    torch.testing.assert_close(attention(features, ragged([2, 3, 9]))[:1], output[:1], rtol=0, atol=1e-5)
     for row in range(3):
         alone = attention(features[row : row + 1], ragged([LENGTHS[row]]))
-        torch.testing.assert_close(alone[0], painted[row], rtol=0, atol=1e-5)
+        torch.testing.assert_close(alone[0], output[row], rtol=0, atol=1e-5)
 
 
 # --- weights for pictures -------------------------------------------------------------------------------------------
 
 
-def test_weights_are_kept_only_when_asked_for(sizes, attention):
+def test_weights_are_kept_only_on_request(sizes, attention):
     features, text = torch.randn(3, 8, 6, 4), ragged()
-    unseen = attention(features, text)
+    output = attention(features, text)
     assert attention.weights is None
     attention.keep_weights = True
-    torch.testing.assert_close(attention(features, text), unseen)
+    torch.testing.assert_close(attention(features, text), output)
     shapes = {MultiHeadAttention: (3, 4, 7, 6, 4), SpatialAttention: (3, 1, 7, 6, 4), ChannelAttention: (3, 1, 7, 8)}
     assert attention.weights is not None
     assert attention.weights.shape == shapes[type(attention)]
@@ -130,7 +129,7 @@ RECIPES = {
 
 
 @pytest.mark.parametrize(("value", "kinds"), RECIPES.values(), ids=RECIPES)
-def test_a_recipe_trains_with_one_or_several(recipe, value, kinds):
+def test_a_recipe_trains_with_one_or_several_modules(recipe, value, kinds):
     recipe["generator"]["attention"] = value
     still, trained = (
         limner.train(recipe, overrides=[f"training.generator_lr={rate}"], callbacks=[]) for rate in (1e-12, 1e-3)
@@ -157,7 +156,7 @@ def test_a_recipe_trains_with_one_or_several(recipe, value, kinds):
         ({"name": "channel", "heads": 2}, "generator.attention.heads: the attention 'channel' has no option 'heads'"),
     ],
 )
-def test_attention_that_does_not_fit_is_told(plugins, recipe, value, message):
+def test_wrong_options_are_refused(plugins, recipe, value, message):
     recipe["generator"]["attention"] = value
     with pytest.raises(LimnerError, match=message):
         dry_run(plugins, Recipe.read(plugins, recipe))

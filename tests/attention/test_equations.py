@@ -41,7 +41,7 @@ def softmax(scores):
 
 
 @pytest.mark.parametrize("heads", [1, 2, 4])
-def test_multi_head_attention_is_the_scaled_dot_product_attention_of_torch(sizes, features, text, heads):
+def test_multi_head_attention_equals_that_of_torch(sizes, features, text, heads):
     torch.manual_seed(0)
     module = MultiHeadAttention(sizes, CHANNELS, heads=heads, width=12)
     positions = rearrange(group_norm(features, 1), "b c h w -> b (h w) c")
@@ -55,7 +55,7 @@ def test_multi_head_attention_is_the_scaled_dot_product_attention_of_torch(sizes
     torch.testing.assert_close(module(features, text), features + added, rtol=0, atol=1e-6)
 
 
-def test_the_fused_way_is_the_same_and_is_left_when_weights_are_kept(sizes, features, text, monkeypatch):
+def test_fused_attention_is_the_same_but_keeps_no_weights(sizes, features, text, monkeypatch):
     torch.manual_seed(0)
     module = MultiHeadAttention(sizes, CHANNELS)
     written_out = module(features, text)
@@ -76,7 +76,7 @@ def test_the_fused_way_is_the_same_and_is_left_when_weights_are_kept(sizes, feat
 # --- spatial --------------------------------------------------------------------------------------------------------
 
 
-def test_spatial_attention_is_its_equation(sizes, features, text):
+def test_spatial_attention_equals_its_equation(sizes, features, text):
     torch.manual_seed(0)
     module = SpatialAttention(sizes, CHANNELS, width=3)
     query, key, value = array(module.query.weight)[:, :, 0, 0], array(module.key.weight), array(module.value.weight)
@@ -95,16 +95,23 @@ def test_spatial_attention_is_its_equation(sizes, features, text):
 # --- channel --------------------------------------------------------------------------------------------------------
 
 
-def test_channel_attention_is_its_equation(sizes, features, text):
+def test_channel_attention_reads_weights_under_their_old_name(sizes):
+    module = ChannelAttention(sizes, CHANNELS)
+    old = {name.replace("project.", "draw."): torch.randn_like(value) for name, value in module.state_dict().items()}
+    module.load_state_dict(old)
+    assert torch.equal(module.project.weight, old["draw.weight"])
+
+
+def test_channel_attention_equals_its_equation(sizes, features, text):
     torch.manual_seed(0)
     module = ChannelAttention(sizes, CHANNELS, grid=2)
-    draw, value = array(module.draw.weight), array(module.value.weight)
+    project, value = array(module.project.weight), array(module.value.weight)
     expected = array(features).copy()
     for b in range(ROWS):
         words = array(text.words[b, : int(text.mask[b].sum())])
         for k in range(CHANNELS):
             quarters = array(features[b, k]).reshape(2, SIZE // 2, 2, SIZE // 2).mean((1, 3)).ravel()
             normal = quarters / np.sqrt((quarters**2).mean())
-            heard = softmax(np.array([normal @ (draw @ word) / 2 for word in words]))
-            expected[b, k] *= 1 + sum(weight * (value @ word)[k] for weight, word in zip(heard, words))
+            weights = softmax(np.array([normal @ (project @ word) / 2 for word in words]))
+            expected[b, k] *= 1 + sum(weight * (value @ word)[k] for weight, word in zip(weights, words))
     np.testing.assert_allclose(array(module(features, text)), expected, atol=1e-5)

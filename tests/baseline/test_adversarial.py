@@ -18,28 +18,28 @@ def mean(values):
     return sum(values) / len(values)
 
 
-FORMULAS = {  # the discriminator's loss of real and false scores, the generator's of real and painted ones
+FORMULAS = {  # the discriminator's loss of real and fake scores, the generator's of real and generated ones
     Minimax: (
-        lambda real, false: -mean(np.log(sigmoid(real))) - mean(np.log(1 - sigmoid(false))),
-        lambda real, painted: mean(np.log(1 - sigmoid(painted))),
+        lambda real, fake: -mean(np.log(sigmoid(real))) - mean(np.log(1 - sigmoid(fake))),
+        lambda real, generated: mean(np.log(1 - sigmoid(generated))),
     ),
     NonSaturating: (
-        lambda real, false: -mean(np.log(sigmoid(real))) - mean(np.log(1 - sigmoid(false))),
-        lambda real, painted: -mean(np.log(sigmoid(painted))),
+        lambda real, fake: -mean(np.log(sigmoid(real))) - mean(np.log(1 - sigmoid(fake))),
+        lambda real, generated: -mean(np.log(sigmoid(generated))),
     ),
     Hinge: (
-        lambda real, false: mean([max(0, 1 - score) for score in real]) + mean([max(0, 1 + score) for score in false]),
-        lambda real, painted: -mean(painted),
+        lambda real, fake: mean([max(0, 1 - score) for score in real]) + mean([max(0, 1 + score) for score in fake]),
+        lambda real, generated: -mean(generated),
     ),
     Relativistic: (
-        lambda real, false: mean([np.log(1 + np.exp(-(r - f))) for r, f in zip(real, false)]),
-        lambda real, painted: mean([np.log(1 + np.exp(-(p - r))) for r, p in zip(real, painted)]),
+        lambda real, fake: mean([np.log(1 + np.exp(-(r - f))) for r, f in zip(real, fake)]),
+        lambda real, generated: mean([np.log(1 + np.exp(-(p - r))) for r, p in zip(real, generated)]),
     ),
 }
 
 MATCH = {"real": [1.7, -0.4, 0.9, 2.2], "generated": [0.3, -1.8, 1.1, -0.6]}
 REALISM = {"real": [0.2, 1.4, -0.7, 3.1], "generated": [-1.2, 0.8, -0.1, -2.5]}
-MISMATCHED = [-0.5, 1.6, 0.4]  # of the first, second and fourth image: the third has no caption that is wrong for it
+MISMATCHED = [-0.5, 1.6, 0.4]  # of the first, second and fourth image: no caption is wrong for the third
 HAS_MISMATCH = [True, True, False, True]
 
 
@@ -73,50 +73,48 @@ def step(make_step):
 @pytest.mark.parametrize("mismatched", [True, False])
 @pytest.mark.parametrize("condition", ["text", "none", "both"])
 @pytest.mark.parametrize("loss", FORMULAS)
-def test_a_loss_is_its_formula(sizes, step, loss, condition, mismatched):
+def test_a_loss_equals_its_formula(sizes, step, loss, condition, mismatched):
     discriminate, generate = FORMULAS[loss]
     match = {player: np.array(scores) for player, scores in MATCH.items()}
     realism = {player: np.array(scores) for player, scores in REALISM.items()}
-    judge = painter = 0.0
+    discriminator = generator = 0.0
     if condition in ("text", "both"):
-        judge += discriminate(match["real"], match["generated"])
+        discriminator += discriminate(match["real"], match["generated"])
         if mismatched:
-            judge = (judge + discriminate(match["real"][HAS_MISMATCH], np.array(MISMATCHED))) / 2
-        painter += generate(match["real"], match["generated"])
+            discriminator = (discriminator + discriminate(match["real"][HAS_MISMATCH], np.array(MISMATCHED))) / 2
+        generator += generate(match["real"], match["generated"])
     if condition in ("none", "both"):
-        judge += discriminate(realism["real"], realism["generated"])
-        painter += generate(realism["real"], realism["generated"])
+        discriminator += discriminate(realism["real"], realism["generated"])
+        generator += generate(realism["real"], realism["generated"])
 
     built = loss(sizes, condition=condition, mismatched=mismatched)
-    assert built.discriminator(step).item() == pytest.approx(judge, rel=1e-12)
-    assert built.generator(step).item() == pytest.approx(painter, rel=1e-12)
+    assert built.discriminator(step).item() == pytest.approx(discriminator, rel=1e-12)
+    assert built.generator(step).item() == pytest.approx(generator, rel=1e-12)
 
 
 @pytest.mark.parametrize("loss", FORMULAS)
-def test_a_batch_without_a_mismatched_pair_has_the_plain_loss(sizes, make_step, step, loss):
+def test_without_a_mismatched_pair_the_loss_is_the_plain_one(sizes, make_step, step, loss):
     without = make_step(**vars(step) | {"mismatched": None})
     assert loss(sizes).discriminator(without) == loss(sizes, mismatched=False).discriminator(step)
 
 
 @pytest.mark.parametrize("loss", FORMULAS)
-def test_even_extreme_scores_give_finite_losses_and_gradients(sizes, make_step, step, loss):
+def test_extreme_scores_give_finite_losses_and_gradients(sizes, make_step, step, loss):
     scores = torch.tensor([[1e4], [-1e4], [0.0], [1e4]], requires_grad=True)
     extreme = Judgement(scores, None, torch.zeros(4, 2, 1, 1))
     opposite = Judgement(-scores, None, torch.zeros(4, 2, 1, 1))
-    built, extreme_step = (
-        loss(sizes),
-        make_step(**vars(step) | {"real": extreme, "generated": opposite, "mismatched": None}),
-    )
+    built = loss(sizes)
+    extreme_step = make_step(**vars(step) | {"real": extreme, "generated": opposite, "mismatched": None})
     for value in (built.discriminator(extreme_step), built.generator(extreme_step)):
         assert value.isfinite()
         assert torch.autograd.grad(value, scores)[0].isfinite().all()
 
 
-def test_where_minimax_is_flat_the_non_saturating_loss_is_steep(sizes, make_step, step):
-    sure = torch.full((4, 1), -10.0, dtype=torch.float64, requires_grad=True)  # the painted images are found out
-    found_out = make_step(**vars(step) | {"generated": Judgement(sure, None, torch.zeros(4, 2, 1, 1))})
+def test_non_saturating_is_steep_where_minimax_is_flat(sizes, make_step, step):
+    sure = torch.full((4, 1), -10.0, dtype=torch.float64, requires_grad=True)  # the discriminator is confident
+    confident = make_step(**vars(step) | {"generated": Judgement(sure, None, torch.zeros(4, 2, 1, 1))})
     flat, steep = (
-        torch.autograd.grad(loss(sizes).generator(found_out), sure)[0].abs().sum() for loss in (Minimax, NonSaturating)
+        torch.autograd.grad(loss(sizes).generator(confident), sure)[0].abs().sum() for loss in (Minimax, NonSaturating)
     )
     assert flat < 1e-4
     assert steep > 0.99
@@ -132,7 +130,7 @@ def test_several_scores_of_an_image_are_averaged(sizes, make_step, step):
     assert loss.generator(make_step(**vars(step) | twice)).item() == pytest.approx(shifted.mean())
 
 
-def test_a_score_that_the_discriminator_does_not_give_is_told(sizes, make_step, step):
+def test_a_missing_realism_score_is_an_error(sizes, make_step, step):
     silent = make_step(**vars(step) | {"real": judgement(MATCH["real"], None)})
     with pytest.raises(LimnerError, match=r"condition: .*realism = true"):
         Hinge(sizes, condition="both").discriminator(silent)
@@ -142,7 +140,7 @@ def test_a_score_that_the_discriminator_does_not_give_is_told(sizes, make_step, 
 
 
 class Reader:
-    """A discriminator whose score is the sentence's first number."""
+    """A discriminator whose score is the first number of the sentence."""
 
     def judge(self, features, text):
         return Judgement(text.sentence[:, :1], None, features)
@@ -150,7 +148,7 @@ class Reader:
 
 @pytest.fixture
 def hard(make_step, step):
-    """Four images; sentences 0 and 1 are alike, so are 2 and 3, but caption 3 is true of image 2 as well."""
+    """Four images. Sentences 0 and 1 are similar, and so are 2 and 3, but caption 3 is true of image 2 as well."""
     sentence = torch.tensor([[1.0, 0.0], [0.9, 0.1], [0.0, 1.0], [0.1, 0.9]])
     confusable = torch.zeros(4, 4, dtype=torch.bool)
     confusable[2, 3] = True
@@ -165,23 +163,19 @@ def hard(make_step, step):
     )
 
 
-def test_the_nearest_wrong_caption_is_the_one_most_alike_that_is_not_true(hard):
+def test_nearest_is_the_most_similar_caption_that_is_not_true(hard):
     judged, rows = hard.nearest_mismatched
     assert rows.all()
     assert judged.match[:, 0].tolist() == pytest.approx([0.9, 1.0, 0.9, 0.0], abs=1e-6)
 
 
-def test_a_word_is_swapped_in_turn(hard):
-    assert hard.swapped.match[:, 0].tolist() == [
-        0.0,
-        3.0,
-        4.0,
-        7.0,
-    ]  # of two distractors each: first, second, first, ...
+def test_distractors_are_taken_in_turn(hard):
+    # of two distractors each: the first, the second, the first, the second
+    assert hard.swapped.match[:, 0].tolist() == [0.0, 3.0, 4.0, 7.0]
 
 
 @pytest.mark.parametrize("kind", ["nearest", "swapped"])
-def test_hard_mismatches_are_half_of_what_is_false(sizes, hard, kind):
+def test_hard_mismatches_are_half_of_the_fakes(sizes, hard, kind):
     wrong = [0.9, 1.0, 0.9, 0.0] if kind == "nearest" else [0.0, 3.0, 4.0, 7.0]
     discriminate, _ = FORMULAS[Hinge]
     expected = (discriminate(MATCH["real"], MATCH["generated"]) + discriminate(MATCH["real"], wrong)) / 2
@@ -190,6 +184,6 @@ def test_hard_mismatches_are_half_of_what_is_false(sizes, hard, kind):
     assert loss.discriminator(hard).item() == pytest.approx(expected, rel=1e-5)
 
 
-def test_data_without_attributes_has_no_word_to_swap(sizes, make_step, step):
+def test_data_without_distractors_has_no_word_to_swap(sizes, make_step, step):
     with pytest.raises(LimnerError, match="no word can be swapped; use mismatched = true or"):
         Hinge(sizes, mismatched="swapped").discriminator(make_step(**vars(step), distractors=None))

@@ -1,4 +1,4 @@
-"""What every text encoder must keep to: padding has no influence, the order of the words has."""
+"""What holds for every text encoder: padding has no influence, the order of the words has."""
 
 import pytest
 import torch
@@ -11,13 +11,13 @@ OTHERS = [[2, 44, 3], [2, 5, 6, 7, 8, 9, 10, 11, 12, 3]]
 
 @pytest.fixture(params=[MLPEncoder, LSTMEncoder, TransformerEncoder], ids=lambda encoder: encoder.__name__)
 def encoder(request, sizes):
-    """Each of the three encoders, as it is before training."""
+    """Each of the three encoders, untrained."""
     torch.manual_seed(0)
     return request.param(sizes, width=16)
 
 
 def tokens(captions, length=0, padding=0):
-    """Captions as tokens, padded to the longest of them or to `length`; `padding` is the id that stands there."""
+    """Captions as tokens, padded with the id `padding` to the longest caption or to `length`."""
     length = max(length, *map(len, captions))
     ids = torch.tensor([[*caption, *[padding] * (length - len(caption))] for caption in captions])
     mask = torch.tensor([[place < len(caption) for place in range(length)] for caption in captions])
@@ -69,6 +69,6 @@ def test_the_order_of_the_words_matters(encoder):
         (TransformerEncoder, {"width": 16, "heads": 3}, "heads: 3 heads do not divide the width 16"),
     ],
 )
-def test_a_width_that_cannot_be_shared_out_is_told(sizes, encoder, options, message):
+def test_a_width_that_does_not_fit_is_refused(sizes, encoder, options, message):
     with pytest.raises(LimnerError, match=message):
         encoder(sizes, **options)

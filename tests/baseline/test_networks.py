@@ -1,17 +1,21 @@
-"""The convolutional generator and discriminator: shapes, what they depend on, and the slot for attention."""
+"""The convolutional generator and discriminator: shapes, what they depend on, old weights, the slot for attention."""
+
+import pickle
+from copy import deepcopy
 
 import pytest
 import torch
 from limner import Attention, LimnerError, Sizes, Slot, TextFeatures
+from limner.layers import PalettePixels, ResidualBlock, rename_weights
 from limner.plugins import PluginHost
-from limner.recipes.options import check_options, fill_slot
-from limner_baseline.discriminator import ConvolutionalDiscriminator, ResidualBlock
-from limner_baseline.generator import ConvolutionalGenerator, PalettePixels
+from limner.recipes.options import fill_slot, resolve_component
+from limner_baseline.discriminator import ConvolutionalDiscriminator
+from limner_baseline.generator import ConvolutionalGenerator
 from torch.nn.functional import leaky_relu, pixel_shuffle
 
 
 class Tint(Attention):
-    """Adds to each map what a word says; notes the resolutions at which it stands and is used."""
+    """Adds a projection of the first word to each map, and records the resolutions at which it is used."""
 
     def __init__(self, sizes, channels, *, strength: float = 1.0):
         super().__init__(sizes, channels)
@@ -72,18 +76,18 @@ def test_the_discriminator_looks_at_every_size(image, stem_stride):
         (
             ConvolutionalGenerator,
             {"channels": [8, 8, 8]},
-            "channels: 3 levels make a map of 16 pixels, .* 24 is no mult",
+            "channels: 3 levels make a map of 16 pixels, and the image size 24 is not a multiple",
         ),
         (ConvolutionalDiscriminator, {"channels": [8, 8], "stem_stride": 5}, "channels: .* shrink 24 pixels too far"),
         (ConvolutionalDiscriminator, {"channels": [8, 8, 8], "residual": [12, 8]}, "residual: .* no map of 8 .* 12, 6"),
     ],
 )
-def test_sizes_that_do_not_fit_are_told(part, options, message):
+def test_sizes_that_do_not_fit_are_refused(part, options, message):
     with pytest.raises(LimnerError, match=message):
         part(sizes_of(24), **options)
 
 
-def test_pixels_of_a_palette_are_mixtures_of_its_colors():
+def test_palette_pixels_are_mixtures_of_its_colors():
     pixels = PalettePixels(6, 8, 2, colors=3)
     torch.nn.init.zeros_(pixels.change.weight)
     hidden, condition = torch.randn(4, 8, 5, 5), torch.randn(4, 6)
@@ -98,36 +102,66 @@ def test_pixels_of_a_palette_are_mixtures_of_its_colors():
     assert all(gradient.abs().max() > 0 for gradient in gradients)
 
 
-def test_a_residual_block_stands_where_it_is_asked_for_and_keeps_what_it_gets():
+def test_a_residual_block_stands_at_its_resolution():
     discriminator = ConvolutionalDiscriminator(sizes_of(32), channels=[4, 6, 8, 8], head=5, residual=[8])
     (block,) = (part for part in discriminator.modules() if isinstance(part, ResidualBlock))
-    seen = []
-    block.register_forward_hook(lambda _, inputs, output: seen.append((inputs[0], output)))
+    calls = []
+    block.register_forward_hook(lambda _, inputs, output: calls.append((inputs[0], output)))
     discriminator.look([torch.randn(2, 3, 32, 32)])
-    ((features, looked),) = seen
-    assert features.shape == looked.shape == (2, 6, 8, 8)
-    torch.testing.assert_close(looked, leaky_relu(features + block.convolution(features), 0.2))
+    ((features, output),) = calls
+    assert features.shape == output.shape == (2, 6, 8, 8)
+    torch.testing.assert_close(output, leaky_relu(features + block.convolution(features), 0.2))
 
 
 @pytest.mark.parametrize(("stem_stride", "residual"), [(1, [32]), (1, [32, 8]), (2, [16]), (2, [16, 8])])
-def test_every_residual_block_that_is_asked_for_is_there_once(stem_stride, residual):
+def test_every_requested_residual_block_is_there_once(stem_stride, residual):
     options = {"channels": [4, 6, 8, 8], "stem_stride": stem_stride, "residual": residual}
     discriminator = ConvolutionalDiscriminator(sizes_of(32), **options)
     assert sum(isinstance(part, ResidualBlock) for part in discriminator.modules()) == len(residual)
+
+
+# --- old weights ----------------------------------------------------------------------------------------------------
+
+
+def test_the_discriminator_reads_weights_under_their_old_names():
+    part = ConvolutionalDiscriminator(sizes_of(32), channels=[4, 6, 8], head=5, residual=[8], realism=True)
+    old_names = {"head.project.": "to_head.", "head.affine.": "affine.", "head.match.": "match."}
+    old = {}
+    for name, value in part.state_dict().items():
+        new = next((prefix for prefix in old_names if name.startswith(prefix)), "")
+        old[old_names.get(new, "") + name.removeprefix(new)] = torch.randn_like(value)
+    assert {name.split(".")[0] for name in old} == {"trunk", "to_head", "affine", "match", "realism"}
+    deepcopy(part).load_state_dict(dict(old))
+    part.load_state_dict(dict(old))
+    assert torch.equal(part.head.project.weight, old["to_head.weight"])
+    assert torch.equal(part.head.match.bias, old["match.bias"])
+    part.load_state_dict(part.state_dict())
+
+
+def test_a_renamed_part_within_a_model_and_a_renamed_parameter_are_read():
+    inner = torch.nn.Linear(2, 3)
+    rename_weights(inner, "old", "weight")
+    outer = torch.nn.ModuleDict({"a": torch.nn.Sequential(inner)})
+    saved = {"a.0.old": torch.randn(3, 2), "a.0.bias": torch.randn(3)}
+    outer.load_state_dict(dict(saved))
+    assert torch.equal(inner.weight, saved["a.0.old"])
+    with pytest.raises(RuntimeError, match=r'Unexpected key\(s\) in state_dict: "a.0.older"'):
+        outer.load_state_dict({"a.0.older": saved["a.0.old"], **saved})
+    assert pickle.loads(pickle.dumps(outer)).load_state_dict(dict(saved))
 
 
 # --- what they depend on --------------------------------------------------------------------------------------------
 
 
 @torch.no_grad()
-def test_caption_and_noise_both_change_the_image_and_each_row_has_its_own():
+def test_caption_and_noise_both_change_the_image():
     generator = ConvolutionalGenerator(sizes_of(16), channels=[16, 8], noise=8)
     noise, text = torch.randn(2, 8), text_of(2)
     (images,) = generator(noise, text)
-    (reread,) = generator(noise, text_of(2, seed=1))
-    (repainted,) = generator(torch.randn(2, 8), text)
-    assert (images - reread).abs().mean() > 0.02
-    assert (images - repainted).abs().mean() > 0.02
+    (other_text,) = generator(noise, text_of(2, seed=1))
+    (other_noise,) = generator(torch.randn(2, 8), text)
+    assert (images - other_text).abs().mean() > 0.02
+    assert (images - other_noise).abs().mean() > 0.02
     (alone,) = generator(noise[1:], text[1:])
     torch.testing.assert_close(alone[0], images[1], rtol=0, atol=1e-5)
 
@@ -152,15 +186,15 @@ def test_a_caption_changes_the_match_and_not_the_realism():
 
 @pytest.fixture
 def plugins(plugins: PluginHost):
-    """A host with the attention above."""
+    """A plugin host with the attention above."""
     from limner import hookimpl
 
-    class Bringing:
+    class Plugin:
         @hookimpl
         def limner_attentions(self):
             return {"tint": Tint}
 
-    plugins.register(Bringing())
+    plugins.register(Plugin())
     return plugins
 
 
@@ -175,14 +209,13 @@ SLOTS = {
 
 
 @pytest.mark.parametrize(("value", "resolutions"), SLOTS.values(), ids=SLOTS)
-def test_attention_stands_where_the_recipe_puts_it_and_is_used_there(plugins, value, resolutions):
-    options = check_options(
-        plugins, "generator", "convolutional", {"attention": value, "channels": [8, 6, 4]}, "generator"
-    )
-    generator = ConvolutionalGenerator(sizes_of(32), **options)
+def test_attention_is_used_where_the_recipe_puts_it(plugins, value, resolutions):
+    options = {"attention": value, "channels": [8, 6, 4]}
+    resolved = resolve_component(plugins, "generator", "convolutional", options, "generator")
+    generator = resolved.build(sizes_of(32))
     generator(torch.randn(2, 32), text_of(2))
     assert [size for part in generator.modules() if isinstance(part, Tint) for size in part.seen] == resolutions
-    assert bool(options["attention"]) == bool(resolutions)
+    assert bool(resolved.options["attention"]) == bool(resolutions)
 
 
 def test_options_reach_the_attention(plugins):
@@ -212,8 +245,6 @@ def test_attention_changes_the_image():
         ({"at": [8]}, r'expected "name" or'),
     ],
 )
-def test_attention_that_does_not_fit_is_told(plugins, value, message):
+def test_wrong_attention_is_refused(plugins, value, message):
     with pytest.raises(LimnerError, match=message):
-        ConvolutionalGenerator(
-            sizes_of(32), **check_options(plugins, "generator", "convolutional", {"attention": value}, "generator")
-        )
+        resolve_component(plugins, "generator", "convolutional", {"attention": value}, "generator").build(sizes_of(32))

@@ -1,23 +1,26 @@
-"""The command line: what each command does, and that bad input ends in one line and no traceback."""
+"""The command line: what each command does, and that bad input ends with one line and no traceback."""
 
 import json
 import re
 import subprocess
 import sys
 import tomllib
+from typing import Any
 
 import limner
 import pytest
 import tomli_w
-from limner.cli.app import app
+from limner.cli import app
 from PIL import Image
+from typer.main import get_command
 
-COMMANDS = sorted(c.name or c.callback.__name__ for c in app.registered_commands if c.callback)
+GROUP: Any = get_command(app)
+COMMANDS = sorted(GROUP.commands)
 
 
 @pytest.fixture(autouse=True)
 def here(tmp_path, monkeypatch, recipe):
-    """An empty folder to work in, with the tiny recipe as `tiny.toml`."""
+    """A working folder with the tiny recipe as `tiny.toml`."""
     monkeypatch.chdir(tmp_path)
     (tmp_path / "tiny.toml").write_text(tomli_w.dumps(recipe))
     return tmp_path
@@ -26,10 +29,11 @@ def here(tmp_path, monkeypatch, recipe):
 # --- what each command does -----------------------------------------------------------------------------------------
 
 
-def test_these_are_the_commands(command):
-    assert sorted(COMMANDS) == [
+def test_the_commands(command):
+    assert COMMANDS == [
         "caption",
         "compare",
+        "data",
         "describe",
         "evaluate",
         "explain",
@@ -48,20 +52,20 @@ def test_these_are_the_commands(command):
 
 
 @pytest.mark.parametrize("name", COMMANDS)
-def test_every_help_has_an_example_that_names_the_command(command, name):
+def test_every_help_has_an_example(command, name):
     status, out, _ = command(name, "--help")
     assert status == 0
     assert "Example" in out
     assert f"limner {name}" in out.split("Example")[1]
 
 
-def test_python_m_limner_is_the_command():
+def test_python_m_limner_runs_the_command_line():
     done = subprocess.run([sys.executable, "-m", "limner", "recipes"], capture_output=True, text=True, timeout=60)
     assert done.returncode == 0
     assert "coco" in done.stdout
 
 
-def test_training_leaves_a_run_folder_with_pictures(command, here):
+def test_train_writes_a_run_folder_with_pictures(command, here):
     status, out, err = command("train", "tiny.toml", "--set", "training.steps=2")
     assert status == 0
     assert out == "The model is in runs/tiny, its pictures in runs/tiny/pictures.\n"
@@ -74,7 +78,7 @@ def test_training_leaves_a_run_folder_with_pictures(command, here):
             picture.verify()
 
 
-def test_a_run_folder_is_never_overwritten_and_quiet_is_quiet(command, here):
+def test_train_never_overwrites_a_run_folder(command, here):
     for number in ("", "-2", "-3"):
         status, _, err = command("train", "tiny.toml", "--quiet", "--set", "training.steps=1")
         assert (status, err) == (0, "")
@@ -82,7 +86,7 @@ def test_a_run_folder_is_never_overwritten_and_quiet_is_quiet(command, here):
         assert (here / f"runs/tiny{number}/pictures/film.png").is_file()
 
 
-def test_training_and_measuring_in_one(command, here):
+def test_train_evaluate_keeps_the_scores(command, here):
     changes = ["--set", "metrics.scene-judge.prompts=5"]
     status, out, _ = command("train", "tiny.toml", "--out", "run", "--evaluate", "--quiet", *changes)
     assert status == 0
@@ -93,11 +97,11 @@ def test_training_and_measuring_in_one(command, here):
     status, out, _ = command("evaluate", "run", "--json")
     assert status == 0
     everything = json.loads(out)
-    assert scores.items() < everything.items(), "the same prompts and the same noise, and all other metrics"
+    assert scores.items() < everything.items(), "the same prompts and noise, and more metrics"
     assert everything == json.loads((here / "run/scores.json").read_text())
 
 
-def test_painting_writes_a_row_for_each_prompt(command, trained, here):
+def test_paint_writes_a_row_for_each_prompt(command, trained, here):
     prompts = ["a red circle above a blue square", "a blue square"]
     status, out, err = command("paint", trained, *prompts, "-n", 3, "--seed", 5, "--out", "deep/red.png")
     assert (status, out.strip(), err) == (0, "deep/red.png", "")
@@ -114,14 +118,14 @@ def test_the_same_seed_paints_the_same_file(command, trained, here):
     assert one == same != other
 
 
-def test_unknown_words_are_noted_and_the_rest_is_painted(command, trained, here):
+def test_unknown_words_are_noted(command, trained, here):
     status, _, err = command("paint", trained, "a red elephant above a Blue giraffe!")
     assert status == 0
     assert (here / "painted.png").is_file()
     assert err == "Note: Training never showed the model: 'elephant', 'giraffe'. The rest it knows.\n"
 
 
-def test_listing_plugins_and_recipes(command):
+def test_plugins_and_recipes_are_listed(command):
     status, out, _ = command("plugins")
     assert status == 0
     assert "limner 0.1.0" in out
@@ -134,7 +138,7 @@ def test_listing_plugins_and_recipes(command):
     assert "Photographs" in out or "photographs" in out
 
 
-def test_listing_shows_what_is_broken_and_what_clashes(command, install):
+def test_broken_plugins_and_clashes_are_listed(command, install):
     clashing = "from limner.hooks import hookimpl\n\n@hookimpl\ndef limner_losses():\n    return {'hinge': 'a:B'}\n"
     install("limner-broken", "1.2", {"broken": "limner_broken"}, limner_broken="import no_such_module")
     install("limner-glow", "0.3", {"glow": "limner_glow"}, limner_glow=clashing)
@@ -156,7 +160,7 @@ def test_listing_shows_what_is_broken_and_what_clashes(command, install):
 # --- exported data --------------------------------------------------------------------------------------------------
 
 
-def test_exported_scenes_keep_what_they_mean_and_can_be_trained_on(command, here):
+def test_exported_scenes_train_like_the_original(command, here):
     status, out, _ = command("export-data", "tiny.toml", "--out", "scenes", "--set", "data.count=20")
     assert status == 0
     assert out == "20 images and their captions are in scenes.\n"
@@ -170,10 +174,10 @@ def test_exported_scenes_keep_what_they_mean_and_can_be_trained_on(command, here
     assert command("train", *drawn, "--out", "from-scenes")[0] == 0
     assert command("train", *drawn[:2], "--set", "data={name='coco', root='scenes'}", "--out", "from-files")[0] == 0
     one, other = (limner.load(here / name).state_dict() for name in ("from-scenes", "from-files"))
-    assert all((one[name] == other[name]).all() for name in one), "PNG files hold the very same pixels"
+    assert all((one[name] == other[name]).all() for name in one), "PNG files have the same pixels"
 
 
-def test_a_part_of_a_folder_can_be_exported_and_read_again(command, make_folder, here):
+def test_part_of_a_folder_can_be_exported(command, make_folder, here):
     folder = make_folder(count=8)
     some = f"data={{name='coco', root='{folder.name}', limit=3}}"
     assert command("export-data", "tiny.toml", "--out", "part", "--set", some)[0] == 0
@@ -184,7 +188,7 @@ def test_a_part_of_a_folder_can_be_exported_and_read_again(command, make_folder,
     assert again[:2] == (0, "3 images and their captions are in again.\n")
 
 
-def test_a_file_name_cannot_lead_out_of_the_folder_that_is_written(command, make_folder, here):
+def test_export_never_writes_outside_its_folder(command, make_folder, here):
     folder = make_folder(count=2)
     (folder / "images/000.png").rename(folder / "stray.png")
     text = (folder / "captions.json").read_text().replace("000.png", "../stray.png")
@@ -193,12 +197,12 @@ def test_a_file_name_cannot_lead_out_of_the_folder_that_is_written(command, make
     status, _, err = command("export-data", "tiny.toml", "--out", "deep/copy", "--set", stray)
     assert (status, err) == (
         1,
-        "Error: The image ../stray.png would be written outside of deep/copy; give it a plain file_name.\n",
+        "Error: The image ../stray.png would be written outside deep/copy; give it a plain file_name.\n",
     )
     assert not (here / "deep").exists()
 
 
-# --- bad input ends in one line -------------------------------------------------------------------------------------
+# --- bad input ends with one line -----------------------------------------------------------------------------------
 
 BAD = {
     "unknown recipe": (["train", "coc"], "Error: There is no recipe 'coc', did you mean 'coco'"),
@@ -235,7 +239,7 @@ BAD = {
 
 
 @pytest.mark.parametrize(("arguments", "message"), BAD.values(), ids=BAD)
-def test_bad_input_ends_in_one_line(command, trained, here, arguments, message):
+def test_bad_input_ends_with_one_line(command, trained, here, arguments, message):
     (here / "half").mkdir()
     (here / "half/recipe.toml").write_text((here / "tiny.toml").read_text())
     before = sorted(here.rglob("*"))
@@ -245,7 +249,7 @@ def test_bad_input_ends_in_one_line(command, trained, here, arguments, message):
     assert err.startswith("Error: ")
     assert err.count("\n") == 1
     assert re.search(message, err)
-    assert sorted(here.rglob("*")) == before, "nothing is left behind"
+    assert sorted(here.rglob("*")) == before, "no file is left behind"
 
 
 @pytest.mark.parametrize(
@@ -267,6 +271,6 @@ def test_a_wrong_argument_is_named(command, arguments, named):
     assert "Traceback" not in err
 
 
-def test_a_broken_plugin_does_not_stop_the_command_line(command, install, trained, here):
+def test_a_broken_plugin_does_not_stop_other_commands(command, install, trained, here):
     install("limner-broken", "1.2", {"broken": "limner_broken"}, limner_broken="raise SystemExit(3)")
     assert command("paint", trained, "a red circle")[0] == 0

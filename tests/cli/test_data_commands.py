@@ -1,4 +1,4 @@
-"""Commands that plugins bring: imported when they are asked for, and harmless when they are broken."""
+"""Commands that plugins provide: imported on demand, and harmless if they are broken."""
 
 import subprocess
 import sys
@@ -20,8 +20,8 @@ def shine(often: int = 1) -> None:
 
 
 @pytest.fixture
-def bring(install):
-    """Installs a plugin that brings one data command `glow` from the module `limner_glow_commands`."""
+def provide(install):
+    """Installs a plugin with one data command `glow` from the module `limner_glow_commands`."""
 
     def make(source: str, target: str = "limner_glow_commands:glow") -> None:
         hook = HOOK.format({"glow": target})
@@ -30,8 +30,8 @@ def bring(install):
     return make
 
 
-def test_a_plugin_brings_a_command(command, bring):
-    bring(WORKING)
+def test_a_plugin_provides_a_command(command, provide):
+    provide(WORKING)
     assert command("data", "glow", "--often", 2) == (0, "glow glow \n", "")
     status, out, _ = command("data", "glow", "--help")
     assert status == 0
@@ -54,8 +54,8 @@ BROKEN = {
 
 
 @pytest.mark.parametrize(("source", "target", "message"), BROKEN.values(), ids=BROKEN)
-def test_a_broken_command_says_why_and_harms_no_other(command, bring, source, target, message):
-    bring(source, target)
+def test_a_broken_command_says_why_it_is_broken(command, provide, source, target, message):
+    provide(source, target)
     status, out, err = command("data", "glow", "--root", "anything")
     assert (status, out) == (1, "")
     assert err.startswith("Error: The data command 'glow' of plugin 'glow' (limner-glow 1.2)")
@@ -75,8 +75,8 @@ def test_an_unknown_command_is_named(command):
     assert "No such command 'glowing'" in err
 
 
-def test_two_commands_of_one_name_are_a_clash_and_neither_is_used(command, bring, install):
-    bring(WORKING)
+def test_two_commands_of_one_name_are_a_clash(command, provide, install):
+    provide(WORKING)
     hook = HOOK.format({"glow": "limner_glow_commands:glow"})
     install("limner-gleam", "0.1", {"gleam": "limner_gleam"}, limner_gleam=hook)
     status, _, err = command("data", "glow")
@@ -85,7 +85,7 @@ def test_two_commands_of_one_name_are_a_clash_and_neither_is_used(command, bring
     assert command("data", "--help")[0] == 0
 
 
-def test_help_imports_neither_torch_nor_a_command():
+def test_help_imports_neither_torch_nor_commands():
     code = """
 import sys
 from limner.cli import main

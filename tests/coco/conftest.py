@@ -1,4 +1,4 @@
-"""A small server on this machine that can be made to do all that servers do."""
+"""A small local server that can imitate the failures of real ones."""
 
 import threading
 from collections.abc import Iterator
@@ -9,20 +9,20 @@ from limner_coco import published
 
 
 class Server:
-    """What is served, how well, and what was asked for: `asked` has the path and the Range header of each request."""
+    """What it serves and how it fails; `requests` has the path and the Range header of each request."""
 
     def __init__(self) -> None:
         self.files: dict[str, bytes] = {}
-        self.asked: list[tuple[str, str | None]] = []
-        self.ranges = True  # whether only a part can be asked for
-        self.breaks: list[int] = []  # after how many bytes the next connections break
-        self.status: list[int] = []  # what the next answers say in place of 200
-        self.shift = 0  # how far a part begins from where it was asked for
-        self.lengths = True  # whether the size is told
+        self.requests: list[tuple[str, str | None]] = []
+        self.ranges = True  # whether a range can be requested
+        self.breaks: list[int] = []  # the number of bytes after which each of the next connections breaks
+        self.status: list[int] = []  # the status of the next answers, instead of 200
+        self.shift = 0  # the offset of a range from the requested start
+        self.lengths = True  # whether the size is sent
         self.url = ""
 
     def start(self) -> ThreadingHTTPServer:
-        """The running server, on a free port of the loopback address."""
+        """Starts the server on a free port of the loopback address."""
         outer = self
 
         class Handler(BaseHTTPRequestHandler):
@@ -38,9 +38,9 @@ class Server:
         return server
 
     def answer(self, request: BaseHTTPRequestHandler) -> None:
-        """Serve one request."""
+        """Answers one request."""
         wanted = request.headers.get("Range")
-        self.asked.append((request.path, wanted))
+        self.requests.append((request.path, wanted))
         content = self.files.get(request.path)
         if self.status or content is None:
             request.send_error(self.status.pop(0) if self.status else 404)
@@ -61,7 +61,7 @@ class Server:
 
 @pytest.fixture
 def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[Server]:
-    """A server with one file, `/file`; nothing waits between two tries."""
+    """A server with one file, `/file`; there is no pause between two attempts."""
     monkeypatch.setenv("no_proxy", "127.0.0.1")
     monkeypatch.setattr(published, "PAUSE", 0)
     server = Server()

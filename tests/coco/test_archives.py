@@ -1,4 +1,4 @@
-"""MS-COCO's archives: fetched, verified, unpacked and removed, and `limner data coco --download`."""
+"""MS-COCO's archives: downloaded, verified, unpacked and removed, and `limner data coco --download`."""
 
 import hashlib
 import json
@@ -36,7 +36,7 @@ def picture(number: int) -> bytes:
 
 
 def described(place: str, content: bytes, holds: str) -> Archive:
-    """The archive that has this content."""
+    """The `Archive` with this content."""
     return Archive(place, len(content), hashlib.sha256(content).hexdigest(), holds)
 
 
@@ -44,8 +44,8 @@ def described(place: str, content: bytes, holds: str) -> Archive:
 def coco(server, monkeypatch) -> dict[str, Archive]:
     """A published MS-COCO of four images in one split; both archives hold more than is unpacked."""
     images = [{"id": number, "file_name": name.removeprefix("val2017/")} for number, name in enumerate(NAMES)]
-    said = [{"id": number, "image_id": number, "caption": "a dark wall"} for number in range(len(NAMES))]
-    table = json.dumps({"images": images, "annotations": said}).encode()
+    captions = [{"id": number, "image_id": number, "caption": "a dark wall"} for number in range(len(NAMES))]
+    table = json.dumps({"images": images, "annotations": captions}).encode()
     contents = {
         "annotations/all.zip": zipped({CAPTIONS: table, "annotations/boxes.json": b"{}"}, zipfile.ZIP_DEFLATED),
         "zips/val2017.zip": zipped({**{name: picture(n) for n, name in enumerate(NAMES)}, "readme.txt": b"hello"}),
@@ -68,17 +68,17 @@ def there(folder: Path) -> list[str]:
 # --- an archive -----------------------------------------------------------------------------------------------------
 
 
-def test_an_archive_is_fetched_verified_and_unpacked(server, coco, tmp_path):
+def test_an_archive_is_downloaded_verified_and_unpacked(server, coco, tmp_path):
     server.files["/copy/zips/val2017.zip"] = server.files["/zips/val2017.zip"]
     obtain(coco["val2017"], tmp_path, server.url + "/copy/")
     assert there(tmp_path) == ["val2017.zip", *NAMES]
     assert (tmp_path / NAMES[2]).read_bytes() == picture(2)
-    assert server.asked == [("/copy/zips/val2017.zip", None)]
+    assert server.requests == [("/copy/zips/val2017.zip", None)]
     obtain(coco["val2017"], tmp_path, server.url)
-    assert len(server.asked) == 1
+    assert len(server.requests) == 1
 
 
-def test_another_content_is_refused_and_told_by_both_sums(server, coco, tmp_path):
+def test_other_content_is_refused_with_both_checksums(server, coco, tmp_path):
     content = server.files["/zips/val2017.zip"]
     other = content[:-1] + b"?"
     server.files["/zips/val2017.zip"] = other
@@ -91,27 +91,27 @@ def test_another_content_is_refused_and_told_by_both_sums(server, coco, tmp_path
     verify(tmp_path / "val2017.zip.part", coco["val2017"])
 
 
-def test_an_archive_of_another_size_that_lies_there_is_refused(server, coco, tmp_path):
+def test_an_existing_archive_of_another_size_is_refused(server, coco, tmp_path):
     (tmp_path / "val2017.zip").write_bytes(b"PK")
     with pytest.raises(LimnerError, match=r"val2017\.zip has 2 bytes, the published archive \d+; remove it"):
         obtain(coco["val2017"], tmp_path, server.url)
-    assert server.asked == []
+    assert server.requests == []
 
 
-def test_no_room_on_the_disk(server, coco, tmp_path, monkeypatch):
+def test_a_full_disk_is_an_error(server, coco, tmp_path, monkeypatch):
     size = coco["val2017"].bytes
     (tmp_path / "val2017.zip.part").write_bytes(server.files["/zips/val2017.zip"][:100])
-    free = 2 * size - 101  # the rest of the archive, and what is in it, need one byte more
+    free = 2 * size - 101  # one byte less than the rest of the archive and its files need
     monkeypatch.setattr(shutil, "disk_usage", lambda folder: SimpleNamespace(free=free))
-    with pytest.raises(LimnerError, match=r"GB are needed in .*GB are free; make room, or .* by --root"):
+    with pytest.raises(LimnerError, match=r"GB are needed in .*GB are free; free some space, or .* with --root"):
         obtain(coco["val2017"], tmp_path, server.url)
-    assert server.asked == []
+    assert server.requests == []
     free += 1
     obtain(coco["val2017"], tmp_path, server.url)
-    assert server.asked == [("/zips/val2017.zip", "bytes=100-")]
+    assert server.requests == [("/zips/val2017.zip", "bytes=100-")]
 
 
-def test_unpacking_passes_over_what_is_there_and_mends_what_is_half(tmp_path):
+def test_unpacking_skips_complete_files_and_repairs_others(tmp_path):
     files = {name: picture(number) for number, name in enumerate(NAMES)}
     (tmp_path / "a.zip").write_bytes(zipped({**files, "other/readme.txt": b"hello"}))
     (tmp_path / "val2017").mkdir()
@@ -160,45 +160,45 @@ def download(command, server, coco, tmp_path):
     return run
 
 
-def test_the_command_fetches_what_is_missing_and_no_more(download, server, tmp_path):
+def test_the_command_downloads_only_what_is_missing(download, server, tmp_path):
     status, out, err = download()
     assert status == 0, err
-    assert out.startswith(
-        "val2017: 4 images, 4 captions (1 an image, 3 words at most); nothing is missing.\nTo train on it: limner train"
-    )
+    first, last = out.splitlines()
+    assert first == "val2017: 4 images, 4 captions (1 per image, at most 3 words); nothing is missing."
+    assert last.startswith("To train on it: limner train")
     assert there(tmp_path / "coco") == ["all.zip", CAPTIONS, "val2017.zip", *NAMES]
-    assert server.asked == [("/annotations/all.zip", None), ("/zips/val2017.zip", None)]
+    assert server.requests == [("/annotations/all.zip", None), ("/zips/val2017.zip", None)]
     assert download()[:2] == (0, out)
-    assert len(server.asked) == 2
+    assert len(server.requests) == 2
 
 
-def test_the_command_removes_the_archives_if_it_is_told_to(download, tmp_path):
+def test_the_command_removes_archives_on_request(download, tmp_path):
     assert download("--remove-archives")[0] == 0
     assert there(tmp_path / "coco") == [CAPTIONS, *NAMES]
 
 
-def test_archives_that_were_kept_can_be_removed_later(download, tmp_path):
+def test_kept_archives_can_be_removed_later(download, tmp_path):
     assert download()[0] == 0
     assert download("--remove-archives")[0] == 0
     assert there(tmp_path / "coco") == [CAPTIONS, *NAMES]
 
 
-def test_the_command_mends_what_is_broken(download, server, tmp_path):
+def test_the_command_repairs_broken_files(download, server, tmp_path):
     assert download("--remove-archives")[0] == 0
     (tmp_path / "coco" / CAPTIONS).write_text('{"images": [')
     assert download("--remove-archives")[0] == 0
-    assert [path for path, _ in server.asked[2:]] == ["/annotations/all.zip"], "the images are whole"
+    assert [path for path, _ in server.requests[2:]] == ["/annotations/all.zip"], "the images are complete"
     (tmp_path / "coco" / NAMES[1]).write_bytes(picture(1)[:30])
     assert download("--thorough")[0] == 0
-    assert [path for path, _ in server.asked[3:]] == ["/zips/val2017.zip"]
+    assert [path for path, _ in server.requests[3:]] == ["/zips/val2017.zip"]
     assert (tmp_path / "coco" / NAMES[1]).read_bytes() == picture(1)
 
 
-def test_the_command_ends_in_one_sentence(download, server, tmp_path):
+def test_the_command_fails_with_one_sentence(download, server, tmp_path):
     del server.files["/annotations/all.zip"]
     status, out, err = download()
     assert (status, out) == (1, "")
-    assert f"Error: {server.url}/annotations/all.zip cannot be fetched: the server says 404" in err
+    assert f"Error: {server.url}/annotations/all.zip cannot be downloaded: the server says 404" in err
     assert "Traceback" not in err
     shutil.rmtree(tmp_path / "coco")
     (tmp_path / "coco").write_text("a file")
@@ -208,7 +208,7 @@ def test_the_command_ends_in_one_sentence(download, server, tmp_path):
     assert "coco is a file" in err
 
 
-def test_an_empty_caption_is_nothing_to_fetch(download, command, server, tmp_path):
+def test_an_empty_caption_needs_no_download(download, command, server, tmp_path):
     assert download("--remove-archives")[0] == 0
     table = json.loads((tmp_path / "coco" / CAPTIONS).read_text())
     table["annotations"][0]["caption"] = " \n"
@@ -216,11 +216,11 @@ def test_an_empty_caption_is_nothing_to_fetch(download, command, server, tmp_pat
     status, out, _ = download("--remove-archives")
     assert status == 1
     assert "  1 captions are empty.\n" in out
-    assert "To fetch" not in command("data", "coco", "--root", tmp_path / "coco", "--split", "val2017")[1]
-    assert len(server.asked) == 2
+    assert "To download" not in command("data", "coco", "--root", tmp_path / "coco", "--split", "val2017")[1]
+    assert len(server.requests) == 2
 
 
-def test_where_nothing_can_be_written_it_is_told(download, monkeypatch, tmp_path):
+def test_a_folder_that_cannot_be_written_is_an_error(download, monkeypatch, tmp_path):
     def refusing(path: Path, *_: object, **__: object) -> None:
         raise PermissionError(13, "Permission denied", str(path))
 

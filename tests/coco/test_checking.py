@@ -1,4 +1,4 @@
-"""`limner data coco` and `limner data folder`: what they say of folders that are whole, in part there, and broken."""
+"""`limner data coco` and `limner data folder`, on folders that are complete, incomplete and broken."""
 
 import json
 import re
@@ -31,13 +31,13 @@ def published(make_folder, tmp_path) -> Path:
 
 
 def images_of(root: Path) -> Path:
-    """Where a folder of one's own keeps its images."""
+    """The folder of the images."""
     return root / "images" if (root / "images").is_dir() else root
 
 
 @pytest.fixture(params=LAYOUTS)
 def photos(request: pytest.FixtureRequest, make_folder) -> Path:
-    """Four images of two captions each, in each of the layouts; the second caption of the last image is empty."""
+    """Four images with two captions each, in every layout; the second caption of the last image is empty."""
     root = make_folder("my photos", count=4, captions={3: ["a plain white wall", " "]})
     if request.param == "json":
         return root
@@ -53,14 +53,14 @@ def photos(request: pytest.FixtureRequest, make_folder) -> Path:
     else:
         for image in (root / "images").iterdir():
             image.rename(root / image.name)
-            said = "\n".join(text for file, text in rows if file == image.name)
-            (root / image.name).with_suffix(".txt").write_text(said)
+            lines = "\n".join(text for file, text in rows if file == image.name)
+            (root / image.name).with_suffix(".txt").write_text(lines)
         (root / "images").rmdir()
     return root
 
 
 def suggested(out: str, sentence: str) -> list[str]:
-    """The arguments of the command that is suggested behind a sentence, as a shell would read them."""
+    """The arguments of the command that is suggested after a sentence, as a shell would parse them."""
     line = next(line for line in out.splitlines() if line.startswith(sentence))
     program, *arguments = shlex.split(line.removeprefix(sentence))
     assert program == "limner"
@@ -68,7 +68,7 @@ def suggested(out: str, sentence: str) -> list[str]:
 
 
 def count_as_trained(arguments: list[str]) -> int:
-    """How many images the suggested `train coco --set ...` would train on."""
+    """The number of images on which the suggested `train coco --set ...` would train."""
     assert arguments[:2] == ["train", "coco"]
     assert arguments[2::2] == ["--set"] * len(arguments[2::2])
     data = resolve(PluginHost(), "coco", arguments[3::2])["data"]
@@ -79,17 +79,17 @@ def count_as_trained(arguments: list[str]) -> int:
 # --- MS-COCO --------------------------------------------------------------------------------------------------------
 
 
-def test_coco_that_is_whole(command, published):
+def test_a_complete_coco_folder(command, published):
     status, out, err = command("data", "coco", "--root", published)
     assert (status, err) == (0, "")
     first, second, last = out.splitlines()
-    assert first == "train2017: 3 images, 6 captions (2 an image, 5 words at most); nothing is missing."
-    assert second == "val2017: 2 images, 4 captions (2 an image, 5 words at most); nothing is missing."
+    assert first == "train2017: 3 images, 6 captions (2 per image, at most 5 words); nothing is missing."
+    assert second == "val2017: 2 images, 4 captions (2 per image, at most 5 words); nothing is missing."
     assert count_as_trained(suggested(last, "To train on it: ")) == 3
     assert command("data", "coco", "--root", published, "--thorough")[:2] == (0, out)
 
 
-def test_one_split_that_is_whole(command, published):
+def test_one_complete_split(command, published):
     shutil.rmtree(published / "train2017")
     status, out, _ = command("data", "coco", "--root", published, "--split", "val2017")
     assert status == 0
@@ -97,29 +97,29 @@ def test_one_split_that_is_whole(command, published):
     assert count_as_trained(suggested(out, "To train on it: ")) == 2
 
 
-def test_a_folder_may_be_called_by_a_number(command, published, monkeypatch):
+def test_a_folder_can_be_named_by_a_number(command, published, monkeypatch):
     monkeypatch.chdir(published.rename(published.with_name("2017")).parent)
     status, out, _ = command("data", "coco", "--root", "2017")
     assert status == 0
     assert count_as_trained(suggested(out, "To train on it: ")) == 3
 
 
-def test_coco_that_is_there_in_part(command, published):
+def test_a_coco_folder_with_a_missing_image(command, published):
     (published / "val2017/001.png").unlink()
     status, out, _ = command("data", "coco", "--root", published)
     assert status == 1
     assert out.splitlines()[:3] == [
-        "train2017: 3 images, 6 captions (2 an image, 5 words at most); nothing is missing.",
-        "val2017: 2 images, 4 captions (2 an image, 5 words at most).",
+        "train2017: 3 images, 6 captions (2 per image, at most 5 words); nothing is missing.",
+        "val2017: 2 images, 4 captions (2 per image, at most 5 words).",
         f"  1 images are missing from {published / 'val2017'}: 001.png.",
     ]
-    assert suggested(out, "To fetch what is missing: ") == [
+    assert suggested(out, "To download what is missing: ") == [
         *("data", "coco", "--root", str(published), "--split", "val2017", "--download"),
     ]
     assert "To train" not in out
 
 
-def test_coco_without_images_and_with_half_a_file_of_captions(command, published):
+def test_a_coco_folder_without_images_and_with_torn_captions(command, published):
     shutil.rmtree(published / "val2017")
     captions = published / "annotations/captions_train2017.json"
     captions.write_text(captions.read_text()[:100])
@@ -132,19 +132,19 @@ def test_coco_without_images_and_with_half_a_file_of_captions(command, published
 
 
 @pytest.mark.parametrize("there", [True, False])
-def test_an_empty_folder_and_none(command, tmp_path, there):
+def test_an_empty_folder_and_a_missing_one(command, tmp_path, there):
     root = tmp_path / "my coco"
     if there:
         root.mkdir()
     status, out, err = command("data", "coco", "--root", root, "--thorough")
     assert (status, err) == (1, "")
-    assert ("has neither captions.json beside images/" if there else "there is no folder") in out
+    assert ("has no captions.json" if there else "there is no folder") in out
     assert len(out.splitlines()) == 3
-    assert suggested(out, "To fetch what is missing: ") == [
+    assert suggested(out, "To download what is missing: ") == [
         *("data", "coco", "--root", str(root), "--split", "train2017", "--split", "val2017", "--download"),
         "--thorough",
     ]
-    assert root.exists() == there, "checking makes nothing"
+    assert root.exists() == there, "the check creates nothing"
 
 
 def test_an_unknown_split_is_refused(command, published):
@@ -153,34 +153,34 @@ def test_an_unknown_split_is_refused(command, published):
     assert err == "Error: --split test2017: MS-COCO has captions for train2017 and val2017.\n"
 
 
-# --- folders of one's own -------------------------------------------------------------------------------------------
+# --- other folders --------------------------------------------------------------------------------------------------
 
 
-def test_a_folder_that_is_whole(command, make_folder):
+def test_a_complete_folder(command, make_folder):
     root = make_folder("my photos", captions={0: ["one", "two", "and three"]})
     status, out, err = command("data", "folder", "--root", root, "--thorough")
     assert status == 0, err
-    assert out.startswith(f"{root}: 8 images, 17 captions (2 to 3 an image, 5 words at most); nothing is missing.\n")
+    assert out.startswith(f"{root}: 8 images, 17 captions (2 to 3 per image, at most 5 words); nothing is missing.\n")
     assert count_as_trained(suggested(out, "To train on it: ")) == 8
 
 
-def test_what_was_told_to_the_check_is_told_to_the_training(command, make_folder):
+def test_the_options_of_the_check_go_to_the_training(command, make_folder):
     root = make_folder("photos", count=3)
     (root / "images").rename(root / "pictures")
-    (root / "captions.json").rename(root / "said.json")
-    status, out, _ = command("data", "folder", "--root", root, "--captions", "said.json", "--images", "pictures")
+    (root / "captions.json").rename(root / "texts.json")
+    status, out, _ = command("data", "folder", "--root", root, "--captions", "texts.json", "--images", "pictures")
     assert status == 0
     assert count_as_trained(suggested(out, "To train on it: ")) == 3
 
 
-def test_an_empty_caption_is_a_note_in_every_layout_that_has_any(photos):
+def test_an_empty_caption_is_a_note(photos):
     health = check("photos", photos, "train2017", thorough=True)
     assert (health.images, health.captions, health.per_image, health.longest) == (4, 7, "1 to 2", 5)
-    blank = [] if list(photos.glob("*.txt")) else ["1 captions are empty"]  # a line without text is no caption
+    blank = [] if list(photos.glob("*.txt")) else ["1 captions are empty"]  # a blank line is not a caption
     assert list(health.notes) == blank
 
 
-def test_files_that_are_missing_empty_or_broken(command, photos):
+def test_missing_empty_and_broken_files(command, photos):
     images = images_of(photos)
     for number in (1, 2):
         path = images / f"{number:03d}.png"
@@ -194,7 +194,8 @@ def test_files_that_are_missing_empty_or_broken(command, photos):
     assert "To train" not in out
     assert "  1 image files are empty: 001.png.\n" in out
     assert "cannot be decoded" not in out
-    assert (f"  1 images are missing from {images}: 000.png.\n" in out) != texts, "a text without an image is no image"
+    missing = f"  1 images are missing from {images}: 000.png.\n" in out
+    assert missing != texts, "without an image, a text file is ignored"
 
     status, out, err = command("data", "folder", "--root", photos, "--thorough")
     assert status == 1
@@ -203,24 +204,24 @@ def test_files_that_are_missing_empty_or_broken(command, photos):
     assert "Traceback" not in err
 
 
-def test_a_picture_of_another_kind_under_the_name_is_no_fault(make_folder):
+def test_a_wrong_file_ending_is_no_problem(make_folder):
     root = make_folder(count=2)
     Image.new("LA", (9, 40)).save(root / "images/001.png", "TIFF")
-    assert check("photos", root, "train2017", thorough=True).whole
+    assert check("photos", root, "train2017", thorough=True).complete
     (root / "images/000.png").write_text("<html>not found</html>")
-    assert check("photos", root, "train2017").whole
+    assert check("photos", root, "train2017").complete
     (note,) = check("photos", root, "train2017", thorough=True).notes
     assert note.startswith("1 images cannot be decoded: 000.png (cannot identify image file")
 
 
-def test_a_name_that_no_file_can_have_is_missing(command, tmp_path):
+def test_an_impossible_file_name_is_missing(command, tmp_path):
     (tmp_path / "photos.csv").write_text(f"file_name,caption\n{'x' * 5000},a wall\n")
     status, out, err = command("data", "folder", "--root", tmp_path)
     assert (status, err) == (1, "")
     assert "1 images are missing" in out
 
 
-def test_many_files_are_counted_and_the_first_are_named(make_folder):
+def test_many_files_are_counted_and_a_few_named(make_folder):
     root = make_folder(count=8, captions={7: [" ", ""]})
     for number in range(6):
         (root / f"images/{number:03d}.png").unlink()
@@ -231,13 +232,13 @@ def test_many_files_are_counted_and_the_first_are_named(make_folder):
     assert missing.endswith(": 000.png; 001.png; 002.png; 003.png; 004.png; ...")
 
 
-def test_images_without_a_text_beside_them_are_a_note(command, make_folder):
+def test_images_without_a_text_file_are_a_note(command, make_folder):
     root = make_folder(count=3)
     (root / "captions.json").unlink()
     (root / "images/000.txt").write_text("a wall")
     status, out, _ = command("data", "folder", "--root", root)
     assert status == 1
-    assert "  2 of 3 images have no text beside them and are left out: 001.png; 002.png.\n" in out
+    assert "  2 of 3 images have no text file next to them and are left out: 001.png; 002.png.\n" in out
 
 
 @pytest.mark.parametrize("table", ["captions.json", "captions.csv", "captions.jsonl", "none"])
@@ -253,4 +254,4 @@ def test_a_folder_without_a_caption(command, tmp_path, table):
     status, out, err = command("data", "folder", "--root", tmp_path / "photos")
     assert (status, err) == (1, "")
     assert out.count("\n") == 1
-    assert ("holds no captioned image" if table in content else "has neither captions.json") in out
+    assert ("holds no captioned image" if table in content else "has no captions.json") in out

@@ -1,4 +1,4 @@
-"""Image files become squares: of every mode and size, held in any way, damaged or not."""
+"""Image files become squares, whatever their mode, size and orientation; damaged files are reported."""
 
 import io
 import struct
@@ -6,7 +6,7 @@ import zlib
 
 import numpy as np
 import pytest
-from limner_coco.decoding import decode, decode_or_say, within_reason
+from limner_coco.decoding import decode, safe_decoding, try_decode
 from PIL import Image
 
 RED, GREEN, BLUE, WHITE = (255, 0, 0), (0, 160, 0), (0, 0, 255), (255, 255, 255)
@@ -23,7 +23,7 @@ def palette():
     return image
 
 
-MODES = {  # an image, how it is saved, and what is seen of it
+MODES = {  # an image, how it is saved, and its color after decoding
     "RGB": (Image.new("RGB", (20, 20), RED), "png", {}, RED),
     "RGB, transparent": (Image.new("RGB", (20, 20), RED), "png", {"transparency": RED}, WHITE),
     "1": (Image.new("1", (20, 20), 1), "png", {}, WHITE),
@@ -49,18 +49,18 @@ MODES = {  # an image, how it is saved, and what is seen of it
 }
 
 
-@pytest.mark.parametrize(("image", "ending", "saving", "seen"), MODES.values(), ids=MODES)
-def test_images_of_every_mode_become_rgb_on_white(tmp_path, image, ending, saving, seen):
+@pytest.mark.parametrize(("image", "ending", "saving", "expected"), MODES.values(), ids=MODES)
+def test_every_image_mode_becomes_rgb_on_white(tmp_path, image, ending, saving, expected):
     path = tmp_path / f"image.{ending}"
     image.save(path, **saving)
     pixels = decode(path, 16)
     assert pixels.shape == (3, 16, 16)
     assert pixels.dtype == np.uint8
-    assert color(pixels) == pytest.approx(seen, abs=3)
+    assert color(pixels) == pytest.approx(expected, abs=3)
 
 
-def test_of_16_bit_colors_the_upper_eight_are_seen(tmp_path):
-    """Pillow cannot write such a PNG, so here is one by hand: rows of a filter byte and big-endian numbers."""
+def test_of_16_bit_colors_the_upper_8_bits_are_used(tmp_path):
+    """Pillow cannot write such a PNG, so this one is made by hand: rows of a filter byte and big-endian numbers."""
     rows = b"".join(b"\0" + struct.pack(">HHH", 0x8012, 0x4034, 0xFF56) * 20 for _ in range(20))
     chunks = (
         (b"IHDR", struct.pack(">IIBBBBB", 20, 20, 16, 2, 0, 0, 0)),
@@ -72,7 +72,7 @@ def test_of_16_bit_colors_the_upper_eight_are_seen(tmp_path):
     assert color(decode(tmp_path / "deep.png", 16)) == pytest.approx((0x80, 0x40, 0xFF), abs=1)
 
 
-def test_an_animation_is_seen_as_its_first_picture(tmp_path):
+def test_an_animation_becomes_its_first_frame(tmp_path):
     frames = [Image.new("RGB", (20, 20), shade) for shade in (RED, BLUE)]
     frames[0].save(tmp_path / "moving.gif", save_all=True, append_images=frames[1:])
     assert color(decode(tmp_path / "moving.gif", 16)) == pytest.approx(RED, abs=3)
@@ -87,7 +87,7 @@ def test_a_wrong_ending_does_not_matter(tmp_path, kind, ending):
 @pytest.mark.parametrize("ending", ["jpg", "png"])
 @pytest.mark.parametrize(("orientation", "corner"), [(1, (0, 0)), (3, (1, 1)), (6, (0, 1)), (8, (1, 0)), (5, (0, 0))])
 def test_a_photograph_is_turned_upright(tmp_path, orientation, corner, ending):
-    """The corner that the camera stored at the top left, where it belongs."""
+    """The corner that the file stores at the top left moves to its right place."""
     image = Image.new("RGB", (32, 32), WHITE)
     image.paste(RED, (0, 0, 16, 16))
     exif = Image.Exif()
@@ -99,14 +99,14 @@ def test_a_photograph_is_turned_upright(tmp_path, orientation, corner, ending):
 
 
 @pytest.mark.parametrize("exif", [b"Exif\0\0MM\0*", b"Exif\0\0garbage garbage", b"Exif\0\0II*\0\x08\0\0\0\xff\xff"])
-def test_a_damaged_exif_costs_the_picture_nothing(tmp_path, exif):
+def test_damaged_exif_data_does_no_harm(tmp_path, exif):
     Image.new("RGB", (20, 20), RED).save(tmp_path / "image.jpg", exif=exif, quality=95)
-    with within_reason():
+    with safe_decoding():
         assert color(decode(tmp_path / "image.jpg", 16)) == pytest.approx(RED, abs=3)
 
 
 @pytest.mark.parametrize("shape", [(60, 20), (20, 60), (21, 60), (5, 5), (20, 301), (1, 1)])
-def test_the_middle_of_an_oblong_image_is_cut_out(tmp_path, shape):
+def test_an_image_is_cropped_at_the_center(tmp_path, shape):
     width, height = shape
     image = Image.new("RGB", shape, RED)
     side = min(shape)
@@ -114,12 +114,12 @@ def test_the_middle_of_an_oblong_image_is_cut_out(tmp_path, shape):
     image.paste(BLUE, (left, top, left + side, top + side))
     image.save(tmp_path / "oblong.png")
     pixels = decode(tmp_path / "oblong.png", 16)
-    assert (pixels[2].astype(int) - pixels[0]).mean() > 240, "all but the rim is blue"
+    assert (pixels[2].astype(int) - pixels[0]).mean() > 240, "all but the border is blue"
 
 
 @pytest.mark.parametrize("ending", ["png", "jpg"])
-def test_shrinking_averages_and_leaves_no_pattern_behind(tmp_path, ending):
-    """A fine chessboard is gray from afar; with a bad filter it would be black, white, or a coarse pattern."""
+def test_downsampling_leaves_no_pattern(tmp_path, ending):
+    """A fine chessboard becomes gray; with a bad filter it would become black, white, or a coarse pattern."""
     board = np.indices((256, 256)).sum(0) % 2 * 255
     Image.fromarray(board.astype(np.uint8)).convert("RGB").save(tmp_path / f"board.{ending}", quality=95)
     pixels = decode(tmp_path / f"board.{ending}", 16).astype(int)
@@ -127,7 +127,7 @@ def test_shrinking_averages_and_leaves_no_pattern_behind(tmp_path, ending):
 
 
 def saved(kind="JPEG"):
-    """The bytes of a picture that is no single color."""
+    """The bytes of an image of noise."""
     buffer = io.BytesIO()
     noise = np.random.default_rng(0).integers(0, 255, (64, 64, 3), np.uint8)
     Image.fromarray(noise).save(buffer, kind)
@@ -147,16 +147,16 @@ DAMAGED = {
 
 
 @pytest.mark.parametrize("content", DAMAGED.values(), ids=DAMAGED)
-def test_of_a_damaged_file_it_is_said_why_it_cannot_be_used(tmp_path, content):
+def test_a_damaged_file_gets_a_reason(tmp_path, content):
     (tmp_path / "image.jpg").write_bytes(content)
-    with within_reason():
-        said = decode_or_say(tmp_path / "image.jpg", 16)
-    assert isinstance(said, str)
-    assert said
-    assert "\n" not in said
+    with safe_decoding():
+        reason = try_decode(tmp_path / "image.jpg", 16)
+    assert isinstance(reason, str)
+    assert reason
+    assert "\n" not in reason
 
 
-def test_bytes_that_were_changed_at_random_never_stop_the_work(tmp_path):
+def test_random_damage_never_raises_an_error(tmp_path):
     random = np.random.default_rng(1)
     for kind in ("JPEG", "PNG", "GIF", "WEBP", "TIFF", "BMP"):
         whole = np.frombuffer(saved(kind), np.uint8)
@@ -165,30 +165,30 @@ def test_bytes_that_were_changed_at_random_never_stop_the_work(tmp_path):
             broken[random.integers(0, len(broken), 20)] = random.integers(0, 255, 20)
             broken[random.integers(0, 60, 3)] = random.integers(0, 255, 3)
             (tmp_path / "image").write_bytes(broken.tobytes())
-            with within_reason():
-                seen = decode_or_say(tmp_path / "image", 16)
-            assert isinstance(seen, str) or seen.shape == (3, 16, 16)
+            with safe_decoding():
+                result = try_decode(tmp_path / "image", 16)
+            assert isinstance(result, str) or result.shape == (3, 16, 16)
 
 
 def test_a_decompression_bomb_is_refused(tmp_path):
-    """Nearly nothing on the disk, 400 megapixels in memory: what its head says is enough to refuse it."""
+    """A tiny file with 400 megapixels: its header is enough to refuse it."""
     head = struct.pack(">IIBBBBB", 20_000, 20_000, 1, 0, 0, 0, 0)
     chunks = ((b"IHDR", head), (b"IDAT", zlib.compress(bytes(1000))), (b"IEND", b""))
     body = b"".join(struct.pack(">I", len(d)) + n + d + struct.pack(">I", zlib.crc32(n + d)) for n, d in chunks)
     (tmp_path / "bomb.png").write_bytes(b"\x89PNG\r\n\x1a\n" + body)
-    with within_reason():
-        assert "decompression bomb" in str(decode_or_say(tmp_path / "bomb.png", 16))
+    with safe_decoding():
+        assert "decompression bomb" in str(try_decode(tmp_path / "bomb.png", 16))
 
 
-def test_what_pillow_warns_of_is_refused_as_well(tmp_path, monkeypatch):
+def test_a_warning_about_a_bomb_is_an_error(tmp_path, monkeypatch):
     Image.new("RGB", (30, 20)).save(tmp_path / "large.png")
     monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 400)
-    with within_reason():
-        assert "decompression bomb" in str(decode_or_say(tmp_path / "large.png", 16))
+    with safe_decoding():
+        assert "decompression bomb" in str(try_decode(tmp_path / "large.png", 16))
 
 
-def test_the_photographs_of_coco_are_decoded(shared_data):
-    """One is gray, all but one are no squares, and not one is bad."""
+def test_photographs_of_coco_are_decoded(shared_data):
+    """One is gray, only one is a square, and none is damaged."""
     files = sorted((shared_data / "coco_mini" / "images").iterdir())
     assert len(files) == 60
     for path in files:
@@ -204,4 +204,4 @@ def test_real_drawings_are_decoded(shared_data):
                 assert decode(path, 64).shape == (3, 64, 64)
                 if image.size == (64, 64):
                     same = np.asarray(image.convert("RGB")).transpose(2, 0, 1)
-                    assert (decode(path, 64) == same).all(), "what has the right size is not touched"
+                    assert (decode(path, 64) == same).all(), "an image of the right size is not resized"

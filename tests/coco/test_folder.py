@@ -1,4 +1,4 @@
-"""Folders of captioned images as a data set: which images and captions are taken, and files that cannot be used."""
+"""Folders of captioned images as a data set: which images and captions are used, and unusable files."""
 
 import json
 import shutil
@@ -25,14 +25,14 @@ def color(pixels):
 # --- layouts --------------------------------------------------------------------------------------------------------
 
 
-def test_a_folder_of_ones_own_is_read(make_folder):
+def test_a_folder_of_images_is_read(make_folder):
     data = load(make_folder(count=8))
     assert data.pixels.shape == (8, 3, 16, 16)
     assert [color(image) for image in data.pixels[:4]] == [RED, GREEN, BLUE, WHITE]
     assert data.annotations[1][0]["caption"] == "a plain green wall"
 
 
-def test_the_layout_of_coco_is_read_by_split(make_folder, tmp_path):
+def test_the_coco_layout_is_read_by_split(make_folder, tmp_path):
     own, published = make_folder(count=3), tmp_path / "coco"
     for split, count in (("train2017", 3), ("val2017", 1)):
         shutil.copytree(own / "images", published / split)
@@ -47,16 +47,16 @@ def test_the_layout_of_coco_is_read_by_split(make_folder, tmp_path):
         load(published, split="test2017")
 
 
-def test_only_captioned_images_are_read_and_no_more_than_the_limit(make_folder):
+def test_only_captioned_images_up_to_the_limit_are_read(make_folder):
     folder = make_folder(count=6, captions={0: [], 3: []})
-    said = r"2 of 6 images have no caption and are left out: 000\.png; 003\.png\."
-    with pytest.warns(UserWarning, match=said):
+    warning = r"2 of 6 images have no caption and are left out: 000\.png; 003\.png\."
+    with pytest.warns(UserWarning, match=warning):
         assert load(folder).image_ids == [1, 2, 4, 5]
-    with pytest.warns(UserWarning, match=said):
+    with pytest.warns(UserWarning, match=warning):
         assert load(folder, limit=2).image_ids == [1, 2]
 
 
-def test_captions_that_are_empty_or_absent_are_counted_and_left_out(make_folder):
+def test_empty_captions_are_counted_and_left_out(make_folder):
     folder = make_folder(count=4, captions={0: ["", " \n", "a wall"], 1: [" "]})
     table = json.loads((folder / "captions.json").read_text())
     table["annotations"] += [{"id": 98, "image_id": 2}, {"id": 99, "image_id": 2, "caption": None}]
@@ -78,7 +78,7 @@ def test_captions_that_are_empty_or_absent_are_counted_and_left_out(make_folder)
 
 @pytest.fixture
 def marked(make_folder):
-    """A folder whose images belong to two splits, and whose captions are of two kinds."""
+    """A folder with images of two splits and captions of two kinds."""
     folder = make_folder(count=6)
     table = json.loads((folder / "captions.json").read_text())
     for image in table["images"]:
@@ -89,7 +89,7 @@ def marked(make_folder):
     return folder
 
 
-def test_images_and_captions_can_be_chosen_by_what_they_are_marked_with(marked):
+def test_images_and_captions_are_selected_by_their_keys(marked):
     assert load(marked, images_with={"split": "dev"}).image_ids == [1, 2, 4, 5]
     assert load(marked, images_with={"split": "dev", "old": True}).image_ids == [4, 5]
     test = load(marked, images_with={"split": "test"}, captions_with={"kind": "name"})
@@ -115,7 +115,7 @@ def test_images_and_captions_can_be_chosen_by_what_they_are_marked_with(marked):
         ),
     ],
 )
-def test_a_choice_that_leaves_nothing_is_told(marked, option, message):
+def test_an_empty_selection_is_an_error(marked, option, message):
     with pytest.raises(LimnerError, match=message):
         load(marked, **option)
 
@@ -136,11 +136,11 @@ def test_a_choice_that_leaves_nothing_is_told(marked, option, message):
         ("a clock on a cleft rock", False),
     ],
 )
-def test_a_caption_that_tells_left_from_right_is_known(caption, sided):
+def test_captions_that_say_left_or_right_are_recognized(caption, sided):
     assert bool(SIDES.search(caption)) == sided
 
 
-def test_only_where_it_is_asked_for_and_the_caption_allows_it_an_image_may_be_mirrored(make_folder):
+def test_only_allowed_captions_are_mirrored_on_request(make_folder):
     folder = make_folder(count=2, captions={0: ["a wall", "a wall on the left"], 1: ["Left wall"]})
     mirrors = [[a["mirrors"] for a in of_image] for of_image in load(folder, mirror=True).annotations]
     assert mirrors == [[True, False], [False]]
@@ -151,7 +151,7 @@ def test_only_where_it_is_asked_for_and_the_caption_allows_it_an_image_may_be_mi
     ("change", "message"),
     [
         (lambda f: shutil.rmtree(f), "data.root: there is no folder"),
-        (lambda f: (f / "captions.json").unlink(), "has neither captions.json beside images/ nor annotations"),
+        (lambda f: (f / "captions.json").unlink(), "has no captions.json, no annotations"),
         (lambda f: shutil.rmtree(f / "images"), "the folder of its images, .*images, is not"),
         (lambda f: (f / "captions.json").write_text((f / "captions.json").read_text()[:100]), "may be truncated"),
         (lambda f: (f / "captions.json").write_text(""), "not valid JSON"),
@@ -161,7 +161,7 @@ def test_only_where_it_is_asked_for_and_the_caption_allows_it_an_image_may_be_mi
         (lambda f: (f / "captions.json").write_text('{"images": [], "annotations": []}'), "holds no captioned image"),
     ],
 )
-def test_what_is_no_such_folder_is_told(make_folder, change, message):
+def test_an_unreadable_folder_is_an_error(make_folder, change, message):
     folder = make_folder(count=2)
     change(folder)
     with pytest.raises(LimnerError, match=message) as caught:
@@ -187,26 +187,26 @@ BROKEN = {
 
 
 @pytest.mark.parametrize(("damage", "message"), BROKEN.values(), ids=BROKEN)
-def test_a_file_that_cannot_be_used_is_named_and_allowed_or_refused(make_folder, damage, message):
+def test_an_unusable_file_is_named_and_left_out_or_refused(make_folder, damage, message):
     folder = make_folder(count=8)
     damage(folder / "images" / "003.png")
     with pytest.raises(LimnerError, match=f"1 of 8 images cannot be used: .*{message}.*data.bad_images = 1%"):
         load(folder)
-    with pytest.warns(UserWarning, match=f"1 of 8 images cannot be used: .*{message}.*goes on without"):
+    with pytest.warns(UserWarning, match=f"1 of 8 images cannot be used: .*{message}.*They are left out"):
         data = load(folder, bad_images=0.125)
     assert data.image_ids == [0, 1, 2, 4, 5, 6, 7]
     assert [color(image) for image in data.pixels[2:4]] == [BLUE, RED]
 
 
-def test_many_broken_files_are_counted_and_a_few_of_them_named(make_folder):
+def test_many_broken_files_are_counted_and_a_few_named(make_folder):
     folder = make_folder(count=12)
     for number in range(9):
         (folder / "images" / f"{number:03d}.png").unlink()
-    with pytest.raises(LimnerError, match=r"9 of 12 images.*000\.png.*004\.png \(missing\); \.\.\.\. More than"):
+    with pytest.raises(LimnerError, match=r"9 of 12 images.*000\.png.*004\.png \(missing\); \.\.\.\. This is more"):
         load(folder)
 
 
-def test_where_no_image_can_be_used_there_is_nothing_to_learn_from(make_folder):
+def test_a_folder_without_a_usable_image_is_an_error(make_folder):
     folder = make_folder(count=2)
     for path in (folder / "images").iterdir():
         corrupt(path)
@@ -214,7 +214,7 @@ def test_where_no_image_can_be_used_there_is_nothing_to_learn_from(make_folder):
         load(folder, bad_images=1.0)
 
 
-def test_a_decompression_bomb_is_a_bad_file(make_folder, monkeypatch):
+def test_a_decompression_bomb_is_an_unusable_file(make_folder, monkeypatch):
     monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 400)  # the images have 480
     with pytest.raises(LimnerError, match=r"2 of 2 images cannot be used.*decompression bomb"):
         load(make_folder(count=2))
@@ -234,13 +234,13 @@ def photographs(recipe):
     return on
 
 
-def test_a_folder_of_ones_own_can_be_trained_on(photographs, make_folder):
+def test_a_model_can_be_trained_on_a_folder(photographs, make_folder):
     model = limner.train(photographs(make_folder(count=8)), quiet=True)
     assert "wall" in model.tokenizer.words
     assert model.paint("a plain red wall")[0].size == (16, 16)
 
 
-def test_previews_are_the_first_captions_where_the_recipe_names_none(make_folder):
+def test_by_default_previews_are_the_first_captions(make_folder):
     folder = make_folder(count=12)
     prompts = CaptionedFolder(16, root=str(folder)).preview_prompts()
     assert prompts == [f"a plain {name} wall" for name in ("red", "green", "blue", "white")]
@@ -260,23 +260,23 @@ def test_photographs_have_no_metric_of_their_own(photographs, make_folder):
         ("emoji", {}, 1644, 1644),
     ],
 )
-def test_real_data_are_read_by_their_recipes(plugins, shared_data, tmp_path, name, change, images, captions):
+def test_real_data_is_read_by_its_recipe(plugins, shared_data, tmp_path, name, change, images, captions):
     written = Recipe.read(plugins, name)
     root = shared_data / change.get("root", written.data.options["root"])
     options = written.data.options | change | {"root": str(root), "cache": str(tmp_path)}
     before = sorted(root.iterdir())
     with warnings.catch_warnings():
-        warnings.simplefilter("error")  # not one file is bad
+        warnings.simplefilter("error")  # no file is damaged
         data = CaptionedFolder(16, **options).load()
     texts = [a["caption"] for annotations in data.annotations for a in annotations]
     assert (len(data), len(texts)) == (images, captions)
     assert data.pixels.shape == (images, 3, 16, 16)
     assert not any("\n" in text or "  " in text or text != text.strip() for text in texts)
-    assert sorted(root.iterdir()) == before  # nothing is written beside the data
+    assert sorted(root.iterdir()) == before  # nothing is written next to the data
 
 
-def test_every_quirk_of_the_real_captions_is_tidied_and_what_is_written_is_kept(shared_data, tmp_path):
-    """The annotations that are listed beside the data: stray blanks, line breaks, capitals, digits, six captions."""
+def test_real_captions_lose_stray_blanks_but_no_words(shared_data, tmp_path):
+    """The annotations listed in the notes of the data: stray blanks, line breaks, capitals, digits, six captions."""
     folder = shared_data / "coco_mini"
     raw = {a["id"]: a["caption"] for a in json.loads((folder / "captions.json").read_text())["annotations"]}
     data = load(folder, cache=str(tmp_path))
@@ -291,7 +291,7 @@ def test_every_quirk_of_the_real_captions_is_tidied_and_what_is_written_is_kept(
     assert len(data.annotations[data.image_ids.index(2923)]) == 6
 
 
-def test_real_photographs_can_be_trained_on(photographs, shared_data, tmp_path):
+def test_a_model_can_be_trained_on_photographs(photographs, shared_data, tmp_path):
     recipe = photographs(shared_data / "coco_mini")
     recipe["data"] |= {"cache": str(tmp_path / "cache"), "mirror": True}
     model = limner.train(recipe, tmp_path / "run", quiet=True)

@@ -1,19 +1,17 @@
-"""The real data that lie beside the repository on some machines: every quirk that their notes list, as it is read."""
+"""Real data, which some machines have next to the repository: every peculiarity that its notes list."""
 
 import json
 import warnings
 from typing import Any
 
 import pytest
-from limner import PluginHost, Recipe
-from limner.data.captions import coco_index
-from limner.data.tokenizer import Tokenizer
+from limner import PluginHost, Recipe, Tokenizer, coco_index
 from limner_coco.folder import CaptionedFolder
 
 
 @pytest.fixture
 def read(shared_data, tmp_path):
-    """Reads one of the folders by a recipe's options; not one file may be bad."""
+    """Reads one of the folders with a recipe's options; no file may be damaged."""
 
     def load(name: str, recipe: str, **changes):
         with warnings.catch_warnings():
@@ -30,7 +28,7 @@ def texts(data) -> list[str]:
 
 
 def lengths(captions: list[str], recipe: str) -> tuple[list[int], int]:
-    """How many tokens each caption has, read as the recipe says; and how many of them are unknown."""
+    """The number of tokens of each caption, with the recipe's tokenizer, and the number of unknown tokens."""
     tokenizer = Tokenizer.learn(captions, Recipe.read(PluginHost(), recipe).text)
     ids = tokenizer.inner(captions)["input_ids"]
     return [len(row) for row in ids], sum(row.count(tokenizer.inner.unk_token_id) for row in ids)
@@ -46,11 +44,11 @@ def test_all_captions_of_val2017_become_tokens(shared_data):
     assert min(found) == 9
     assert max(found) == 59
     assert 13 < sum(found) / len(found) < 14
-    assert sum(length > 40 for length in found) == 8, "the recipe's length cuts hardly any"
+    assert sum(length > 40 for length in found) == 8, "the length in the recipe cuts almost none"
 
 
-def test_a_file_of_captions_is_read_with_the_key_type_and_without_it(shared_data):
-    """The published one has no such key; a copy of it that goes round has one, for the sake of old pycocotools."""
+def test_captions_are_read_with_and_without_the_key_type(shared_data):
+    """The published file has no such key; a common copy has one, for old versions of pycocotools."""
     path = shared_data / "coco_captions_val2017" / "captions_val2017.json"
     table = json.loads(path.read_text(encoding="utf-8"))
     without = {key: value for key, value in table.items() if key != "type"}
@@ -58,24 +56,24 @@ def test_a_file_of_captions_is_read_with_the_key_type_and_without_it(shared_data
     assert coco_index(table, "it").imgToAnns == coco_index(without, "it").imgToAnns
 
 
-def test_sentences_by_people_are_kept_as_they_were_typed(read):
+def test_sentences_by_people_are_kept_as_typed(read):
     data = read("nlvr", "nlvr")
     captions = texts(data)
     assert any("atleast" in text for text in captions)
     assert any("squere" in text for text in captions)
-    assert len(set(captions)) < len(captions), "many pictures share a sentence"
+    assert len(set(captions)) < len(captions), "many images share a sentence"
     assert {image["split"] for image in map(data.coco.imgs.__getitem__, data.image_ids)} == {"dev"}
     assert lengths(captions, "nlvr")[1] == 0
 
 
-def test_another_file_of_captions_with_another_folder_of_images_is_read(read):
-    """Sentences that are not true of their pictures, beside those that are."""
+def test_other_captions_and_images_can_be_named(read):
+    """Sentences that are not true of their images, next to those that are."""
     data = read("nlvr", "nlvr", captions="captions_false.json", images="images_false", images_with={}, limit=50)
     assert len(data) == 50
     assert data.image_ids[0] == 100_001
 
 
-def test_names_of_emoji_with_signs_beyond_ascii_are_kept_and_become_tokens(read, shared_data):
+def test_emoji_names_beyond_ascii_become_tokens(read, shared_data):
     data = read("noto_emoji", "emoji")
     names = texts(data)
     assert all(len(of_image) == 1 for of_image in data.annotations)

@@ -1,4 +1,4 @@
-"""The store of prepared images: no image is made twice, nothing stops the work for good, memory stays flat."""
+"""The store of prepared images: no image is decoded twice, interrupted work resumes, memory use stays constant."""
 
 import json
 import os
@@ -18,20 +18,20 @@ from PIL import Image
 
 @pytest.fixture
 def made(monkeypatch):
-    """The names of the files that were decoded, as it goes on."""
-    names, decode = [], limner_coco.store.decode_or_say
+    """The names of the decoded files, in order."""
+    names, decode = [], limner_coco.store.try_decode
 
     def counting(path, size):
         names.append(path.name)
         return decode(path, size)
 
-    monkeypatch.setattr(limner_coco.store, "decode_or_say", counting)
+    monkeypatch.setattr(limner_coco.store, "try_decode", counting)
     return names
 
 
 @pytest.fixture
 def many(tmp_path):
-    """Makes a folder of tiny images, image i in the gray i; those in `broken` are no images."""
+    """Makes a folder of tiny images, image i in gray level i; the files in `broken` are not images."""
 
     def make(count, broken=()):
         folder = tmp_path / "images"
@@ -57,7 +57,7 @@ def grays(prepared):
     return prepared.pixels[:, 0, 0, 0].tolist()
 
 
-def test_the_second_time_no_image_is_decoded(many, made):
+def test_no_image_is_decoded_twice(many, made):
     folder = many(5, broken=[2])
     first = prepare(folder)
     assert len(made) == 5
@@ -69,7 +69,7 @@ def test_the_second_time_no_image_is_decoded(many, made):
     assert "cannot identify" in str(again.problems[2])
 
 
-def test_the_pixels_are_a_map_of_the_file_and_what_is_written_to_them_stays_in_memory(many):
+def test_changes_to_the_pixels_stay_in_memory(many):
     folder = many(3)
     pixels = prepare(folder).pixels
     assert pixels.dtype == torch.uint8
@@ -77,46 +77,46 @@ def test_the_pixels_are_a_map_of_the_file_and_what_is_written_to_them_stays_in_m
     assert grays(prepare(folder)) == [0, 1, 2]
 
 
-def test_what_comes_behind_is_added_and_a_part_of_the_beginning_is_there_already(many, made):
+def test_new_files_at_the_end_are_added(many, made):
     folder = many(4)
     names = sorted(path.name for path in folder.iterdir())
     assert grays(prepare(folder, names[:2])) == [0, 1]
     assert grays(prepare(folder, names)) == [0, 1, 2, 3]
     assert grays(prepare(folder, names[:3])) == [0, 1, 2]
     assert grays(prepare(folder, names)) == [0, 1, 2, 3]
-    assert sorted(made) == names, "each was decoded once"
+    assert sorted(made) == names, "each is decoded once"
 
 
 CHANGES = {
-    "another picture": (lambda path: Image.new("L", (8, 8), 99).save(path), [0, 1, 99, 3]),
-    "one that is touched": (lambda path: os.utime(path, ns=(5, 5)), [0, 1, 2, 3]),
-    "one that is gone": (lambda path: path.unlink(), [0, 1, 3]),
-    "one that breaks": (lambda path: path.write_text("no image"), [0, 1, 3]),
+    "another image": (lambda path: Image.new("L", (8, 8), 99).save(path), [0, 1, 99, 3]),
+    "a new time": (lambda path: os.utime(path, ns=(5, 5)), [0, 1, 2, 3]),
+    "a missing one": (lambda path: path.unlink(), [0, 1, 3]),
+    "a broken one": (lambda path: path.write_text("no image"), [0, 1, 3]),
 }
 
 
 @pytest.mark.parametrize(("change", "seen"), CHANGES.values(), ids=CHANGES)
-def test_from_a_file_that_changed_on_all_is_made_anew(many, made, change, seen):
+def test_from_a_changed_file_on_all_is_made_again(many, made, change, seen):
     folder = many(4)
     old = prepare(folder).pixels
     names = sorted(path.name for path in folder.iterdir())
     made.clear()
     change(folder / "0002.png")
     assert grays(prepare(folder, names)) == seen
-    assert sorted(made) == ["0002.png", "0003.png"], "what stands before it was kept"
-    assert old[:, 0, 0, 0].tolist() == [0, 1, 2, 3], "who has the old ones mapped keeps them"
+    assert sorted(made) == ["0002.png", "0003.png"], "earlier ones are kept"
+    assert old[:, 0, 0, 0].tolist() == [0, 1, 2, 3], "a process that has the old file mapped keeps it"
     assert grays(prepare(folder, names)) == seen
     assert len(made) == 2
 
 
-def test_a_broken_file_that_is_mended_is_taken(many):
+def test_a_repaired_file_is_used(many):
     folder = many(4, broken=[1])
     assert grays(prepare(folder)) == [0, 2, 3]
     Image.new("L", (8, 8), 50).save(folder / "0001.png")
     assert grays(prepare(folder)) == [0, 50, 2, 3]
 
 
-def test_another_size_or_another_way_of_preparing_is_another_store(many, made, monkeypatch):
+def test_another_size_or_version_is_another_store(many, made, monkeypatch):
     folder = many(3)
     prepare(folder)
     assert prepare(folder, size=4).pixels.shape == (3, 3, 4, 4)
@@ -131,29 +131,29 @@ CHUNK = 16
 
 @pytest.fixture
 def small_chunks(monkeypatch):
-    """Makes the pieces of work small, so that tests are quick."""
+    """Makes the chunks small, so that tests are fast."""
     monkeypatch.setattr(limner_coco.store, "CHUNK", CHUNK)
 
 
 @pytest.mark.parametrize("stop_at", [0, 1, CHUNK - 1, CHUNK, 2 * CHUNK + 7])
-def test_stopped_it_goes_on_where_it_was(many, monkeypatch, small_chunks, stop_at):
+def test_interrupted_work_resumes(many, monkeypatch, small_chunks, stop_at):
     folder = many(2 * CHUNK + 20, broken=[3, CHUNK + 1])
-    names, decode = [], limner_coco.store.decode_or_say
+    names, decode = [], limner_coco.store.try_decode
 
     def stopping(path, size):
         if int(path.stem) == stop_at:
             raise KeyboardInterrupt
         return decode(path, size)
 
-    monkeypatch.setattr(limner_coco.store, "decode_or_say", stopping)
+    monkeypatch.setattr(limner_coco.store, "try_decode", stopping)
     with pytest.raises(KeyboardInterrupt):
         prepare(folder)
-    monkeypatch.setattr(limner_coco.store, "decode_or_say", lambda p, size: names.append(p.name) or decode(p, size))
-    went_on = prepare(folder)
+    monkeypatch.setattr(limner_coco.store, "try_decode", lambda p, size: names.append(p.name) or decode(p, size))
+    resumed = prepare(folder)
     assert min(map(int, (name[:4] for name in names))) == stop_at // CHUNK * CHUNK
     at_once = prepare(folder, at=folder.parent / "other")
-    assert torch.equal(went_on.pixels, at_once.pixels)
-    assert went_on.problems == at_once.problems
+    assert torch.equal(resumed.pixels, at_once.pixels)
+    assert resumed.problems == at_once.problems
     stores = [sorted((folder.parent / name).glob("*.pixels"))[0].read_bytes() for name in ("store", "other")]
     assert stores[0] == stores[1]
 
@@ -163,23 +163,21 @@ def cut(path, count):
 
 
 TORN = {
-    "a line of the index is torn": lambda pixels, index: cut(index, 5),
-    "the index ends in rubbish": lambda pixels, index: index.write_bytes(index.read_bytes() + b'["x", 1'),
-    "pixels came that the index does not know": lambda pixels, index: pixels.write_bytes(
-        pixels.read_bytes() + b"x" * 300
-    ),
-    "pixels are torn": lambda pixels, index: cut(pixels, 100),
+    "a torn line in the index": lambda pixels, index: cut(index, 5),
+    "garbage at the end of the index": lambda pixels, index: index.write_bytes(index.read_bytes() + b'["x", 1'),
+    "more pixels than the index lists": lambda pixels, index: pixels.write_bytes(pixels.read_bytes() + b"x" * 300),
+    "torn pixels": lambda pixels, index: cut(pixels, 100),
     "no pixels": lambda pixels, index: pixels.write_bytes(b""),
-    "pixels are gone": lambda pixels, index: pixels.unlink(),
-    "index is gone": lambda pixels, index: index.unlink(),
-    "index is empty": lambda pixels, index: index.write_bytes(b""),
-    "index is no text": lambda pixels, index: index.write_bytes(bytes(range(256))),
-    "head is of another": lambda pixels, index: index.write_text(index.read_text().replace('"size":8', '"size":9')),
+    "missing pixels": lambda pixels, index: pixels.unlink(),
+    "missing index": lambda pixels, index: index.unlink(),
+    "empty index": lambda pixels, index: index.write_bytes(b""),
+    "binary index": lambda pixels, index: index.write_bytes(bytes(range(256))),
+    "header of another size": lambda pixels, index: index.write_text(index.read_text().replace('"size":8', '"size":9')),
 }
 
 
 @pytest.mark.parametrize("tear", TORN.values(), ids=TORN)
-def test_whatever_became_of_the_files_the_images_are_right(many, tear):
+def test_damaged_files_of_the_store_are_repaired(many, tear):
     folder = many(6, broken=[0, 4])
     prepare(folder)
     tear(*(sorted((folder.parent / "store").glob(f"*.{ending}"))[0] for ending in ("pixels", "index")))
@@ -187,8 +185,8 @@ def test_whatever_became_of_the_files_the_images_are_right(many, tear):
         assert grays(prepare(folder)) == [1, 2, 3, 5]
 
 
-def test_a_process_that_is_killed_loses_at_most_a_chunk(many):
-    """A real process, killed for good while it works."""
+def test_a_killed_process_loses_at_most_a_chunk(many):
+    """A real process, killed while it works."""
     folder = many(4 * CHUNK)
     code = """
 import sys, time
@@ -196,11 +194,11 @@ from pathlib import Path
 import limner_coco.store as store
 store.CHUNK = 16
 from limner_coco.finding import find
-decode = store.decode_or_say
+decode = store.try_decode
 def slow(path, size):
     time.sleep(0.05)
     return decode(path, size)
-store.decode_or_say = slow
+store.try_decode = slow
 folder = Path(sys.argv[1])
 store.PixelStore(folder.parent / "store", "all", 8).prepare(find(folder, sorted(p.name for p in folder.iterdir())))
 """
@@ -239,7 +237,7 @@ print(int(store.PixelStore(folder.parent / "store", "all", 8).prepare(found).pix
     assert len((folder.parent / "store" / "all-8px.index").read_bytes().splitlines()) == 2 * CHUNK + 1
 
 
-def test_names_of_any_script_are_found_again(many, made):
+def test_names_in_any_script_are_found(many, made):
     folder = many(0)
     names = ["собака.png", "ein Bär.png", "犬 猫.png", "emoji 🐕.png", "per cent %20.png"]
     for i, name in enumerate(names):
@@ -257,21 +255,21 @@ def test_names_of_any_script_are_found_again(many, made):
         ("deep\\dog.png", "deep/dog.png"),
     ],
 )
-def test_a_name_that_is_spelled_otherwise_on_the_disk_is_found(tmp_path, listed, there):
+def test_a_name_spelled_differently_on_disk_is_found(tmp_path, listed, there):
     (tmp_path / there).parent.mkdir(exist_ok=True)
     Image.new("L", (8, 8)).save(tmp_path / there, format="PNG")
     assert find(tmp_path, [listed])[0].bytes > 0
 
 
-def test_of_two_that_read_alike_neither_is_guessed(tmp_path):
+def test_an_ambiguous_name_is_not_guessed(tmp_path):
     for name in ("dog.png", "DOG.png"):
         (tmp_path / name).write_bytes(b"x")
-    if len(list(tmp_path.iterdir())) == 2:  # on a disk that tells them apart
+    if len(list(tmp_path.iterdir())) == 2:  # on a case-sensitive disk
         assert find(tmp_path, ["Dog.png"])[0].bytes == -1
     assert find(tmp_path, ["DOG.png"])[0].bytes == 1
 
 
-def test_a_disk_that_is_too_small_is_told_before_any_work(many, made, monkeypatch):
+def test_a_full_disk_is_an_error_before_any_work(many, made, monkeypatch):
     folder = many(3)
     usage = type("Usage", (), {"free": 100})
     monkeypatch.setattr(limner_coco.store.shutil, "disk_usage", lambda path: usage)
@@ -280,14 +278,14 @@ def test_a_disk_that_is_too_small_is_told_before_any_work(many, made, monkeypatc
     assert made == []
 
 
-def test_a_store_that_cannot_be_written_is_told(many):
+def test_a_store_that_cannot_be_written_is_an_error(many):
     folder = many(1)
     (folder.parent / "file").write_text("")
-    with pytest.raises(LimnerError, match=r"cannot be stored in .*file.*another folder by data\.cache"):
+    with pytest.raises(LimnerError, match=r"cannot be stored in .*file.*another folder with data\.cache"):
         prepare(folder, at=folder.parent / "file" / "store")
 
 
-def test_it_lies_beside_the_images_or_where_one_says_or_in_the_folder_of_the_user(tmp_path, monkeypatch):
+def test_where_the_store_is(tmp_path, monkeypatch):
     root = tmp_path / "photos"
     root.mkdir()
     monkeypatch.setenv("HOME", str(tmp_path / "me"))
@@ -298,15 +296,15 @@ def test_it_lies_beside_the_images_or_where_one_says_or_in_the_folder_of_the_use
     other = tmp_path / "more" / "photos"
     other.mkdir(parents=True)
     assert prefix.startswith("photos-")
-    assert prefix != store_folder(other, str(tmp_path / "cache"))[1], "two folders of one name do not mix"
+    assert prefix != store_folder(other, str(tmp_path / "cache"))[1], "two folders with the same name stay apart"
     other.chmod(0o555)
     assert store_folder(other, None)[0] == tmp_path / "me" / ".cache" / "limner"
     assert not (other / ".limner").exists()
     other.chmod(0o755)
 
 
-def test_memory_stays_flat(tmp_path):
-    """Preparing eight times as many images takes no more memory of its own; 60 MB of pixels are written on the way."""
+def test_memory_use_stays_constant(tmp_path):
+    """Eight times as many images take no more memory, although 60 MB of pixels are written."""
     folder = tmp_path / "images"
     folder.mkdir()
     Image.new("RGB", (96, 72), (9, 99, 199)).save(folder / "0.jpg")
@@ -327,7 +325,7 @@ pixels = PixelStore(at, "many", 64).prepare(files(4800)).pixels
 print(own() - before, len(pixels))
 """.replace("\\\\\\\\", "\\\\")
     if not os.path.exists("/proc/self/status"):  # noqa: PTH110
-        pytest.skip("only Linux tells")
+        pytest.skip("only Linux reports the memory of a process")
     done = subprocess.run(
         [sys.executable, "-c", code, str(folder), str(tmp_path)],
         capture_output=True,

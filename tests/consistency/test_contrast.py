@@ -47,7 +47,7 @@ def unit(linear, vector):
 
 
 def info_nce(loss, judgement, text, distractors, confusable):
-    """Each image against the captions, its distractors among them; each caption against the images."""
+    """Each image against the captions and its distractors; each caption against the images."""
     images = [unit(loss.image, map_.double().numpy().ravel()) for map_ in judgement.features]
     captions = [unit(loss.sentence, sentence.double().numpy()) for sentence in text.sentence]
     wrong = [unit(loss.sentence, sentence.double().numpy()) for sentence in distractors.sentence] if distractors else []
@@ -68,7 +68,7 @@ def info_nce(loss, judgement, text, distractors, confusable):
 
 @pytest.mark.parametrize("confusable", [[], CONFUSABLE], ids=["all different", "two confusable"])
 @pytest.mark.parametrize("distracted", [False, True], ids=["no distractors", "distractors"])
-def test_the_contrast_is_info_nce_both_ways(make_step, loss, distracted, confusable):
+def test_the_contrast_is_info_nce_in_both_directions(make_step, loss, distracted, confusable):
     text, distractors = features(IMAGES, 1), features(IMAGES * DISTRACTORS, 2) if distracted else None
     step = make_step(batch=batch(confusable), text=text, distractors=distractors, real=judged(3), generated=judged(4))
     for value, judgement in ((loss.discriminator(step), step.real), (loss.generator(step), step.generated)):
@@ -81,5 +81,5 @@ def test_a_confusable_caption_gives_no_gradient(make_step, loss):
     only_own = [(i, j) for i in range(IMAGES) for j in range(IMAGES) if i != j]
     step = make_step(batch=batch(only_own), text=text, distractors=None, real=judged(3))
     value = loss.discriminator(step)
-    assert value.item() == 0, "nothing is left to be confused with"
+    assert value.item() == 0, "there is no other candidate"
     assert torch.autograd.grad(value, text.sentence)[0].abs().max() == 0

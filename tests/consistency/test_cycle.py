@@ -1,4 +1,4 @@
-"""The captioner and cycle consistency: against the formula written as loops, what they depend on, who learns."""
+"""The captioner and cycle consistency: against the formula written as loops; what they depend on; gradients."""
 
 import numpy as np
 import pytest
@@ -58,23 +58,23 @@ def log_likelihood(captioner, features, words):
     keys, values = regions[:, :WIDTH], regions[:, WIDTH:]
     size, total = WIDTH // HEADS, 0.0
     for t, word in enumerate(words):
-        said = w["position"][t].copy()
+        history = w["position"][t].copy()
         for s in range(t):
-            said += w["embedding.weight"][words[s]] @ w["memory"][s]
-        said = leaky(said)
-        query = w["query.weight"] @ said + w["query.bias"]
-        seen = np.zeros(WIDTH)
+            history += w["embedding.weight"][words[s]] @ w["memory"][s]
+        history = leaky(history)
+        query = w["query.weight"] @ history + w["query.bias"]
+        attended = np.zeros(WIDTH)
         for head in range(HEADS):
             own = slice(head * size, (head + 1) * size)
             weights = softmax(keys[:, own] @ query[own] / size**0.5)
-            seen[own] = weights @ values[:, own]
-        gate = 1 + w["gate.weight"] @ said + w["gate.bias"]
-        logits = w["output.weight"] @ leaky(gate * seen + said) + w["output.bias"]
+            attended[own] = weights @ values[:, own]
+        gate = 1 + w["gate.weight"] @ history + w["gate.bias"]
+        logits = w["output.weight"] @ leaky(gate * attended + history) + w["output.bias"]
         total += np.log(softmax(logits)[word])
     return total
 
 
-def test_the_cycle_is_the_cross_entropy_of_the_caption_read_word_by_word(make_step, loss):
+def test_the_loss_is_the_cross_entropy_of_the_caption(make_step, loss):
     tokens = captions()
     step = make_step(batch=batch(tokens), real=judged(1), generated=judged(2))
     for value, judgement in ((loss.discriminator(step), step.real), (loss.generator(step), step.generated)):
@@ -86,7 +86,7 @@ def test_the_cycle_is_the_cross_entropy_of_the_caption_read_word_by_word(make_st
 
 
 @torch.no_grad()
-def test_padding_and_the_other_captions_have_no_influence(make_step, loss):
+def test_padding_and_other_captions_have_no_influence(make_step, loss):
     tokens, judgement = captions(), judged(1)
     logits = loss.captioner(judgement.features, tokens)
     longer = Tokens(pad(tokens.ids, (0, 3)), pad(tokens.mask, (0, 3)))
@@ -97,7 +97,7 @@ def test_padding_and_the_other_captions_have_no_influence(make_step, loss):
 
 
 @torch.no_grad()
-def test_a_word_depends_on_the_words_before_it_and_on_the_image_and_not_on_the_words_after(loss):
+def test_a_word_depends_on_the_image_and_earlier_words_only(loss):
     tokens, features = captions(), judged(1).features
     logits = loss.captioner(features, tokens)
     changed = Tokens(tokens.ids.clone(), tokens.mask)
@@ -109,7 +109,7 @@ def test_a_word_depends_on_the_words_before_it_and_on_the_image_and_not_on_the_w
 
 
 @torch.no_grad()
-def test_a_caption_is_read_word_by_word_the_likeliest_each_time(make_step, loss):
+def test_decoding_is_greedy(make_step, loss):
     read = loss.read(make_step(real=judged(1)))
     assert read.shape == (IMAGES, 12)
     logits = loss.captioner(judged(1).features, Tokens(read, torch.ones_like(read, dtype=torch.bool)))
@@ -134,6 +134,6 @@ def test_gradients_reach_the_image_and_every_weight(make_step, loss):
     assert all(gradient.abs().max() > 0 for gradient in gradients)
 
 
-def test_heads_that_do_not_divide_the_width_are_told(sizes):
+def test_heads_that_do_not_divide_the_width_are_refused(sizes):
     with pytest.raises(LimnerError, match="heads: 4 heads do not divide the captioner's width 6"):
         Captioner(sizes, width=6, heads=4)

@@ -42,30 +42,31 @@ def softmax(x):
     return powers / powers.sum()
 
 
-def found(loss, features, words):
+def matching_score(loss, features, words):
     """R of one image and one caption without padding."""
     weights = {name: value.detach().double().numpy() for name, value in loss.named_parameters()}
     regions = features.reshape(8, -1).T @ weights["region.weight"][:, :, 0, 0].T + weights["region.bias"]
     words = words @ weights["word.weight"].T + weights["word.bias"]
     agreement = words @ regions.T
-    among_words = np.stack([softmax(agreement[:, p]) for p in range(len(regions))], 1)
+    over_words = np.stack([softmax(agreement[:, p]) for p in range(len(regions))], 1)
     total = 0.0
     for t, word in enumerate(words):
-        seen = softmax(3.0 * among_words[t]) @ regions
-        total += np.exp(4.0 * seen @ word / np.linalg.norm(seen) / np.linalg.norm(word))
+        attended = softmax(3.0 * over_words[t]) @ regions
+        total += np.exp(4.0 * attended @ word / np.linalg.norm(attended) / np.linalg.norm(word))
     return np.log(total) / 4.0
 
 
 @pytest.mark.parametrize("confusable", [[], [(0, 2)]], ids=["all different", "one confusable"])
-def test_it_equals_its_formula_whatever_the_lengths(make_step, loss, confusable):
+def test_the_loss_equals_its_formula(make_step, loss, confusable):
     text = text_of()
+    captions = [text.words[j, :length] for j, length in enumerate(LENGTHS)]
     step = make_step(batch=batch(confusable), text=text, real=judged(1), generated=judged(2))
     for value, judgement in ((loss.discriminator(step), step.real), (loss.generator(step), step.generated)):
         table = np.array(
             [
                 [
-                    found(loss, judgement.features[i].double().numpy(), text.words[j, :length].double().numpy())
-                    for j, length in enumerate(LENGTHS)
+                    matching_score(loss, judgement.features[i].double().numpy(), words.double().numpy())
+                    for words in captions
                 ]
                 for i in range(IMAGES)
             ]
@@ -77,13 +78,13 @@ def test_it_equals_its_formula_whatever_the_lengths(make_step, loss, confusable)
 
 
 @torch.no_grad()
-def test_padding_has_no_influence_and_the_score_is_of_the_own_caption(make_step, loss):
+def test_the_score_is_of_the_own_caption_without_padding(make_step, loss):
     text, real = text_of(), judged(1)
     longer = TextFeatures(pad(text.words, (0, 0, 0, 3)), text.sentence, pad(text.mask, (0, 3)))
     scores, padded = (loss.score(make_step(text=t, real=real)) for t in (text, longer))
     torch.testing.assert_close(scores, padded)
     for i, length in enumerate(LENGTHS):
-        expected = found(loss, real.features[i].double().numpy(), text.words[i, :length].double().numpy())
+        expected = matching_score(loss, real.features[i].double().numpy(), text.words[i, :length].double().numpy())
         assert scores[i].item() == pytest.approx(expected, rel=1e-4)
 
 

@@ -1,11 +1,13 @@
-"""`limner tutorials`: what it copies, from a checkout and from the wheel, and what it refuses."""
+"""`limner tutorials`: what it copies from a checkout and from a wheel, and its errors."""
 
 import json
+import os
 import subprocess
 import sys
 import tomllib
 from fnmatch import fnmatch
 from importlib.metadata import version
+from zipfile import ZipFile
 
 import limner.course.lessons
 import pytest
@@ -15,7 +17,7 @@ TAGGED = {"tags": ["solution"], "jupyter": {"source_hidden": True}}
 
 
 def cell(source: str, **metadata: object) -> dict:
-    """A cell of code that was run."""
+    """A code cell with output."""
     output = {"output_type": "stream", "name": "stdout", "text": ["printed\n"]}
     return {
         "cell_type": "code",
@@ -28,19 +30,19 @@ def cell(source: str, **metadata: object) -> dict:
 
 @pytest.fixture
 def course(tmp_path, monkeypatch):
-    """A place of the course's own: one lesson with a solution, one comparison with a run in it."""
-    place = tmp_path / "place"
+    """A small course: one lesson with a solution, and one comparison with a run."""
+    source = tmp_path / "source"
     for folder in ("tutorials", "comparisons/one/runs"):
-        (place / folder).mkdir(parents=True)
+        (source / folder).mkdir(parents=True)
     heading = {"cell_type": "markdown", "metadata": {}, "source": ["# 0. Straße\n", "\n", "Words."]}
     cells = [heading, cell("answer = ...", tags=["exercise"]), cell("answer = 1\nanswer", **TAGGED)]
     notebook = {"cells": cells, "metadata": {}, "nbformat": 4, "nbformat_minor": 5}
-    (place / "tutorials/00_first.ipynb").write_text(json.dumps(notebook))
-    (place / "tutorials/notes.ipynb").write_text("no lesson")
-    (place / "comparisons/one/results.json").write_text("{}")
-    (place / "comparisons/one/runs/weights").write_text("large")
-    monkeypatch.setattr(limner.course.lessons, "home", lambda: place)
-    return place
+    (source / "tutorials/00_first.ipynb").write_text(json.dumps(notebook))
+    (source / "tutorials/notes.ipynb").write_text("no lesson")
+    (source / "comparisons/one/results.json").write_text("{}")
+    (source / "comparisons/one/runs/weights").write_text("large")
+    monkeypatch.setattr(limner.course.lessons, "home", lambda: source)
+    return source
 
 
 @pytest.fixture
@@ -52,13 +54,13 @@ def here(tmp_path, monkeypatch):
     return folder
 
 
-def test_the_student_gets_no_solution_and_no_output(command, course, here):
+def test_solutions_and_outputs_are_left_out(command, course, here):
     status, out, err = command("tutorials", "mine")
     assert (status, err) == (0, "")
     written = ["mine/README.md", "mine/comparisons/one/results.json", "mine/tutorials/00_first.ipynb"]
     assert sorted(out.splitlines()[:3]) == written
     assert sorted(str(path.relative_to(here)) for path in here.rglob("*") if path.is_file()) == written
-    assert "--solutions keeps them" in out
+    assert "--solutions includes them" in out
     assert "jupyter lab mine" in out
     assert 'pip install "limner[lab]"' in out
     text = (here / "mine/tutorials/00_first.ipynb").read_text(encoding="utf-8")
@@ -69,26 +71,26 @@ def test_the_student_gets_no_solution_and_no_output(command, course, here):
     assert cells[1]["execution_count"] is None
 
 
-def test_solutions_are_kept_collapsed_with_what_they_gave(command, course, here):
+def test_solutions_can_be_included_with_outputs(command, course, here):
     status, out, _ = command("tutorials", "mine", "--solutions")
     assert status == 0
-    assert "kept, collapsed" in out
+    assert "included, collapsed" in out
     kept, whole = (json.loads((f / "tutorials/00_first.ipynb").read_text()) for f in (here / "mine", course))
     assert kept == whole
     assert kept["cells"][2]["metadata"]["jupyter"]["source_hidden"]
-    assert "exercises are kept, collapsed" in (here / "mine/README.md").read_text()
+    assert "included, collapsed" in (here / "mine/README.md").read_text()
 
 
-def test_the_note_names_the_version_and_the_lessons(command, course, here):
+def test_the_readme_names_the_version_and_the_lessons(command, course, here):
     command("tutorials", "mine")
     note = (here / "mine/README.md").read_text(encoding="utf-8")
     assert f"limner {version('limner')}" in note
     assert f'pip install "limner[lab]=={version("limner")}"' in note
     assert "- [0. Straße](tutorials/00_first.ipynb)" in note
-    assert "exercises are left out" in note
+    assert "exercises are\nleft out" in note
 
 
-def test_nothing_is_written_over(command, course, here):
+def test_existing_files_are_never_overwritten(command, course, here):
     (here / "full").mkdir()
     (here / "full/mine.txt").write_text("mine")
     (here / "file").write_text("mine")
@@ -102,7 +104,7 @@ def test_nothing_is_written_over(command, course, here):
     assert command("tutorials", "empty")[0] == 0
 
 
-def test_without_notebooks_it_says_so(command, course, here):
+def test_missing_notebooks_are_an_error(command, course, here):
     (course / "tutorials/00_first.ipynb").unlink()
     status, _, err = command("tutorials", "mine")
     assert status == 1
@@ -110,20 +112,20 @@ def test_without_notebooks_it_says_so(command, course, here):
     assert not (here / "mine").exists()
 
 
-def test_a_folder_that_cannot_be_written_is_one_sentence(command, course, here, monkeypatch):
+def test_a_folder_that_cannot_be_written_is_an_error(command, course, here, monkeypatch):
     def full(*_: object) -> None:
         raise OSError("No space left on device")
 
     monkeypatch.setattr("pathlib.Path.write_bytes", full)
     status, _, err = command("tutorials", "mine")
     assert status == 1
-    assert err == "Error: mine cannot be written: No space left on device; name another one.\n"
+    assert err == "Error: mine cannot be written: No space left on device; choose another folder.\n"
 
 
 # --- the course itself ----------------------------------------------------------------------------------------------
 
 
-def test_from_a_checkout_it_is_the_repositorys(root, tmp_path):
+def test_a_checkout_provides_its_own_course(root, tmp_path):
     assert home() == root
     written = {str(path.relative_to(tmp_path / "course")) for path in write_course(tmp_path / "course")}
     lessons = {f"tutorials/{path.name}" for path in (root / "tutorials").glob("[0-9]*.ipynb")}
@@ -134,7 +136,7 @@ def test_from_a_checkout_it_is_the_repositorys(root, tmp_path):
         assert {name for name in read if not (tmp_path / "course" / name).exists()} == set(), path.name
 
 
-def test_the_wheel_has_all_of_it_and_the_editable_install_nothing(root):
+def test_the_wheel_is_configured_to_hold_the_course(root):
     build = tomllib.loads((root / "pyproject.toml").read_text())["tool"]["hatch"]["build"]["targets"]
     wheel = build["wheel"]
     assert wheel["sources"] == {name: f"limner/course/{name}" for name in ("tutorials", "comparisons")}
@@ -146,20 +148,25 @@ def test_the_wheel_has_all_of_it_and_the_editable_install_nothing(root):
     assert any(fnmatch("tutorials/00_quickstart.py", pattern) for pattern in excluded)
 
 
-def test_a_built_wheel_has_the_notebooks(root, tmp_path):
-    """Where the build backend is installed."""
+def test_a_built_wheel_provides_the_course(root, tmp_path):
+    """Needs the build backend."""
     pytest.importorskip("hatchling")
     code = f"import os, hatchling.build as b; os.chdir({str(root)!r}); b.build_wheel({str(tmp_path)!r})"
     subprocess.run([sys.executable, "-c", code], check=True, timeout=120)
-    import zipfile
-
-    names = zipfile.ZipFile(next(tmp_path.glob("*.whl"))).namelist()
+    with ZipFile(next(tmp_path.glob("*.whl"))) as wheel:
+        names = wheel.namelist()
+        wheel.extractall(tmp_path / "site")
     lessons = {f"limner/course/tutorials/{path.name}" for path in (root / "tutorials").glob("[0-9]*.ipynb")}
     assert lessons <= set(names)
     assert not [name for name in names if name.startswith("limner/course/tutorials") and name.endswith(".py")]
+    code = "from limner.course.lessons import home; print(home())"
+    environment = os.environ | {"PYTHONPATH": str(tmp_path / "site")}
+    command = [sys.executable, "-c", code]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=True, timeout=60)
+    assert done.stdout == f"{tmp_path / 'site/limner/course'}\n"
 
 
-def test_no_torch_is_needed_to_copy_the_course(course, here):
+def test_copying_the_course_imports_no_torch(course, here):
     code = (
         "import sys, limner.course.lessons, pathlib\n"
         "limner.course.lessons.write_course(pathlib.Path('mine'))\n"

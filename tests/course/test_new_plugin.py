@@ -1,4 +1,4 @@
-"""A new plugin passes its own tests, ruff and pyright as it is written, is found once installed, and trains."""
+"""A new plugin passes its own tests, ruff and pyright, is found when installed, and its notebook trains."""
 
 import ast
 import json
@@ -17,7 +17,7 @@ BIN = Path(sys.executable).parent
 
 
 def run(*command: str | Path, at: Path, site: Path) -> str:
-    """What a command prints, with what is installed in `site`; it must succeed."""
+    """The output of a command that can import from `site`; it must succeed."""
     environment = os.environ | {"PYTHONPATH": os.pathsep.join([str(site), os.environ.get("PYTHONPATH", "")])}
     done = subprocess.run(list(map(str, command)), cwd=at, env=environment, capture_output=True, text=True, timeout=900)
     assert done.returncode == 0, done.stdout[-4000:] + done.stderr[-2000:]
@@ -26,7 +26,7 @@ def run(*command: str | Path, at: Path, site: Path) -> str:
 
 @pytest.fixture(scope="module")
 def projects(tmp_path_factory) -> Path:
-    """A folder with a new project of each kind, none of them installed."""
+    """A folder with a new project of each kind, not installed."""
     root = tmp_path_factory.mktemp("projects")
     for kind in COMPONENTS:
         write_plugin(f"limner-my-{kind}", kind, root / f"limner-my-{kind}")
@@ -35,19 +35,19 @@ def projects(tmp_path_factory) -> Path:
 
 @pytest.fixture(scope="module")
 def site(projects, tmp_path_factory) -> Path:
-    """A folder into which pip installed all of them."""
+    """A folder into which pip has installed all of them."""
     site = tmp_path_factory.mktemp("site")
     install = (sys.executable, "-m", "pip", "install", "-q", "--no-deps", "--no-build-isolation", "--target", site)
     run(*install, *(projects / f"limner-my-{kind}" for kind in COMPONENTS), at=projects, site=site)
     return site
 
 
-def test_there_is_a_beginning_for_each_kind():
+def test_there_is_an_example_of_each_kind():
     assert all(kind.example for kind in COMPONENTS.values())
 
 
 @pytest.mark.parametrize("kind", COMPONENTS)
-def test_a_project_has_all_that_is_published(projects, kind):
+def test_a_project_is_complete(projects, kind):
     project = projects / f"limner-my-{kind}"
     files = {str(path.relative_to(project)) for path in project.rglob("*") if path.is_file()}
     package = f"limner_my_{kind}"
@@ -65,8 +65,12 @@ def test_a_project_has_all_that_is_published(projects, kind):
     }
     component = (project / package / f"my_{kind}.py").read_text()
     assert ast.get_docstring(ast.parse(component))
-    assert len(component.splitlines()) <= 60, "it fits on a screen"
-    assert "${{ matrix.python }}" in (project / ".github/workflows/tests.yml").read_text()
+    assert len(component.splitlines()) <= 60, "a component fits on a screen"
+    workflow, readme = (project / ".github/workflows/tests.yml").read_text(), (project / "README.md").read_text()
+    assert "${{ matrix.python }}" in workflow
+    assert f"pytest --nbval-lax my_{kind}.ipynb" in workflow
+    assert f"jupyter lab my_{kind}.ipynb" in readme
+    assert f"`{package}/my_{kind}.py` holds the component" in readme
     notebook = json.loads((project / f"my_{kind}.ipynb").read_text())
     assert any("limner.train" in cell["source"] for cell in notebook["cells"])
 
@@ -84,7 +88,7 @@ def test_the_projects_pass_their_own_tests(projects, site):
     assert "25 passed" in run(BIN / "pytest", *options, *tests, at=projects, site=site)
 
 
-def test_the_projects_are_found_once_installed(projects, site):
+def test_the_projects_are_found_when_installed(projects, site):
     said = json.loads(run(BIN / "limner", "plugins", "--json", at=projects, site=site))
     found = {plugin["name"]: plugin for plugin in said["plugins"]}
     for kind in COMPONENTS:
@@ -97,9 +101,9 @@ def test_the_projects_are_found_once_installed(projects, site):
 @pytest.mark.notebook
 def test_the_projects_notebooks_train(projects, site):
     notebooks = sorted(projects.glob("*/*.ipynb"))
-    for notebook in notebooks:  # for the sake of time; all else is as it was written
+    for notebook in notebooks:  # shorter training; the rest is unchanged
         text = notebook.read_text().replace("seconds = 20", "seconds = 1")
-        budget = 'f\\"training.seconds={seconds}\\"'  # as it stands in the notebook's JSON
+        budget = 'f\\"training.seconds={seconds}\\"'  # as escaped in the notebook's JSON
         assert budget in text
         notebook.write_text(text.replace(budget, f'{budget}, \\"data.count=300\\"'))
     command = (BIN / "pytest", "-q", "--nbval-lax", "-p", "no:cacheprovider")
@@ -108,27 +112,27 @@ def test_the_projects_notebooks_train(projects, site):
     assert ["failed" in half.result() for half in halves] == [False, False]
 
 
-# --- what is refused ------------------------------------------------------------------------------------------------
+# --- errors ---------------------------------------------------------------------------------------------------------
 
-REFUSED = {
+INVALID = {
     "kind": (("limner-glow", "atention"), r"--kind atention: there is no such kind, did you mean 'attention'"),
-    "capitals": (("Limner-Glow", "loss"), "small letters, digits and hyphens, such as limner-glow"),
-    "a path": (("../glow", "loss"), "small letters, digits and hyphens"),
+    "capitals": (("Limner-Glow", "loss"), "lowercase letters, digits and hyphens, such as limner-glow"),
+    "a path": (("../glow", "loss"), "lowercase letters, digits and hyphens"),
     "no identifier": (("limner-3d", "loss"), "'3d' cannot be the name of a component"),
     "keyword": (("limner-class", "loss"), "'class' cannot be the name of a component"),
-    "installed": (("limner-attention", "loss"), "a module limner_attention is installed already"),
+    "installed": (("limner-attention", "loss"), "a module limner_attention is already installed"),
 }
 
 
-@pytest.mark.parametrize(("arguments", "message"), REFUSED.values(), ids=REFUSED)
-def test_what_will_not_do_is_told(tmp_path, monkeypatch, arguments, message):
+@pytest.mark.parametrize(("arguments", "message"), INVALID.values(), ids=INVALID)
+def test_an_invalid_name_or_kind_is_an_error(tmp_path, monkeypatch, arguments, message):
     monkeypatch.chdir(tmp_path)
     with pytest.raises(LimnerError, match=message):
         write_plugin(*arguments)
     assert list(tmp_path.iterdir()) == []
 
 
-def test_nothing_is_written_over(tmp_path):
+def test_existing_files_are_never_overwritten(tmp_path):
     (tmp_path / "limner-mine").mkdir()
     (tmp_path / "limner-mine" / "mine.txt").write_text("kept")
     with pytest.raises(LimnerError, match="is there already and is not an empty folder"):

@@ -69,7 +69,7 @@ def sided(count):
     return CaptionedImages(pixels, data.coco, data.image_ids)
 
 
-def test_an_image_is_mirrored_every_other_time_and_never_under_a_caption_that_forbids_it(tokenizer):
+def test_images_are_mirrored_half_the_time_if_the_caption_allows(tokenizer):
     seen = []
     for batch in islice(Batches(sided(16), tokenizer, 8, seed=0), 60):
         left, right = batch.images[..., :4].mean((1, 2, 3)), batch.images[..., 4:].mean((1, 2, 3))
@@ -101,7 +101,7 @@ def test_the_data_are_not_changed_by_it(tokenizer):
 
 
 @pytest.mark.parametrize(("images", "size"), [(12, 4), (13, 4), (12, 12), (5, 32)])
-def test_an_epoch_shows_every_image_at_most_once_and_leaves_out_less_than_a_batch(tokenizer, images, size):
+def test_an_epoch_shows_each_image_once_but_for_a_partial_batch(tokenizer, images, size):
     batches = Batches(numbered(images), tokenizer, size, seed=0)
     size = min(size, images)
     stream, orders = iter(batches), []
@@ -112,7 +112,7 @@ def test_an_epoch_shows_every_image_at_most_once_and_leaves_out_less_than_a_batc
     assert orders[0] != orders[1] != orders[2]
 
 
-def test_an_image_comes_with_captions_of_its_own_and_another_one_in_another_epoch(tokenizer):
+def test_an_image_gets_another_of_its_captions_each_epoch(tokenizer):
     batches = Batches(numbered(4), tokenizer, 4, seed=0)
     seen = {
         (image, text)
@@ -149,7 +149,7 @@ def test_processes_split_one_global_batch(tokenizer, size, processes):
 # --- what is true of what -------------------------------------------------------------------------------------------
 
 
-def test_a_caption_is_true_where_everything_that_it_asks_for_is_a_fact():
+def test_a_caption_is_true_if_all_it_asks_for_is_a_fact():
     facts = torch.tensor([[1, 2], [1, 3], [4, 2]])
     asked = torch.tensor([[1, 2], [1, -1], [-1, 2], [-1, -1], [4, 3]])
     expected = [[1, 1, 1, 1, 0], [0, 1, 0, 1, 0], [0, 0, 1, 1, 0]]
@@ -202,7 +202,7 @@ def test_every_wrong_caption_is_drawn_at_times():
     assert all(has.tolist() == [True, False, False, False] for _, has in drawn)
 
 
-def test_where_the_data_knows_no_facts_a_caption_is_wrong_for_every_other_image_unless_the_text_is_the_same():
+def test_without_facts_only_equal_captions_are_confusable():
     data = captioned([["a cat"], ["a dog"], ["a cat"], ["a bird"]])
     batch = next(iter(batches_of(data)))
     images = images_of(batch)
@@ -242,7 +242,7 @@ def test_data_without_distractors_has_none():
     assert next(iter(batches_of(numbered(4)))).distractors is None
 
 
-def test_blank_captions_are_left_out_and_an_image_that_has_no_other_with_them():
+def test_blank_captions_and_images_without_others_are_left_out():
     data = captioned([["a cat", "  "], [" \n"], ["a dog"], []])
     batches = batches_of(data, batch_size=2)
     for batch in islice(batches, 10):

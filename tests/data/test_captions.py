@@ -79,7 +79,7 @@ def test_what_is_no_captions_table_is_refused(changes, message):
     assert "captions.json" in str(caught.value)
 
 
-def test_a_caption_that_is_absent_from_one_annotation_is_an_empty_one():
+def test_a_missing_caption_counts_as_empty():
     absent = {"id": 8, "image_id": 1}
     coco = index({"images": IMAGES, "annotations": [annotation(), absent, annotation(id=9, caption=None)]})
     assert [a["caption"] for a in coco.imgToAnns[1]] == ["a cat", "", ""]

@@ -45,7 +45,7 @@ def test_tokens_are_padded_with_zero_and_cut_at_the_length(tokenizer):
     assert tokenizer.inner.decode(tokens.ids[0], skip_special_tokens=True) == "a red circle"
 
 
-def test_case_does_not_matter_and_no_text_stands_for_a_piece_of_a_word(tokenizer):
+def test_case_does_not_matter_and_words_stay_whole(tokenizer):
     assert tokenizer(["A RED Circle"]).ids.tolist() == tokenizer(["a red circle"]).ids.tolist()
     assert tokenizer.inner.all_special_tokens == ["[UNK]", "[SEP]", "[PAD]", "[CLS]"]
 
@@ -93,25 +93,25 @@ def test_a_pretrained_tokenizer_can_be_taken_from_a_folder(tokenizer, tmp_path):
 
 @pytest.mark.parametrize("name", ["bert-base-uncased", "no/such-tokenizer"])
 def test_a_pretrained_tokenizer_that_cannot_be_had_is_told(name):
-    with pytest.raises(LimnerError, match=f"text.tokenizer: '{name}' is neither a folder .* nor can it be fetched"):
+    with pytest.raises(LimnerError, match=f"text.tokenizer: '{name}' is not a folder .* cannot be fetched"):
         Tokenizer.learn(CAPTIONS, Text(tokenizer=name))
 
 
-def test_the_tokenizer_of_an_encoders_model_comes_before_the_recipes(tokenizer, tmp_path):
+def test_the_tokenizer_of_the_encoder_model_comes_first(tokenizer, tmp_path):
     tokenizer.inner.save_pretrained(str(tmp_path))
     taken = Tokenizer.learn(["a purple cat"], Text(), str(tmp_path))
     assert taken.inner.get_vocab() == tokenizer.inner.get_vocab()
-    with pytest.raises(LimnerError, match=r"^encoder: 'no/such-model' is neither a folder with a tokenizer"):
+    with pytest.raises(LimnerError, match=r"^encoder: 'no/such-model' is not a folder with a tokenizer"):
         Tokenizer.learn(CAPTIONS, Text(), "no/such-model")
 
 
-def test_a_folder_without_a_tokenizer_gives_none_and_not_an_empty_one(tmp_path):
+def test_a_folder_without_a_tokenizer_is_an_error(tmp_path):
     (tmp_path / "config.json").write_text('{"model_type": "bert"}')
-    with pytest.raises(LimnerError, match=r"text.tokenizer: '.*' is neither a folder with a tokenizer"):
+    with pytest.raises(LimnerError, match=r"text.tokenizer: '.*' is not a folder with a tokenizer"):
         Tokenizer.learn(CAPTIONS, Text(tokenizer=str(tmp_path)))
 
 
-def test_a_tokenizer_that_pads_or_cuts_on_the_left_is_turned_round(tokenizer, tmp_path):
+def test_padding_and_truncation_are_moved_to_the_right(tokenizer, tmp_path):
     tokenizer.inner.padding_side = tokenizer.inner.truncation_side = "left"
     tokenizer.inner.save_pretrained(str(tmp_path))
     taken = Tokenizer.learn([], Text(length=6, tokenizer=str(tmp_path)))
@@ -120,6 +120,6 @@ def test_a_tokenizer_that_pads_or_cuts_on_the_left_is_turned_round(tokenizer, tm
     assert taken.inner.decode(tokens.ids[0], skip_special_tokens=True) == "a red circle above"
 
 
-def test_the_marks_of_a_tokenizer_are_no_words_though_one_of_them_stands_for_the_unknown(tokenizer):
+def test_special_tokens_are_not_words_but_unknown_is(tokenizer):
     tokenizer.inner.unk_token = "[SEP]"  # as in CLIP, whose end of a text is also its padding and its unknown token
     assert tokenizer.pieces("a red circle")[-1] == ("[SEP]", False)

@@ -21,46 +21,49 @@ def small(sizes, **options):
     return ConvolutionalGenerator(sizes, channels=[8, 8], noise=8, **options)
 
 
-class Half(torch.nn.Module):
-    """What a step calls the painting half, with a generator only."""
+class GeneratorOnly(torch.nn.Module):
+    """The `conditional_generator` of a step, without an encoder."""
 
     def __init__(self, generator):
         super().__init__()
         self.generator = generator
 
 
-def test_mode_seeking_is_the_ratio_of_distances_and_reaches_the_generator(sizes, make_step, text):
+def test_mode_seeking_is_the_ratio_of_distances(sizes, make_step, text):
     generator = small(sizes)
     noise = torch.randn(4, 8)
-    painted = generator(noise, text)
-    step = make_step(noise=noise, text=text, generated_images=painted, conditional_generator=Half(generator))
+    images = generator(noise, text)
+    step = make_step(noise=noise, text=text, generated_images=images, conditional_generator=GeneratorOnly(generator))
     loss = ModeSeeking(sizes, least=0.02).generator(step)
     with torch.no_grad():
         others = generator(torch.stack([noise[3], noise[0], noise[1], noise[2]]), text)[-1].double().numpy()
-    first, z = painted[-1].detach().double().numpy(), noise.double().numpy()
+    first, z = images[-1].detach().double().numpy(), noise.double().numpy()
     by_hand = np.mean([np.abs(z[i - 1] - z[i]).mean() / (np.abs(others[i] - first[i]).mean() + 0.02) for i in range(4)])
     assert loss.item() == pytest.approx(by_hand, rel=1e-4)
     loss.backward()
     assert all(weight.grad is not None and weight.grad.isfinite().all() for weight in generator.parameters())
 
 
-def test_a_generator_that_ignores_its_noise_pays_most(sizes, make_step, text):
+def test_a_generator_that_ignores_its_noise_has_the_highest_loss(sizes, make_step, text):
     noise = torch.randn(4, 8)
 
     def loss(generator):
         step = make_step(
-            noise=noise, text=text, generated_images=generator(noise, text), conditional_generator=Half(generator)
+            noise=noise,
+            text=text,
+            generated_images=generator(noise, text),
+            conditional_generator=GeneratorOnly(generator),
         )
         return ModeSeeking(sizes).generator(step).item()
 
-    alike = loss(lambda noise, text: [torch.zeros(4, 3, 16, 16)])
-    assert alike == pytest.approx((noise.roll(1, 0) - noise).abs().mean().item() / 0.01, rel=1e-5)
-    assert loss(lambda noise, text: [noise[:, :3, None, None].expand(-1, -1, 16, 16)]) < alike
+    identical = loss(lambda noise, text: [torch.zeros(4, 3, 16, 16)])
+    assert identical == pytest.approx((noise.roll(1, 0) - noise).abs().mean().item() / 0.01, rel=1e-5)
+    assert loss(lambda noise, text: [noise[:, :3, None, None].expand(-1, -1, 16, 16)]) < identical
 
 
 def test_the_divergence_is_that_of_two_gaussians(sizes, make_step, text):
     generator = small(sizes, augmentation=6)
-    step = make_step(text=text, conditional_generator=Half(generator))
+    step = make_step(text=text, conditional_generator=GeneratorOnly(generator))
     augment = generator.augment
     assert isinstance(augment, ConditioningAugmentation)
     mean = augment.mean(text.sentence).detach().double()
@@ -69,10 +72,10 @@ def test_the_divergence_is_that_of_two_gaussians(sizes, make_step, text):
     by_hand = torch.distributions.kl_divergence(normal(mean, deviation), normal(torch.zeros(6), torch.ones(6)))
     assert ConditioningDivergence(sizes).generator(step).item() == pytest.approx(by_hand.sum(1).mean().item(), rel=1e-5)
     with pytest.raises(LimnerError, match=r"no conditioning augmentation; set generator.augmentation to a width"):
-        ConditioningDivergence(sizes).generator(make_step(text=text, conditional_generator=Half(small(sizes))))
+        ConditioningDivergence(sizes).generator(make_step(text=text, conditional_generator=GeneratorOnly(small(sizes))))
 
 
-def test_augmentation_draws_from_the_neighbourhood_of_a_sentence_by_a_part_of_the_noise(sizes, text):
+def test_augmentation_samples_around_the_sentence(sizes, text):
     generator = small(sizes, augmentation=6)
     assert generator.noise_width == 14
     noise = torch.randn(4, 14)
@@ -86,23 +89,23 @@ def test_augmentation_draws_from_the_neighbourhood_of_a_sentence_by_a_part_of_th
     assert torch.allclose(drawn.std(0), deviation[0], rtol=0.1)
 
 
-def test_noise_that_enters_at_the_input_only_does_not_reach_the_levels(sizes, text):
+def test_noise_at_the_input_does_not_reach_the_levels(sizes, text):
     noise = torch.randn(4, 8)
 
-    def conditions(generator):
+    def conditions_of(generator):
         """What the first level is modulated by, for two noises."""
-        seen = []
-        hook = generator.levels[0].modulate.affine.register_forward_hook(lambda _, given, __: seen.append(given[0]))
+        conditions = []
+        hook = generator.levels[0].modulate.affine.register_forward_hook(lambda _, args, __: conditions.append(args[0]))
         images = [generator(some, text)[-1] for some in (noise, noise.roll(1, 0))]
         hook.remove()
         assert not torch.equal(*images)
-        return seen
+        return conditions
 
-    assert torch.equal(*conditions(small(sizes, noise_at="input")))
-    assert not torch.equal(*conditions(small(sizes)))
+    assert torch.equal(*conditions_of(small(sizes, noise_at="input")))
+    assert not torch.equal(*conditions_of(small(sizes)))
 
 
-def test_all_of_them_train_together_by_recipe(recipe):
+def test_a_recipe_can_use_all_of_them(recipe):
     recipe["generator"] |= {"augmentation": 4, "noise_at": "input"}
     recipe["losses"] |= {"mode-seeking": {"weight": 0.1}, "conditioning-divergence": {"weight": 0.1}}
     model = limner.train(recipe, quiet=True, overrides=["training.steps=12"])

@@ -1,15 +1,13 @@
-"""Diversity and distribution: formulas by hand, real data scores best, a collapsed painter is told apart."""
+"""Diversity and distribution: formulas by hand, good scores for real data, bad ones for a collapsed generator."""
 
 import math
 
 import numpy as np
 import pytest
 import torch
-from limner import LimnerError
-from limner.data.batches import to_bytes
-from limner.interfaces import Dataset
-from limner.models.painter import RealImages
-from limner_diversity.distribution import Distribution, neighbourhoods
+from limner import Dataset, Ensemble, LimnerError, RealImages, to_bytes
+from limner.recipes.options import resolve_component
+from limner_diversity.distribution import Distribution, neighborhoods
 from limner_diversity.features import RandomFeatures, extractor, features_of
 from limner_diversity.prompt_diversity import PromptDiversity, vendi_score
 from limner_scenes.dataset import Scenes
@@ -18,20 +16,20 @@ SCENES = Scenes(32, count=200)
 
 
 class Repeats:
-    """A generator that collapsed: one picture for each prompt, or one for all."""
+    """A collapsed generator: one image per prompt, or one for all prompts."""
 
-    def __init__(self, every_prompt_alike: bool):
-        self.alike = every_prompt_alike
+    def __init__(self, for_all_prompts: bool):
+        self.for_all_prompts = for_all_prompts
 
     def paint_images(self, prompts, seed=0):
-        texts = [prompts[0] if self.alike else text for text in prompts]
+        texts = [prompts[0] if self.for_all_prompts else text for text in prompts]
         return torch.cat([SCENES.real_images(text, 1, 7) for text in texts]).float() / 127.5 - 1
 
 
 # --- formulas -------------------------------------------------------------------------------------------------------
 
 
-def test_the_vendi_score_counts_the_different_ones():
+def test_the_vendi_score_counts_different_rows():
     axes = torch.eye(4)
     assert vendi_score(axes) == pytest.approx(4)
     assert vendi_score(axes[:1].expand(5, -1)) == pytest.approx(1)
@@ -41,23 +39,23 @@ def test_the_vendi_score_counts_the_different_ones():
     assert vendi_score(pair) == pytest.approx(math.exp(-sum(share * math.log(share) for share in shares)))
 
 
-def test_precision_recall_density_and_coverage_are_counted_by_hand():
+def test_neighborhoods_equal_a_count_by_hand():
     real = torch.tensor([[0.0], [1.0], [2.0], [10.0]])
-    painted = torch.tensor([[0.5], [1.5], [30.0]])
+    generated = torch.tensor([[0.5], [1.5], [30.0]])
 
-    def reach(points, i):
+    def radius(points, i):
         return sorted(abs(points[i] - other) for j, other in enumerate(points) if j != i)[0]
 
-    r, p = real.flatten().tolist(), painted.flatten().tolist()
-    inside = np.array([[abs(a - b) <= reach(r, i) for b in p] for i, a in enumerate(r)])
-    other = np.array([[abs(a - b) <= reach(p, j) for j, b in enumerate(p)] for a in r])
+    r, g = real.flatten().tolist(), generated.flatten().tolist()
+    inside = np.array([[abs(a - b) <= radius(r, i) for b in g] for i, a in enumerate(r)])
+    other = np.array([[abs(a - b) <= radius(g, j) for j, b in enumerate(g)] for a in r])
     by_hand = {
         "precision": inside.any(0).mean(),
         "recall": other.any(1).mean(),
         "density": inside.sum(0).mean(),
         "coverage": inside.any(1).mean(),
     }
-    assert neighbourhoods(real, painted, 1) == pytest.approx(by_hand)
+    assert neighborhoods(real, generated, 1) == pytest.approx(by_hand)
 
 
 def test_pixel_and_feature_distance_are_means_over_pairs():
@@ -78,26 +76,26 @@ def test_the_frechet_distance_is_that_of_two_gaussians():
     linalg = pytest.importorskip("scipy.linalg")
     metric = Distribution(SCENES, images=100)
     real = SCENES.load().pixels[:100].float() / 127.5 - 1
-    painted = real.flip(3) * 0.7
-    seen = [features_of(images, RandomFeatures()).double().numpy() for images in (real, painted)]
-    means, covariances = [s.mean(0) for s in seen], [np.cov(s.T) for s in seen]
+    generated = real.flip(3) * 0.7
+    features = [features_of(images, RandomFeatures()).double().numpy() for images in (real, generated)]
+    means, covariances = [rows.mean(0) for rows in features], [np.cov(rows.T) for rows in features]
     root = np.trace(linalg.sqrtm(covariances[0] @ covariances[1]).real)
     by_hand = ((means[0] - means[1]) ** 2).sum() + np.trace(covariances[0]) + np.trace(covariances[1]) - 2 * root
-    assert metric.compare(real, painted)["FID"] == pytest.approx(by_hand, rel=0.02)
+    assert metric.compare(real, generated)["FID"] == pytest.approx(by_hand, rel=0.02)
 
 
-# --- what they say --------------------------------------------------------------------------------------------------
+# --- scores ---------------------------------------------------------------------------------------------------------
 
 
 @pytest.fixture(scope="module")
 def measured():
-    """Real images, a painter that knows one picture for each prompt, and one that knows but one."""
+    """The scores of real images, and of generators with one image per prompt, and with one image for all."""
     painters = {"real": RealImages(SCENES), "one each": Repeats(False), "one": Repeats(True)}
     metrics = [PromptDiversity(SCENES, prompts=6, images=8), Distribution(SCENES, images=200)]
     return {name: {k: v for m in metrics for k, v in m.measure(p).items()} for name, p in painters.items()}
 
 
-def test_real_images_are_as_diverse_as_real_ones_and_distributed_alike(measured):
+def test_real_images_get_the_scores_of_real_images(measured):
     real = measured["real"]
     assert real["painted/Vendi score"] == pytest.approx(real["real/Vendi score"], rel=0.1)
     assert real["painted/Vendi score"] > 2
@@ -105,7 +103,7 @@ def test_real_images_are_as_diverse_as_real_ones_and_distributed_alike(measured)
 
 
 @pytest.mark.parametrize("collapsed", ["one each", "one"])
-def test_a_collapsed_painter_is_told_apart_by_every_number_that_asks_for_variety(measured, collapsed):
+def test_a_collapsed_generator_has_worse_scores(measured, collapsed):
     found, real = measured[collapsed], measured["real"]
     assert found["painted/pixel distance"] == pytest.approx(0, abs=1e-6)
     assert found["painted/feature distance"] == pytest.approx(0, abs=1e-5)
@@ -116,7 +114,7 @@ def test_a_collapsed_painter_is_told_apart_by_every_number_that_asks_for_variety
     assert found["KID"] > real["KID"]
 
 
-def test_the_same_seed_gives_the_same_numbers_and_leaves_torchs_own_alone():
+def test_equal_seeds_give_equal_scores():
     metric = Distribution(SCENES, images=60)
     images = SCENES.load().pixels[:60].float() / 127.5 - 1
     torch.manual_seed(3)
@@ -126,10 +124,22 @@ def test_the_same_seed_gives_the_same_numbers_and_leaves_torchs_own_alone():
     assert metric.compare(images, images.flip(3)) == first
 
 
+def test_an_ensemble_can_be_measured(trained):
+    ensemble, scenes = Ensemble([trained, trained]), Scenes(16, count=40)
+    assert Distribution(scenes, images=20).measure(ensemble)["FID"] > 0
+    assert PromptDiversity(scenes, prompts=2, images=3).measure(ensemble)["painted/Vendi score"] >= 1
+
+
+def test_the_old_name_of_the_option_still_works(plugins):
+    with pytest.warns(match="neighbors"):
+        found = resolve_component(plugins, "metric", "distribution", {"neighbours": 3}, "metrics.distribution")
+    assert found.options["neighbors"] == 3
+
+
 # --- features -------------------------------------------------------------------------------------------------------
 
 
-def test_random_features_are_the_same_for_everybody_and_for_any_size():
+def test_random_features_do_not_depend_on_the_seed_of_torch():
     images = SCENES.load().pixels[:5]
     torch.manual_seed(1)
     first = RandomFeatures()(images)
@@ -139,7 +149,7 @@ def test_random_features_are_the_same_for_everybody_and_for_any_size():
     assert RandomFeatures()(to_bytes(torch.rand(2, 3, 64, 64))).shape == (2, 256)
 
 
-def test_what_cannot_be_measured_is_told(monkeypatch, tmp_path):
+def test_errors_say_what_is_missing(monkeypatch, tmp_path):
     with pytest.raises(LimnerError, match="features: expected 'random' or 'inception', got 'vgg'"):
         extractor("vgg")
     monkeypatch.setattr(torch.hub, "get_dir", lambda: str(tmp_path))
@@ -153,12 +163,12 @@ def test_what_cannot_be_measured_is_told(monkeypatch, tmp_path):
         PromptDiversity(SCENES, prompts=500).measure(RealImages(SCENES))
 
 
-def test_data_without_several_images_of_a_prompt_has_no_real_column(make_folder):
+def test_without_real_images_there_is_no_real_column(make_folder):
     from limner_coco.folder import CaptionedFolder
 
     folder = CaptionedFolder(16, root=str(make_folder(count=12)))
     assert type(folder).real_images is Dataset.real_images
-    with pytest.raises(LimnerError, match="CaptionedFolder has no way to show several images of one prompt"):
+    with pytest.raises(LimnerError, match=r"CaptionedFolder .* show several images of one prompt"):
         folder.real_images("a plain red wall", 2, 0)
 
     class Gray:
@@ -166,4 +176,4 @@ def test_data_without_several_images_of_a_prompt_has_no_real_column(make_folder)
             return torch.rand(len(prompts), 3, 16, 16)
 
     assert {name.split("/")[0] for name in PromptDiversity(folder, prompts=3, images=4).measure(Gray())} == {"painted"}
-    assert Distribution(folder, images=12, neighbours=2).measure(Gray())["FID"] > 0
+    assert Distribution(folder, images=12, neighbors=2).measure(Gray())["FID"] > 0

@@ -8,7 +8,7 @@ from limner_diversity.noise_reading import NoiseReading
 
 
 @pytest.mark.parametrize("numbers", [1, 4, 8])
-def test_noise_reading_is_the_mean_squared_error_of_a_linear_reader(sizes, make_step, numbers):
+def test_the_loss_is_the_mean_squared_error_of_a_linear_reader(sizes, make_step, numbers):
     torch.manual_seed(0)
     loss = NoiseReading(sizes, numbers=numbers)
     noise, features = torch.randn(5, 8), torch.randn(5, 8, 4, 4)
@@ -23,6 +23,6 @@ def test_noise_reading_is_the_mean_squared_error_of_a_linear_reader(sizes, make_
     assert loss.generator(step).item() == pytest.approx(np.mean(errors), rel=1e-5)
 
 
-def test_more_numbers_than_the_noise_has_cannot_be_read(sizes):
+def test_more_numbers_than_the_noise_has_are_refused(sizes):
     with pytest.raises(LimnerError, match="numbers: the noise has only 8, so 9 of them cannot be read"):
         NoiseReading(sizes, numbers=9)

@@ -1,4 +1,4 @@
-"""Stages, the generator that stacks them, the discriminator of several scales, and the consistency between scales."""
+"""Stages, the generator that stacks them, the discriminator for several scales, and consistency between scales."""
 
 import json
 
@@ -39,7 +39,7 @@ def seeded():
 
 
 @pytest.mark.parametrize("stages", [[FIRST], [FIRST, REFINEMENT], [FIRST, SUPER], [FIRST, REFINEMENT, SUPER]], ids=len)
-def test_stages_paint_every_resolution(stages):
+def test_every_stage_gives_an_image(stages):
     image = 8 * 2 ** (len(stages) - 1)
     generator = StagedGenerator(sizes_of(image), stages=Slot(stages), noise=8)
     painted = generator(torch.randn(2, 8), text_of(2))
@@ -69,24 +69,24 @@ def test_gradients_reach_every_parameter_of_every_stage():
 @pytest.mark.parametrize(
     ("stages", "image", "options", "message"),
     [
-        ([FIRST, REFINEMENT], 16, {"freeze": True}, "freeze: nothing would be frozen"),
+        ([FIRST, REFINEMENT], 16, {"freeze": True}, "freeze: all stages train from the start"),
         ([FIRST, REFINEMENT], 32, {}, "they paint 8 -> 16, and the recipe's image_size is 32"),
         ([], 32, {}, "they paint nothing"),
-        ([REFINEMENT], 16, {}, "'refinement' .* cannot stand first"),
-        ([SUPER], 16, {}, "'super-resolution' .* cannot stand first"),
-        ([FIRST, FIRST], 8, {}, "'initial' .* stands first, and only there"),
-        ([(InitialStage, None, {"size": 12, "channels": [8, 8]})], 12, {}, "size 12 is no multiple"),
-        ([(InitialStage, [8], {})], 32, {}, "at: stages stand one upon the other"),
-        ([FIRST, REFINEMENT], 16, {"grow": [0.2, 0.4]}, "grow: expected 1 rising parts"),
-        ([FIRST, REFINEMENT, REFINEMENT], 32, {"grow": [0.4, 0.2]}, "grow: expected 2 rising parts"),
+        ([REFINEMENT], 16, {}, "'refinement' .* cannot be the first"),
+        ([SUPER], 16, {}, "'super-resolution' .* cannot be the first"),
+        ([FIRST, FIRST], 8, {}, "'initial' .* must be the first stage"),
+        ([(InitialStage, None, {"size": 12, "channels": [8, 8]})], 12, {}, "image size 12 is not a multiple"),
+        ([(InitialStage, [8], {})], 32, {}, "at: a stage .* takes no resolution"),
+        ([FIRST, REFINEMENT], 16, {"grow": [0.2, 0.4]}, "grow: expected 1 rising fractions"),
+        ([FIRST, REFINEMENT, REFINEMENT], 32, {"grow": [0.4, 0.2]}, "grow: expected 2 rising fractions"),
     ],
 )
-def test_stages_that_do_not_fit_are_told(stages, image, options, message):
+def test_stages_that_do_not_fit_are_refused(stages, image, options, message):
     with pytest.raises(LimnerError, match=message):
         StagedGenerator(sizes_of(image), stages=Slot(stages), **options)
 
 
-def test_a_generator_that_grows_begins_with_one_stage():
+def test_a_growing_generator_starts_with_one_stage():
     generator = StagedGenerator(sizes_of(32), stages=Slot([FIRST, REFINEMENT, SUPER]), noise=8, grow=[0.5, 0.75])
     joined = []
     for progress in (0.0, 0.49, 0.5, 0.8, 1.0):
@@ -119,7 +119,7 @@ def test_convex_enlargement_equals_its_formula(size):
         torch.testing.assert_close(part(hidden, image)[:, :, y, x], expected)
 
 
-def test_convex_enlargement_begins_as_bilinear_and_brings_in_no_color():
+def test_convex_enlargement_starts_bilinear_and_adds_no_color():
     part = ConvexEnlargement(4)
     image = torch.rand(2, 3, 8, 8)
     painted = part(torch.zeros(2, 4, 4, 4), image)
@@ -137,12 +137,11 @@ def images_of(rows, sizes):
 
 
 @pytest.mark.parametrize(("apart", "scores"), [(False, 1), (True, 3)])
-def test_every_scale_is_seen(apart, scores):
+def test_every_scale_changes_the_score(apart, scores):
     part = ScalesDiscriminator(sizes_of(32, (8, 16, 32)), channels=[8, 8, 8], meet=8, apart=apart, residual=[8, 4])
     for trunk in part.trunks.children():
-        # as after some steps, for all but the first begin nearly blind
-        for eye in trunk.get_submodule("eyes").children():
-            torch.nn.init.normal_(eye.get_parameter("weight"), std=0.1)
+        for stem in trunk.get_submodule("stems").children():  # as after some steps: at first all but one are small
+            torch.nn.init.normal_(stem.get_parameter("weight"), std=0.1)
     images, text = images_of(2, (8, 16, 32)), text_of(2)
     judgement = part(images, text)
     assert judgement.match.shape == (2, scores)
@@ -155,14 +154,14 @@ def test_every_scale_is_seen(apart, scores):
 
 
 @pytest.mark.parametrize("apart", [False, True])
-def test_a_scale_that_is_not_painted_yet_is_seen_as_nothing(apart):
+def test_a_missing_scale_contributes_zeros(apart):
     part = ScalesDiscriminator(sizes_of(16, (8, 16)), channels=[8, 8], meet=8, apart=apart)
     judgement = part(images_of(2, (8,)), text_of(2))
     assert judgement.features.shape[1] == part.feature_channels
     assert judgement.match.isfinite().all()
 
 
-def test_a_scale_that_joins_upsets_nothing_and_is_learned_at_once():
+def test_a_scale_that_joins_changes_little_but_learns():
     part = ScalesDiscriminator(sizes_of(32, (8, 16, 32)), channels=[8, 8, 8], meet=8)
     images, text = images_of(2, (8, 16, 32)), text_of(2)
     judgement = part(images, text)
@@ -175,14 +174,23 @@ def test_a_scale_that_joins_upsets_nothing_and_is_learned_at_once():
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"meet": 12}, "meet: expected a size that divides every image's, got 12 and 16"),
+        ({"meet": 12}, "meet: expected a size that divides every image size, got 12 for 16"),
         ({"meet": 4, "channels": [8, 8, 8, 8, 8]}, "channels: 5 layers shrink a map of 4 pixels too far"),
-        ({"residual": [5]}, "residual: there is no map of 5 pixels; there is 16, 8, 4"),
+        ({"residual": [5]}, "residual: .* no map of 5 pixels; it has 16, 8, 4"),
     ],
 )
-def test_a_discriminator_that_does_not_fit_is_told(options, message):
+def test_a_discriminator_that_does_not_fit_is_refused(options, message):
     with pytest.raises(LimnerError, match=message):
         ScalesDiscriminator(sizes_of(32, (16, 32)), **options)
+
+
+@pytest.mark.parametrize("apart", [False, True])
+def test_weights_of_stems_are_read_under_their_old_name(apart):
+    part = ScalesDiscriminator(sizes_of(32, (16, 32)), channels=[8, 8, 8], meet=8, apart=apart)
+    old = {name.replace(".stems.", ".eyes."): torch.randn_like(value) for name, value in part.state_dict().items()}
+    assert any(".eyes." in name for name in old)
+    part.load_state_dict(dict(old))
+    assert torch.equal(part.trunks.get_parameter("0.stems.16.weight"), old["trunks.0.eyes.16.weight"])
 
 
 # --- the loss, and a training ---------------------------------------------------------------------------------------
@@ -209,7 +217,7 @@ def staged(recipe, **options):
 
 
 @pytest.mark.parametrize("apart", [False, True])
-def test_it_trains_saves_and_paints_the_same_again(recipe, tmp_path, apart):
+def test_a_saved_model_gives_the_same_images(recipe, tmp_path, apart):
     recipe = staged(recipe)
     recipe["discriminator"]["apart"] = apart
     model = limner.train(recipe, tmp_path / "run", quiet=True)
@@ -218,47 +226,47 @@ def test_it_trains_saves_and_paints_the_same_again(recipe, tmp_path, apart):
     assert torch.equal(limner.load(tmp_path / "run").paint_images(["a red circle above a blue square"]), painted)
 
 
-def test_a_training_that_grows_ends_with_every_stage(recipe, tmp_path):
-    seen = []
+def test_growing_ends_with_every_stage(recipe, tmp_path):
+    resolutions = []
 
-    class Watch:
+    class Record:
         @limner.hookimpl(trylast=True)
         def limner_step_finished(self, run):
-            seen.append(run.networks.conditional_generator.generator.resolutions)
+            resolutions.append(run.networks.conditional_generator.generator.resolutions)
 
     recipe = staged(recipe, grow=[0.5])
     recipe["training"]["steps"] = 4
-    model = limner.train(recipe, tmp_path / "run", quiet=True, callbacks=[Watch()])
-    assert seen == [(8,), (8, 16), (8, 16), (8, 16)]
+    model = limner.train(recipe, tmp_path / "run", quiet=True, callbacks=[Record()])
+    assert resolutions == [(8,), (8, 16), (8, 16), (8, 16)]
     assert model.paint_images(["a red circle above a blue square"]).shape[-1] == 16
 
 
-def test_one_after_the_other_what_came_before_is_frozen_at_its_average(recipe, tmp_path):
-    frozen = []
+def test_earlier_stages_are_frozen_at_their_average(recipe, tmp_path):
+    weights = []  # of each step: those that learn, and their average
 
-    class Watch:
+    class Record:
         @limner.hookimpl(trylast=True)
         def limner_step_finished(self, run):
-            painting, average = run.networks.conditional_generator, run.model.conditional_generator
-            halves = [(p.encoder.state_dict(), p.generator.stages[0].state_dict()) for p in (painting, average)]
-            frozen.append([{k: v.clone() for part in half for k, v in part.items()} for half in halves])
+            both = run.networks.conditional_generator, run.model.conditional_generator
+            states = [(part.encoder.state_dict(), part.generator.stages[0].state_dict()) for part in both]
+            weights.append([{k: v.clone() for part in parts for k, v in part.items()} for parts in states])
 
     recipe = staged(recipe, grow=[0.5], freeze=True)
     recipe["training"]["steps"] = 6
-    model = limner.train(recipe, tmp_path / "run", quiet=True, callbacks=[Watch()])
+    model = limner.train(recipe, tmp_path / "run", quiet=True, callbacks=[Record()])
 
     def same(one, other):
         return all(torch.equal(one[name], other[name]) for name in one)
 
-    assert not same(frozen[0][0], frozen[1][0])  # it learned while it was alone
-    assert not same(frozen[1][0], frozen[2][0])  # then it took the average
-    assert all(same(frozen[2][half], later[half]) for later in frozen[3:] for half in (0, 1))
-    assert same(frozen[2][0], frozen[2][1])
+    assert not same(weights[0][0], weights[1][0])  # it learns while it is alone
+    assert not same(weights[1][0], weights[2][0])  # then it takes the average
+    assert all(same(weights[2][which], later[which]) for later in weights[3:] for which in (0, 1))
+    assert same(weights[2][0], weights[2][1])
     assert limner.load(tmp_path / "run").conditional_generator.generator.resolutions == (8, 16)
     assert model.recipe.generator.options["freeze"] is True
 
 
-def test_every_stage_paints_and_is_judged_by_itself(recipe, tmp_path, command):
+def test_every_stage_can_be_painted_and_evaluated(recipe, tmp_path, command):
     recipe = staged(recipe)
     model = limner.train(recipe, tmp_path / "run", quiet=True)
     prompt = "a red circle above a blue square"

@@ -32,7 +32,7 @@ def model(looking):
 # --- what is noted --------------------------------------------------------------------------------------------------
 
 
-def test_an_explanation_holds_the_painted_image_the_words_and_each_module_in_turn(model):
+def test_an_explanation_has_image_words_and_maps_in_order(model):
     explanation = model.explain(PROMPT, seed=3)
     assert explanation.image.tobytes() == model.paint(PROMPT, seed=3)[0].tobytes()
     assert explanation.pieces == [("[CLS]", False), *[(word, True) for word in PROMPT.split()], ("[SEP]", False)]
@@ -64,7 +64,7 @@ def test_afterwards_nothing_is_kept_any_more(model, prompt):
 
 
 def test_a_model_without_attention_says_how_to_add_some(trained):
-    with pytest.raises(LimnerError, match=r"no attention .* --set 'generator.attention=\"multi-head\"'"):
+    with pytest.raises(LimnerError, match=r"--set 'generator.attention=\"channel\"'. Installed: channel, multi-head"):
         limner.load(trained).explain(PROMPT)
 
 
@@ -116,7 +116,7 @@ def test_the_scale_of_a_row_is_that_of_its_words():
     assert right - left > 2 * 72, "from the first column, all red, to the red position of the last"
 
 
-def test_weights_over_channels_and_of_the_whole_sentence_are_shown_too():
+def test_channel_and_sentence_weights_are_shown_too():
     channels = torch.full((1, 3, 40), 0.1)
     channels[0, 1, ::2] = 0.8
     left, top, right, bottom = reds(explanation_of(channels).picture())

@@ -34,7 +34,7 @@ def test_a_grid_has_a_cell_for_each_image(labels, columns, cells):
     assert cells[1] * (128 + 12) < grid.height < cells[1] * (128 + 40)
 
 
-def test_each_picture_has_its_own_label_and_one_label_for_all_stands_once():
+def test_each_picture_has_its_label_and_equal_ones_appear_once():
     def beneath(labels, column):
         left = 6 + column * (128 + 6)
         return (

@@ -45,7 +45,7 @@ def test_truncation_is_its_formula_and_stays_within(threshold):
     assert (truncated.argsort() == noise.argsort()).all()
 
 
-def test_a_far_threshold_changes_nothing_and_extreme_noise_stays_finite():
+def test_a_far_threshold_changes_nothing():
     noise = torch.tensor([-40.0, -1.0, 0.0, 2.0, 40.0])
     assert torch.allclose(truncate(noise[1:4], 9.0), noise[1:4], atol=1e-4)
     assert truncate(noise, 1.0).tolist() == pytest.approx(
@@ -74,7 +74,7 @@ def test_the_most_different_are_those_that_lie_farthest_apart():
     assert len(most_different(images[:1], 1)) == 1
 
 
-def test_the_best_of_many_are_the_best_by_the_models_own_score_best_first(model):
+def test_the_best_of_many_come_best_first_by_the_models_score(model):
     every = model.paint(PROMPT, n=12, seed=5)
     images = model.sample([PROMPT] * 12, seed=5)
     order = model.score(images, [PROMPT] * 12, "matching").argsort(descending=True)
@@ -95,9 +95,9 @@ def test_a_recipe_may_say_that_each_image_is_the_best_of_several(model):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"best_of": 2, "n": 3}, "best_of: 2 pictures are fewer than the 3 to be kept"),
+        ({"best_of": 2, "n": 3}, "best_of: 2 images are fewer than the 3 to keep"),
         ({"best_of": 4, "size": 8}, "at 16 pixels only, not at 8"),
-        ({"best_of": 4, "by": "caption"}, "train one with a captioner, the loss 'cycle'"),
+        ({"best_of": 4, "by": "caption"}, "train one with the loss 'cycle'"),
         ({"best_of": 4, "by": "matchin"}, "no 'matchin' that scores images.*there is matching, caption"),
         ({"truncation": 0.0}, "truncation: expected how far the noise may reach, above 0, got 0.0"),
     ],
@@ -119,7 +119,7 @@ def test_a_recipe_that_cannot_choose_is_refused_before_any_work(recipe):
 # --- ensembles and snapshots ------------------------------------------------------------------------------------------
 
 
-def test_an_ensemble_paints_with_every_member_by_weight_and_by_seed(model, others):
+def test_an_ensemble_picks_members_by_weight_and_seed(model, others):
     ensemble = Ensemble([model, *others], weights=[2, 1, 1])
     painters = ensemble.painters(4000, seed=0)
     shares = [painters.count(member) / 4000 for member in range(3)]
@@ -130,7 +130,7 @@ def test_an_ensemble_paints_with_every_member_by_weight_and_by_seed(model, other
     images = ensemble.sample([PROMPT] * 6, seed=1)
     for number, member in enumerate(ensemble.members):
         mine = [place for place, painter in enumerate(painters) if painter == number]
-        assert torch.equal(images[mine], member.sample([PROMPT] * len(mine), seed=1)) if mine else True
+        torch.testing.assert_close(images[mine], member.sample([PROMPT] * 6, seed=1)[mine])
     only_first = Ensemble([model, *others], weights=[1, 0, 0])
     assert torch.equal(only_first.sample([PROMPT] * 6, seed=1), model.sample([PROMPT] * 6, seed=1))
 
@@ -154,7 +154,7 @@ def test_what_is_no_ensemble_is_told(model, tmp_path, recipe):
     with pytest.raises(LimnerError, match="not all 0"):
         Ensemble([model], weights=[0.0])
     larger = limner.train({**recipe, "image_size": 32, "training": {"steps": 1, "batch_size": 8}}, quiet=True)
-    with pytest.raises(LimnerError, match=r"should paint one size; these paint \[16, 32\]"):
+    with pytest.raises(LimnerError, match=r"must paint one size; these paint \[16, 32\]"):
         Ensemble([model, larger])
 
 
@@ -188,7 +188,7 @@ class Plain(Metric):
         return {"images": float(len(painter.paint_images([PROMPT] * 3, 0)))}
 
 
-def test_every_installed_metric_measures_if_it_can_and_says_on_what(trained):
+def test_every_installed_metric_that_can_measures_the_model(trained):
     from limner import PluginHost, hookimpl
 
     class Brings:
@@ -208,3 +208,56 @@ def test_every_installed_metric_measures_if_it_can_and_says_on_what(trained):
     assert all(note in str(report).replace("\n", " ") for note in ("plain: three prompts",))
     with pytest.raises(LimnerError, match="this is not for me"):
         model.evaluate(metrics=["picky"])
+
+
+# --- the noise of several prompts -----------------------------------------------------------------------------------
+
+
+OTHER = "a green square above a red circle"
+
+
+def test_image_k_of_every_prompt_has_the_same_noise(model, others):
+    for painter in (model, Ensemble([model, *others])):
+        both = painter.paint([OTHER, PROMPT], n=3, seed=5)
+        alone = painter.paint(PROMPT, n=3, seed=5)
+        assert [image.tobytes() for image in both.images[3:]] == [image.tobytes() for image in alone.images]
+
+
+def test_the_best_of_several_prompts_are_those_of_each_alone(model):
+    both = model.paint([OTHER, PROMPT], n=2, seed=5, best_of=4)
+    alone = model.paint(PROMPT, n=2, seed=5, best_of=4)
+    assert [image.tobytes() for image in both.images[2:]] == [image.tobytes() for image in alone.images]
+
+
+def test_metrics_get_noise_of_its_own_for_every_image(model):
+    images = model.paint_images([PROMPT] * 3, 0)
+    assert not torch.equal(images[0], images[1])
+    assert torch.equal(images, model.paint_images([PROMPT] * 3, 0, draws=[0, 1, 2]))
+
+
+def test_scoring_frees_each_batch_before_the_next(model, monkeypatch):
+    import gc
+    import weakref
+
+    from limner.models import scoring
+
+    alive: list[weakref.ref] = []
+    step = scoring._step
+
+    def counting(*arguments):
+        gc.collect()
+        assert sum(ref() is not None for ref in alive) <= 1
+        made = step(*arguments)
+        alive.append(weakref.ref(made))
+        return made
+
+    monkeypatch.setattr(scoring, "ROWS", 2)
+    monkeypatch.setattr(scoring, "_step", counting)
+    images = model.paint_images([PROMPT] * 8, 0)
+    model.score(images, [PROMPT] * 8)
+    assert len(alive) == 4
+
+
+def test_by_without_best_of_is_an_error(model):
+    with pytest.raises(LimnerError, match=r"by: 'caption' chooses the best of several images; .* best_of"):
+        model.paint(PROMPT, by="caption")

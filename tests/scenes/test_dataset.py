@@ -1,10 +1,10 @@
-"""The data set: the COCO layout with facts that agree with captions and pixels, and options that are checked."""
+"""The data set: facts that agree with captions and pixels, in the COCO layout, and checked options."""
 
 from typing import Any
 
 import pytest
 import torch
-from limner.errors import LimnerError
+from limner import LimnerError
 from limner_scenes.dataset import Scenes
 from limner_scenes.grammar import parse
 from limner_scenes.scenes import ANY, HELD_OUT
@@ -13,7 +13,7 @@ HELD_OUT_NAMES = [f"{color} {shape}" for color, shape in HELD_OUT]
 
 
 @pytest.mark.parametrize(("objects", "wordings"), [(1, 1), (2, 1), (1, 8), (2, 8)])
-def test_captions_ask_what_their_image_shows(objects, wordings):
+def test_captions_ask_for_what_their_image_shows(objects, wordings):
     data = Scenes(32, objects=objects, wordings=wordings, count=60).load()
     assert data.pixels.shape == (60, 3, 32, 32)
     assert len(data.annotations) == len(data) == 60
@@ -29,7 +29,7 @@ def test_captions_ask_what_their_image_shows(objects, wordings):
             assert not any(name in annotation["caption"] for name in HELD_OUT_NAMES)
 
 
-def test_loading_twice_gives_the_same_and_another_seed_does_not():
+def test_only_equal_seeds_load_equal_data():
     first, again = Scenes(32, count=50).load(), Scenes(32, count=50).load()
     other = Scenes(32, count=50, seed=1).load()
     assert torch.equal(first.pixels, again.pixels)
@@ -38,13 +38,13 @@ def test_loading_twice_gives_the_same_and_another_seed_does_not():
 
 
 @pytest.mark.parametrize(("probability", "least", "most"), [(0.0, 0, 0), (0.5, 60, 140), (1.0, 200, 200)])
-def test_background_is_mentioned_as_often_as_asked(probability, least, most):
+def test_the_background_is_mentioned_as_often_as_requested(probability, least, most):
     data = Scenes(8, count=200, background_mentioned=probability).load()
     mentioned = sum("background" in annotation["caption"] for [annotation] in data.annotations)
     assert least <= mentioned <= most
 
 
-def test_prompts_are_fresh_and_seeded():
+def test_prompts_are_new_and_seeded():
     scenes = Scenes(32, wordings=8)
     prompts = scenes.prompts(100, seed=1)
     assert prompts.texts == scenes.prompts(100, seed=1).texts != scenes.prompts(100, seed=2).texts

@@ -1,4 +1,4 @@
-"""Drawing: anti-aliased, the same picture at every size, six shapes of similar weight."""
+"""Drawing: anti-aliased, the same at every size, with six shapes of similar area."""
 
 import pytest
 import torch
@@ -14,7 +14,7 @@ def one_of_each(size: int, width: float = 0.6, center: float = 0.5) -> torch.Ten
 
 
 @pytest.mark.parametrize("objects", [1, 2])
-def test_a_larger_drawing_is_the_same_picture(objects):
+def test_a_larger_drawing_shows_the_same(objects):
     scenes = draw_scenes(100, torch.Generator().manual_seed(0), objects=objects)
     small = render(scenes, 32).float()
     averaged = avg_pool2d(render(scenes, 64).float(), 2)
@@ -35,7 +35,7 @@ def test_coverage_does_not_depend_on_resolution():
     assert torch.allclose(parts[1], parts[2], rtol=0.01)
 
 
-def test_shapes_fill_their_box_and_weigh_alike():
+def test_shapes_fill_their_box_and_have_similar_areas():
     covered = one_of_each(200, width=1.0)
     assert covered.mean((1, 2)).max() < 1.9 * covered.mean((1, 2)).min()
     for mask in covered > 0.5:
@@ -50,7 +50,7 @@ def test_shapes_are_their_own_mirror_image():
     assert torch.allclose(covered, covered.flip(2), atol=1e-4)
 
 
-def test_background_surrounds_and_colors_are_near_the_palette():
+def test_colors_are_close_to_the_palette():
     scenes = draw_scenes(200, torch.Generator().manual_seed(1))
     images = render(scenes, 64).float()
     palette = torch.tensor(PALETTE).float()
@@ -61,7 +61,7 @@ def test_background_surrounds_and_colors_are_near_the_palette():
     assert (seen - palette[scenes.colors[:, 0]]).abs().max() <= 9
 
 
-def test_palette_colors_are_well_apart():
+def test_palette_colors_are_far_apart():
     palette = torch.tensor(PALETTE).float()
     apart = torch.cdist(palette, palette) + 1e3 * torch.eye(len(palette))
     assert apart.min() > 90

@@ -1,4 +1,4 @@
-"""Captions: every wording says what it asks, reads back, and has four distractors that are wrong."""
+"""Captions: every wording can be parsed, and has four distractors that are wrong."""
 
 from dataclasses import replace
 from random import Random
@@ -29,7 +29,7 @@ def test_plain_wordings():
     assert caption([1, 5, 3, 0], Wording()) == "a large blue star on a white background"
 
 
-def test_both_directions_ask_the_same():
+def test_both_directions_ask_for_the_same():
     assert parse("a red circle above a blue square") == parse("A blue square below a red circle.") == ABOVE
 
 
@@ -40,12 +40,12 @@ def test_other_wordings():
 
 
 @pytest.mark.parametrize("prompt", ["", "a red dog", "a red circle", "a mauve star above a red star"])
-def test_other_sentences_are_not_read(prompt):
+def test_other_sentences_are_not_parsed(prompt):
     assert parse(prompt) is None
 
 
 @pytest.mark.parametrize("objects", [1, 2])
-def test_every_wording_reads_back(objects):
+def test_every_wording_can_be_parsed(objects):
     for form in range(WORDINGS):
         for synonym in range(3):
             wording = Wording(form, bool(synonym % 2), synonym, synonym, synonym, synonym)
@@ -57,7 +57,7 @@ def test_every_wording_reads_back(objects):
 
 @pytest.mark.parametrize("objects", [1, 2])
 @pytest.mark.parametrize("held_out", [False, True])
-def test_distractors_are_wrong_and_in_the_same_wording(objects, held_out):
+def test_distractors_are_wrong_and_have_the_same_wording(objects, held_out):
     random = Random(0)
     for facts in rows(objects, held_out):
         image = [*facts[:-1], facts[-1] if facts[-1] != ANY else 2]

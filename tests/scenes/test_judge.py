@@ -1,4 +1,4 @@
-"""The judge: right on real images, sharp or a little blurred and noisy, and hard to flatter."""
+"""The judge: right on real images, even if they are blurred or noisy, and not easily fooled."""
 
 from random import Random
 
@@ -37,7 +37,7 @@ def exact(images: Tensor, scenes: SceneBatch) -> float:
 
 @pytest.mark.parametrize("objects", [1, 2])
 @pytest.mark.parametrize("size", [32, 64, 128])
-def test_real_images_are_read_rightly(objects, size):
+def test_real_images_are_read_correctly(objects, size):
     scenes = scenes_of(objects, COUNT if size < 128 else 50)
     judged = score(read(paint(scenes, size)), scenes.facts)
     assert set(judged) == {*ATTRIBUTES[objects], "exact"}
@@ -54,13 +54,13 @@ def test_mild_blur_and_noise_do_no_harm(objects, size):
     assert exact(blur(images, 0.5 * size / 32) + noise, scenes) >= 0.97
 
 
-def test_held_out_combinations_are_read_as_well():
+def test_held_out_combinations_are_read_correctly():
     scenes = scenes_of(2, held_out=True)
     assert exact(paint(scenes), scenes) >= 0.995
 
 
 @pytest.mark.parametrize("objects", [1, 2])
-def test_wrong_captions_are_refused_on_the_attribute_that_is_wrong(objects):
+def test_wrong_captions_fail_on_the_wrong_attribute(objects):
     scenes, random = scenes_of(objects), Random(0)
     readings = read(paint(scenes, 64))
     wordings = [draw_wording(random, 8) for _ in range(COUNT)]
@@ -77,7 +77,7 @@ def test_wrong_captions_are_refused_on_the_attribute_that_is_wrong(objects):
             assert torch.equal(changed, asked != scenes.facts)
 
 
-def test_each_attribute_of_two_objects_is_judged_by_itself():
+def test_each_attribute_is_judged_by_itself():
     scenes = scenes_of(2)
     scenes = scenes[(scenes.shapes[:, 0] != scenes.shapes[:, 1]).nonzero().squeeze(1)]
     readings = read(paint(scenes))
@@ -93,7 +93,7 @@ def test_each_attribute_of_two_objects_is_judged_by_itself():
         assert not judged[name].any()
 
 
-def test_what_is_not_asked_does_not_count():
+def test_what_is_not_asked_for_does_not_count():
     scenes = scenes_of(2, 20)
     asked = scenes.facts.clone()
     asked[:, -1] = ANY
@@ -136,14 +136,14 @@ def test_half_shapes_have_no_shape(size):
     assert (readings.shapes[:, 0] == NONE).float().mean() >= 0.99
 
 
-def test_wrong_counts_are_refused():
+def test_wrong_counts_are_never_exact():
     one, two = scenes_of(1), scenes_of(2)
     asked_of_one = torch.stack([one.facts[:, 0], two.facts[:, 1], two.facts[:, 2], two.facts[:, -1]], dim=1)
     assert not score(read(paint(one)), two.facts)["exact"].any()
     assert not score(read(paint(two)), asked_of_one)["exact"].any()
 
 
-def test_an_extra_object_is_refused_but_specks_are_not():
+def test_an_extra_object_counts_but_specks_do_not():
     scenes = scenes_of(2)
     images = paint(scenes, 32)
     color = torch.tensor(PALETTE)[(scenes.colors.sum(1) + 1) % 4 + len(COLORS)] / 127.5 - 1

@@ -1,4 +1,4 @@
-"""Scenes: seeded, within the image, apart from each other, and never a held-out pair in training."""
+"""Scenes: seeded, objects within the image and apart from each other, no held-out pair in training."""
 
 import pytest
 import torch
@@ -18,7 +18,7 @@ def test_equal_seeds_draw_equal_scenes(objects):
 
 
 @pytest.mark.parametrize("objects", [1, 2])
-def test_held_out_pairs_are_never_trained_and_always_held_out(objects):
+def test_training_scenes_show_no_held_out_pair(objects):
     trained, held_out = draw(objects=objects), draw(objects=objects, held_out=True)
     assert not is_held_out(trained.colors, trained.shapes).any()
     assert is_held_out(held_out.colors, held_out.shapes).any(1).all()
@@ -37,7 +37,7 @@ def test_objects_lie_within_the_image(objects):
     assert (scenes.centers + half).max() <= 0.981
 
 
-def test_two_objects_differ_in_color_and_their_relation_is_clear():
+def test_two_objects_have_two_colors_and_a_clear_relation():
     scenes = draw()
     assert (scenes.colors[:, 0] != scenes.colors[:, 1]).all()
     step = scenes.centers[:, 1] - scenes.centers[:, 0]

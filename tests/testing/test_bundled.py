@@ -1,4 +1,4 @@
-"""Everything that comes along keeps the promises that everybody's plugins are held to."""
+"""The bundled components pass the same contract checks as anybody's plugins."""
 
 import sys
 from importlib import import_module
@@ -6,7 +6,7 @@ from importlib import import_module
 import pytest
 from limner import PluginHost
 from limner.kinds import COMPONENTS
-from limner.recipes.options import check_options, option_model
+from limner.recipes.options import option_model, resolve_component
 from limner.testing import (
     check_attention,
     check_dataset,
@@ -19,12 +19,12 @@ from limner.testing import (
     check_stage,
     tiny_recipe,
 )
-from limner.testing.tiny import TINY, bringing
+from limner.testing.tiny import TINY, make_plugin
 from limner.training.loop import train
 from limner_scenes.dataset import Scenes
 
 BUNDLED = PluginHost()
-SMALL = {  # options that make a part small
+SMALL = {  # options that make a component small
     "convolutional generator": {"channels": [8, 8], "noise": 8},
     "convolutional discriminator": {"channels": [8, 8, 8], "head": 8},
     "scales discriminator": {"channels": [8, 8, 8], "head": 8, "meet": 4},
@@ -33,24 +33,25 @@ SMALL = {  # options that make a part small
 }
 
 
-def with_tiny_parts() -> PluginHost:
-    """All that is installed, and the tiny parts."""
+@pytest.fixture(scope="module")
+def host() -> PluginHost:
+    """A host with everything that is installed, and the tiny components."""
     host = PluginHost()
-    host.register(bringing(TINY))
+    host.register(make_plugin(TINY))
     return host
 
 
 def names(kind: str) -> list[str]:
-    """The bundled components of a kind; what needs a model or a folder is held elsewhere."""
+    """The bundled components of a kind, without those that need a model or a folder."""
     return [name for name in BUNDLED.components(kind) if name not in ("pretrained", "coco", "folder")]
 
 
 def options(kind: str, name: str) -> dict:
-    """Options as a recipe would have them, made into what the class takes."""
+    """Small options as a recipe has them, made into arguments of the constructor."""
     given = SMALL.get(f"{name} {kind}", SMALL.get(name, {}))
     if name == "staged":
         given = {"stages": [{"name": "initial", "size": 8, "channels": [8, 8]}, {"name": "refinement", "channels": 8}]}
-    return check_options(BUNDLED, kind, name, given, kind)
+    return resolve_component(BUNDLED, kind, name, given, kind).options
 
 
 @pytest.mark.parametrize("name", [plugin for plugin, found in BUNDLED.plugins.items() if not found.problem])
@@ -84,11 +85,11 @@ def test_discriminators(name):
 
 
 @pytest.mark.parametrize("name", names("loss"))
-def test_losses(name):
+def test_losses(name, host):
     recipe = tiny_recipe(data={"name": "scenes", "count": 64}, encoder={"name": "mlp", "width": 16, "hidden": 16})
     if name == "conditioning-divergence":
         recipe["generator"] = {"name": "convolutional", "channels": [8, 8], "noise": 8, "augmentation": 4}
-    check_loss(BUNDLED.load("loss", name), host=with_tiny_parts(), recipe=recipe)
+    check_loss(BUNDLED.load("loss", name), host=host, recipe=recipe)
 
 
 @pytest.mark.parametrize("name", names("dataset"))
@@ -101,21 +102,21 @@ def test_folders(make_folder):
 
 
 @pytest.mark.parametrize("name", names("metric"))
-def test_metrics(name, judge):
+def test_metrics(name, scoring_model):
     few = {"images": 12, "prompts": 12, "neighbours": 2}
     metric = BUNDLED.load("metric", name)
     options = {key: value for key, value in few.items() if key in option_model(metric).model_fields}
-    trained = judge if name in ("retrieval", "scene-captions") else None
+    trained = scoring_model if name in ("retrieval", "scene-captions") else None
     check_metric(metric, Scenes(16, count=120), trained, **options)
 
 
 @pytest.fixture(scope="module")
-def judge():
-    """A tiny trained model that can match and read."""
+def scoring_model(host):
+    """A tiny trained model that can score and caption images."""
     recipe = tiny_recipe(
         data={"name": "scenes", "count": 64}, losses={"tiny": {}, "sentence-contrast": {}, "cycle": {}}
     )
-    return train(recipe, plugins=with_tiny_parts(), callbacks=[])
+    return train(recipe, plugins=host, callbacks=[])
 
 
 def test_no_kind_is_forgotten():

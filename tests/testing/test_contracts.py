@@ -1,10 +1,13 @@
-"""The contract checks: what is well passes, and each broken promise is called by its name."""
+"""The contract checks: sound components pass, and each broken promise is named."""
+
+from copy import deepcopy
 
 import pytest
 import torch
 from einops import rearrange
 from jaxtyping import Float
 from limner import Attention, Dataset, LimnerError, Loss, Metric, TextFeatures, hookimpl
+from limner.kinds import KINDS
 from limner.testing import (
     BagOfWords,
     BrokenPromise,
@@ -30,7 +33,7 @@ from torch import Tensor, nn
 
 
 class Bias(Attention):
-    """Adds the mean of the words, each through one linear map."""
+    """Adds the mean of the words, after a linear layer."""
 
     def __init__(self, sizes, channels, *, strength: float = 0.1):
         """`strength`: of what is added."""
@@ -41,12 +44,12 @@ class Bias(Attention):
     def forward(self, features: Float[Tensor, "B C H W"], text: TextFeatures) -> Float[Tensor, "B C H W"]:
         weights = text.mask / text.mask.sum(1, keepdim=True)  # [B, T]
         self.keep(rearrange(weights, "b t -> b 1 t 1 1").expand(-1, -1, -1, *features.shape[2:]))
-        heard = (self.value(text.words) * weights[..., None]).sum(1)
-        return features + self.strength * rearrange(heard, "b c -> b c 1 1").to(features.dtype)
+        mean = (self.value(text.words) * weights[..., None]).sum(1)
+        return features + self.strength * rearrange(mean, "b c -> b c 1 1").to(features.dtype)
 
 
 class MeanColor(Metric):
-    """The mean of all pixels of 8 pictures."""
+    """The mean of all pixels of 8 images."""
 
     def measure(self, painter) -> dict[str, float]:
         return {"mean": float(painter.paint_images(["a plain red wall"] * 8).mean())}
@@ -55,7 +58,7 @@ class MeanColor(Metric):
 MeanColor.measure.__annotations__["painter"] = object
 
 
-def test_what_is_well_passes():
+def test_sound_components_pass():
     check_encoder(BagOfWords, width=8)
     check_attention(Bias, strength=0.2)
     check_generator(TinyGenerator, noise=4)
@@ -80,7 +83,7 @@ class ReadsPadding(BagOfWords):
 
 
 class LooksAround(BagOfWords):
-    """Takes the mean of the batch away."""
+    """Subtracts the mean of the batch."""
 
     def forward(self, tokens):
         text = super().forward(tokens)
@@ -99,7 +102,7 @@ class Idle(BagOfWords):
 
 
 class Forgets(BagOfWords):
-    """Keeps a random tensor that is no buffer."""
+    """Has a random tensor that is not a buffer."""
 
     def __init__(self, sizes, *, width: int = 16):
         """`width`: D."""
@@ -144,24 +147,24 @@ class Bare(BagOfWords):
 
 ENCODERS = {
     "padding": (ReadsPadding, "padding has no influence .* the sentence differs"),
-    "others": (LooksAround, "a caption is read by itself, whatever stands beside it"),
+    "others": (LooksAround, "a caption is encoded by itself, whatever else is in the batch"),
     "idle weights": (Idle, r"gradients reach every one of its weights. But: none reaches idle\.weight"),
-    "not saved": (Forgets, "saved and loaded, it computes the same.*is something no buffer"),
+    "not saved": (Forgets, "saved and loaded, it computes the same.*are all constant tensors buffers"),
     "unexplained option": (Undocumented, "every option is explained in .*'breadth' is not mentioned"),
     "untyped option": (Untyped, "its options can be set in a recipe. But: the option 'width' has no type"),
     "wrong default": (WrongDefault, "its options can be set in a recipe. But: the option 'width': .*integer"),
-    "no docstring": (Bare, "its docstring says what it is"),
+    "no docstring": (Bare, "it has a docstring"),
 }
 
 
 @pytest.mark.parametrize(("encoder", "message"), ENCODERS.values(), ids=ENCODERS)
-def test_a_broken_promise_of_an_encoder_is_told(encoder, message):
+def test_a_broken_promise_of_an_encoder_is_named(encoder, message):
     with pytest.raises(BrokenPromise, match=f"(?s){encoder.__name__} must keep this promise: .*{message}|{message}"):
         check_encoder(encoder)
 
 
-class Loud(Bias):
-    """Adds a lot."""
+class AddsTooMuch(Bias):
+    """Adds too much."""
 
     def forward(self, features, text):
         return super().forward(features, text) + 10
@@ -169,8 +172,8 @@ class Loud(Bias):
     forward.__annotations__ = Bias.forward.__annotations__
 
 
-class Deaf(Bias):
-    """Adds the same, whatever the words."""
+class IgnoresWords(Bias):
+    """Adds the same for all words."""
 
     def forward(self, features, text):
         return features + 0.1 * rearrange(self.value.weight.mean(1) + self.value.bias, "c -> 1 c 1 1")
@@ -179,27 +182,27 @@ class Deaf(Bias):
 
 
 class KeepsAll(Bias):
-    """Gives padding some weight."""
+    """Gives weight to padding."""
 
     def keep(self, weights):
         super().keep(weights + 0.1)
 
 
 ATTENTIONS = {
-    "far from the identity": (Loud, "begins as nearly the identity"),
-    "deaf": (Deaf, "the words decide what is added"),
+    "far from the identity": (AddsTooMuch, "starts as nearly the identity"),
+    "ignores words": (IgnoresWords, "every word decides what is added"),
     "weights at padding": (KeepsAll, "with 0 at padding. But: padding has some"),
 }
 
 
 @pytest.mark.parametrize(("attention", "message"), ATTENTIONS.values(), ids=ATTENTIONS)
-def test_a_broken_promise_of_an_attention_is_told(attention, message):
+def test_a_broken_promise_of_an_attention_is_named(attention, message):
     with pytest.raises(BrokenPromise, match=f"{attention.__name__} must keep this promise.*{message}"):
         check_attention(attention)
 
 
-class Blind(TinyGenerator):
-    """Paints by the text alone."""
+class IgnoresNoise(TinyGenerator):
+    """Uses the text alone."""
 
     def forward(self, noise, text):
         return super().forward(0 * noise, text)
@@ -207,7 +210,7 @@ class Blind(TinyGenerator):
     forward.__annotations__ = TinyGenerator.forward.__annotations__
 
 
-class Bright(TinyGenerator):
+class TooBright(TinyGenerator):
     """Leaves the range of pixels."""
 
     def forward(self, noise, text):
@@ -217,31 +220,32 @@ class Bright(TinyGenerator):
 
 
 @pytest.mark.parametrize(
-    ("generator", "message"), [(Blind, "other noise paints the same"), (Bright, r"pixels outside \[-1, 1\]")]
+    ("generator", "message"),
+    [(IgnoresNoise, "other noise gives the same image"), (TooBright, r"pixels outside \[-1, 1\]")],
 )
-def test_a_broken_promise_of_a_generator_is_told(generator, message):
+def test_a_broken_promise_of_a_generator_is_named(generator, message):
     with pytest.raises(BrokenPromise, match=message):
         check_generator(generator)
 
 
-class Whatever(TinyDiscriminator):
+class IgnoresText(TinyDiscriminator):
     """Judges without the text."""
 
     def judge(self, features, text):
-        said = super().judge(features, text)
-        match = features.mean((1, 2, 3))[:, None] + 0 * said.match
-        return type(said)(match, None, features)
+        judged = super().judge(features, text)
+        match = features.mean((1, 2, 3))[:, None] + 0 * judged.match
+        return type(judged)(match, None, features)
 
     judge.__annotations__ = TinyDiscriminator.judge.__annotations__
 
 
-def test_a_broken_promise_of_a_discriminator_is_told():
+def test_a_broken_promise_of_a_discriminator_is_named():
     with pytest.raises(BrokenPromise, match="another text matches as well"):
-        check_discriminator(Whatever)
+        check_discriminator(IgnoresText)
 
 
-class Vector(Loss):
-    """Gives a number for each image."""
+class PerImage(Loss):
+    """Returns a number for each image."""
 
     def generator(self, step):
         return step.generated.match[:, 0]
@@ -249,8 +253,8 @@ class Vector(Loss):
     generator.__annotations__ = LeastSquares.generator.__annotations__
 
 
-class Moves(Loss):
-    """Trains by itself."""
+class BackwardItself(Loss):
+    """Calls backward itself."""
 
     def generator(self, step):
         loss = step.generated.match.mean()
@@ -261,7 +265,7 @@ class Moves(Loss):
 
 
 class Counts(Loss):
-    """Costs more each time."""
+    """Is larger each time."""
 
     seen = 0
 
@@ -273,32 +277,44 @@ class Counts(Loss):
 
 
 class Nothing(Loss):
-    """Has no wish."""
+    """Adds no term."""
 
 
 LOSSES = {
-    "no scalar": (Vector, "each side is one finite number"),
-    "moves by itself": (Moves, "it moves nothing by itself"),
-    "counts": (Counts, "the same step costs the same"),
-    "no side": (Nothing, "it says what a player wants"),
+    "no scalar": (PerImage, "each term is one finite number"),
+    "backward": (BackwardItself, "it leaves gradients and optimizer steps to the training loop"),
+    "counts": (Counts, "the same step gives the same terms"),
+    "no term": (Nothing, "it adds a term for a player"),
 }
 
 
 @pytest.mark.parametrize(("loss", "message"), LOSSES.values(), ids=LOSSES)
-def test_a_broken_promise_of_a_loss_is_told(loss, message):
+def test_a_broken_promise_of_a_loss_is_named(loss, message):
     with pytest.raises(BrokenPromise, match=message):
         check_loss(loss)
 
 
 class Doubles(Dataset):
-    """Gives an image of twice the size."""
+    """Returns images of twice the size."""
 
     def load(self):
         return ColoredSquares(2 * self.image_size).load()
 
 
+class Unreadable(ColoredSquares):
+    """Passes the checks before training, and cannot be read after that."""
+
+    loads = 0
+
+    def load(self):
+        type(self).loads += 1
+        if self.loads > 4:
+            raise LimnerError("The disk is gone.")
+        return super().load()
+
+
 class Draws(Metric):
-    """Draws from torch's own source."""
+    """Draws from torch's global generator."""
 
     def measure(self, painter) -> dict[str, float]:
         return {"luck": float(torch.randn(()))}
@@ -306,17 +322,46 @@ class Draws(Metric):
     measure.__annotations__["painter"] = object
 
 
-def test_a_broken_promise_of_a_data_set_or_a_metric_is_told():
+def test_a_broken_promise_of_a_data_set_or_metric_is_named():
     with pytest.raises(BrokenPromise, match=r"of the size that is asked for, 16\. But: the pixels are"):
         check_dataset(Doubles)
-    with pytest.raises(BrokenPromise, match="nobody else's chance is disturbed"):
+    with pytest.raises(BrokenPromise, match="torch's random state is not disturbed"):
         check_metric(Draws)
+
+
+# --- the host is left as it was -------------------------------------------------------------------------------------
+
+
+def state_of(host):
+    return host.plugins, {kind: host.components(kind) for kind in KINDS}, host.clashes, host.manager.get_plugins()
+
+
+@pytest.mark.parametrize(
+    ("check", "sound", "broken"),
+    [(check_loss, LeastSquares, PerImage), (check_dataset, ColoredSquares, Unreadable)],
+    ids=["loss", "dataset"],
+)
+def test_a_host_is_left_as_it_was_also_by_a_failing_check(check, sound, broken):
+    host = tiny_host()
+    before = deepcopy(state_of(host)[:3]), state_of(host)[3]
+    for _ in range(2):
+        check(sound, host=host)
+        with pytest.raises(BrokenPromise):
+            check(broken, host=host)
+    assert (state_of(host)[:3], state_of(host)[3]) == before
+
+
+def test_a_failing_check_fails_for_its_own_reason():
+    host = tiny_host()
+    check_loss(LeastSquares, host=host)
+    with pytest.raises(BrokenPromise, match="each term is one finite number"):
+        check_loss(PerImage, host=host)
 
 
 # --- hosts and recipes --------------------------------------------------------------------------------------------
 
 
-def test_a_tiny_host_has_the_tiny_parts_and_what_it_is_given():
+def test_a_tiny_host_has_the_tiny_and_the_given_components():
     host = tiny_host(loss={"mine": LeastSquares})
     assert list(host.components("loss")) == ["mine", "tiny"]
     train(tiny_recipe(losses={"mine": {"weight": 2.0}}), plugins=host, callbacks=[])
@@ -324,7 +369,7 @@ def test_a_tiny_host_has_the_tiny_parts_and_what_it_is_given():
         host.load("loss", "hinge")
 
 
-def test_a_plugin_that_is_broken_is_told():
+def test_check_plugin_finds_a_broken_plugin():
     class Broken:
         @hookimpl
         def limner_losses(self):

@@ -47,13 +47,13 @@ class Start:
         self.last = run.networks.state_dict()
 
 
-def test_a_run_starts_from_the_averaged_weights_of_another_and_names_what_it_took(larger, small):
+def test_a_run_loads_averaged_weights_and_names_what_it_loaded(larger, small):
     start = Start()
     larger["losses"]["cycle"] = {"width": 8}
-    with pytest.warns(UserWarning, match="Taken from") as notes:
+    with pytest.warns(UserWarning, match="Loaded from") as notes:
         limner.train(larger, callbacks=[start])
     told = str(notes[0].message)
-    assert f"Taken from {small}: encoder, generator.stages.0;" in told
+    assert f"Loaded from {small}: encoder, generator.stages.0;" in told
     assert "new: generator.stages.1, discriminator, losses;" in told
     assert "left there: discriminator, losses." in told
     earlier = limner.load(small)
@@ -66,21 +66,21 @@ def test_a_weight_of_another_shape_is_told(larger):
     larger["discriminator"] = {"name": "convolutional", "channels": [8, 8, 8], "head": 8}
     larger["training"]["load_parts"] = []
     with pytest.raises(
-        LimnerError, match=r"'discriminator\.match\.weight' is 1 x 32 in .* and 1 x 128 here; give this"
+        LimnerError, match=r"'discriminator\.head\.match\.weight' is 1 x 32 in .* and 1 x 128 here; give this"
     ):
         limner.train(larger, quiet=True)  # the image is larger, and so is the discriminator's map
 
 
 def test_only_what_is_named_is_taken(recipe, trained):
     recipe["training"] |= {"start_from": str(trained), "load_parts": ["generator.mapping", "losses"]}
-    with pytest.warns(UserWarning, match="Taken from") as notes:
+    with pytest.warns(UserWarning, match="Loaded from") as notes:
         limner.train(recipe, quiet=True)
     told = str(notes[0].message)
-    assert f"Taken from {trained}: generator.mapping, losses; new: encoder, generator.places" in told
+    assert f"Loaded from {trained}: generator.mapping, losses; new: encoder, generator.places" in told
 
 
-def test_a_model_that_starts_from_another_reads_the_same_words_alike(larger, small):
-    with pytest.warns(UserWarning, match="Taken from"):
+def test_a_warm_start_keeps_the_token_ids(larger, small):
+    with pytest.warns(UserWarning, match="Loaded from"):
         model = limner.train(larger, quiet=True)
     earlier = limner.load(small)
     text = "a red circle above a blue square"
@@ -92,7 +92,7 @@ def test_frozen_parts_do_not_change_by_a_bit_and_the_others_do(larger, tmp_path)
     start = Start()
     larger["training"]["freeze"] = ["encoder", "generator.stages.0"]
     larger["losses"]["matching-aware-penalty"] = {"every": 1}  # asks for a gradient by the frozen encoder's sentence
-    with pytest.warns(UserWarning, match="Taken from"):
+    with pytest.warns(UserWarning, match="Loaded from"):
         model = limner.train(larger, tmp_path / "run", callbacks=[start])
     changed = {name for name in start.first if not torch.equal(start.first[name], start.last[name])}
     assert not [name for name in changed if "encoder" in name or "stages.0" in name]
@@ -107,7 +107,7 @@ def test_frozen_parts_do_not_change_by_a_bit_and_the_others_do(larger, tmp_path)
     ("changes", "message"),
     [
         (["training.start_from=nowhere"], "training.start_from: There is no run folder nowhere"),
-        (["text.length=20"], "reads captions of 24 tokens, and this recipe says 20; set text.length=24"),
+        (["text.length=20"], "reads captions of 24 tokens, and this recipe of 20; set text.length=24"),
         (["encoder.width=20"], "'encoder.* in .*small and .* here; give this part the options that it has in .*toml"),
         (["training.load_parts=['losses.cycle']"], "training.load_parts: this model has no part 'losses.cycle'"),
         (["training.freeze=['generator.stage.0']"], "no part 'generator.stage.0', did you mean 'generator.stages.0'"),
@@ -122,7 +122,7 @@ def test_a_run_with_nothing_in_common_is_told(larger):
     larger |= {"encoder": {"name": "lstm"}, "losses": {"hinge": {}}}
     larger["training"]["load_parts"] = []
     larger |= {"generator": {"name": "convolutional", "channels": [8, 8], "noise": 8}}
-    with pytest.raises(LimnerError, match=re.escape("has no part that this model has; nothing could be taken")):
+    with pytest.raises(LimnerError, match=re.escape("has no part of this model, so there is nothing to load")):
         limner.train(larger, quiet=True)
 
 

@@ -1,4 +1,7 @@
-"""Commands that plugins bring: each is imported only when it is asked for, and a broken one harms no other."""
+"""The group `limner data`: commands that plugins provide.
+
+Each is imported only when it is asked for, and a broken one does not affect the others.
+"""
 
 from typing import Any
 
@@ -12,14 +15,14 @@ from limner.reference.commands import command_of
 
 
 class DataCommands(TyperGroup):
-    """The commands of `limner data`: whatever plugins bring by the hook `limner_data_commands`."""
+    """The commands of `limner data`, which plugins provide through the hook `limner_data_commands`."""
 
     def list_commands(self, ctx: Any) -> list[str]:
-        """Their names; nothing is imported for them."""
+        """Their names. This imports no command."""
         return list(host().components("data command"))
 
     def get_command(self, ctx: Any, cmd_name: str) -> Any:
-        """The command of that name; of one that cannot be imported, a command that says why."""
+        """The command of that name. If it cannot be imported, this is a command that says why."""
         known = {name for kind, name in host().clashes if kind == "data command"} | set(self.list_commands(ctx))
         if cmd_name not in known:
             return None
@@ -27,6 +30,13 @@ class DataCommands(TyperGroup):
             return command_of(cmd_name)
         except LimnerError as error:
             return get_command(_broken(error))
+
+
+app = typer.Typer(
+    cls=DataCommands,
+    help="Check and download data, with commands that plugins provide.",
+    epilog="Example: `limner data coco`",
+)
 
 
 def _broken(error: LimnerError) -> typer.Typer:

@@ -1,27 +1,30 @@
-"""The command `limner describe`. Only what it needs is imported, and only when it runs."""
+"""The command `limner describe`."""
 
 import json
 from typing import Annotated
 
 import typer
 
-EXAMPLES = (
-    "Examples: `limner describe attention multi-head`, `limner describe attention`, `limner describe`, "
+from limner.cli.options import AsJson
+
+app = typer.Typer()
+
+
+@app.command(
+    epilog="Examples: `limner describe attention multi-head`, `limner describe attention`, `limner describe`, "
     "`limner describe hooks`, `limner describe interface Loss`, `limner describe recipe quickstart`"
 )
-
-
 def describe(
     kind: Annotated[
         str | None,
-        typer.Argument(metavar="KIND", help="A kind of component; or hook, or interface. Left out: all kinds."),
+        typer.Argument(metavar="KIND", help="A kind of component; or hook, interface, setting. All kinds by default."),
     ] = None,
-    name: Annotated[str | None, typer.Argument(metavar="NAME", help="One of them. Left out: all of that kind.")] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="For machines.")] = False,
+    name: Annotated[str | None, typer.Argument(metavar="NAME", help="One of that kind; all by default.")] = None,
+    as_json: AsJson = False,
 ) -> None:
-    """Say what there is to know of a component: what it computes, its options, their defaults, how a recipe uses it.
+    """Describe a component: what it computes, its options and their defaults, and how a recipe uses it.
 
-    Of hooks and interfaces: what a plugin may implement, with the exact arguments.
+    For hooks and interfaces: what a plugin may implement, with the exact signatures.
     """
     from dataclasses import asdict
 

@@ -1,4 +1,4 @@
-"""The commands that list what is installed. They import no component, so that they answer at once."""
+"""The commands that list what is installed: `limner plugins` and `limner recipes`. They import no component."""
 
 import json
 import tomllib
@@ -9,26 +9,31 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Column, Table
 
+from limner.cli.options import AsJson
 from limner.kinds import KINDS
 from limner.plugins import host
 
-SLOW = 0.2  # seconds, from which on a plugin is called slow
+SLOW = 0.2
+"""A plugin that takes this many seconds or more to import is called slow."""
+
+app = typer.Typer()
 
 
+@app.command(epilog="Examples: `limner plugins`, `limner plugins --timing`")
 def plugins(
-    timing: Annotated[bool, typer.Option(help="How long each plugin keeps everybody waiting, slowest first.")] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="For machines.")] = False,
+    timing: Annotated[bool, typer.Option(help="Show how long each plugin takes to import, slowest first.")] = False,
+    as_json: AsJson = False,
 ) -> None:
-    """What is installed, from where, healthy or broken and why, and which components it brings."""
+    """List the installed plugins: where each is from, what it provides, and if it is broken, why."""
     found = host()
     rows = []
     for plugin in found.plugins.values():
-        brought = {
+        provided = {
             kind: names
             for kind in KINDS
             if (names := [name for name, c in found.components(kind).items() if c.plugin.name == plugin.name])
         }
-        rows.append((plugin, brought))
+        rows.append((plugin, provided))
     if timing:
         rows.sort(key=lambda row: -row[0].seconds)
     clashes = [
@@ -37,16 +42,16 @@ def plugins(
     ]
     if as_json:
         keys = ("name", "distribution", "version", "problem", "seconds")
-        report = [{key: getattr(plugin, key) for key in keys} | {"brings": brought} for plugin, brought in rows]
+        report = [{key: getattr(plugin, key) for key in keys} | {"brings": provided} for plugin, provided in rows]
         print(json.dumps({"plugins": report, "clashes": clashes}, indent=1))
         return
     times = [Column("ms", justify="right")] if timing else []
-    table = Table("plugin", "from", *times, "state", Column("brings", max_width=70))
-    for plugin, brought in rows:
+    table = Table("plugin", "from", *times, "state", Column("provides", max_width=70))
+    for plugin, provided in rows:
         state = f"[red]broken:[/red] {escape(plugin.problem)}" if plugin.problem else "[green]healthy[/green]"
-        brings = "\n".join(f"{kind}: {', '.join(names)}" for kind, names in brought.items())
-        took = [f"{1000 * plugin.seconds:.0f}"] if timing else []
-        table.add_row(plugin.name, f"{plugin.distribution} {plugin.version}", *took, state, brings)
+        provides = "\n".join(f"{kind}: {', '.join(names)}" for kind, names in provided.items())
+        time = [f"{1000 * plugin.seconds:.0f}"] if timing else []
+        table.add_row(plugin.name, f"{plugin.distribution} {plugin.version}", *time, state, provides)
     console = Console()
     console.print(table)
     for clash in clashes:
@@ -54,14 +59,15 @@ def plugins(
     for plugin, _ in rows if timing else ():
         if plugin.seconds >= SLOW:
             console.print(
-                f"[yellow]slow:[/yellow] {escape(str(plugin))} takes {plugin.seconds:.1f} s to say what it brings; its "
-                'module should import nothing heavy and hand over "module:Class" texts.'
+                f"[yellow]slow:[/yellow] {escape(str(plugin))} takes {plugin.seconds:.1f} s to import; its module "
+                'should import nothing heavy and name its components by import strings, "module:Class".'
             )
 
 
+@app.command(epilog="Example: `limner recipes`")
 def recipes() -> None:
-    """The recipes that come along, a line each."""
-    table = Table("recipe", "what it is", "from")
+    """List the installed recipes, one per line."""
+    table = Table("recipe", "description", "from")
     for name, component in host().components("recipe").items():
         title = tomllib.loads(host().recipe_path(name).read_text(encoding="utf-8")).get("title", "")
         table.add_row(name, title, component.plugin.name)

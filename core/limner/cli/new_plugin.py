@@ -5,20 +5,23 @@ from typing import Annotated
 
 import typer
 
-EXAMPLE = "Examples: `limner new-plugin limner-glow --kind attention`, `limner new-plugin limner-smooth --kind loss`"
+from limner.kinds import COMPONENTS
+
+app = typer.Typer()
 
 
+@app.command(
+    "new-plugin",
+    epilog="Examples: `limner new-plugin limner-glow --kind attention`, `limner new-plugin limner-smooth --kind loss`",
+)
 def new_plugin(
     name: Annotated[str, typer.Argument(help="The distribution's name, such as limner-glow.")],
-    kind: Annotated[
-        str,
-        typer.Option(help="attention, stage, loss, encoder, generator, discriminator, dataset or metric."),
-    ],
-    out: Annotated[Path | None, typer.Option(help="The folder to make; by default one of that name.")] = None,
+    kind: Annotated[str, typer.Option(help=f"One of {', '.join(COMPONENTS)}.")],
+    out: Annotated[Path | None, typer.Option(help="The folder to make; by default, one of that name.")] = None,
 ) -> None:
-    """Write a plugin that can be installed, tested and published as it is: a working component, tests, a notebook.
+    """Write a new plugin with a working component, tests and a notebook, ready to install, test and publish.
 
-    Nothing is ever written over.
+    Existing files are never overwritten.
     """
     from limner.course.new_plugin import write_plugin
 
@@ -26,4 +29,4 @@ def new_plugin(
     root = out or Path(name)
     for path in written:
         print(path)
-    print(f"\nTo go on:\n    pip install -e '{root}[dev]'\n    limner plugins\n    pytest {root}")
+    print(f"\nNext:\n    pip install -e '{root}[dev]'\n    limner plugins\n    pytest {root}")

@@ -1,4 +1,4 @@
-"""Options that commands share which compare variants of a recipe."""
+"""Arguments and options that several commands share."""
 
 from pathlib import Path
 from typing import Annotated
@@ -6,12 +6,37 @@ from typing import Annotated
 import typer
 
 RecipeName = Annotated[str, typer.Argument(help="A recipe's name (see `limner recipes`) or a TOML file.")]
-CompareTo = Annotated[Path, typer.Option(help="The folder to make, or to go on with.")]
+Settings = Annotated[
+    list[str] | None,
+    typer.Option("--set", metavar="KEY=VALUE", help="Change the recipe, e.g. data.count=100; repeatable."),
+]
+Quiet = Annotated[bool, typer.Option(help="Show no progress bar.")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+
+# --- of trained runs ------------------------------------------------------------------------------------------------
+
+RunFolder = Annotated[Path, typer.Argument(metavar="RUN", help="The folder of a trained run.")]
+OtherRuns = Annotated[
+    list[Path] | None,
+    typer.Option("--with", metavar="RUN", help="Another run, to paint as an ensemble; repeatable."),
+]
+Weights = Annotated[
+    str | None, typer.Option(metavar="W,W,...", help="How often each run paints, in proportion; equal by default.")
+]
+ImageSize = Annotated[
+    int | None, typer.Option(help="Resolution in pixels of an earlier stage's images; the highest by default.")
+]
+Truncation = Annotated[
+    float | None, typer.Option(help="Keep the noise within ± this number; a smaller one gives more similar images.")
+]
+PictureFile = Annotated[Path, typer.Option(help="The picture to write (.png, .jpg, .webp).")]
+
+# --- of comparisons -------------------------------------------------------------------------------------------------
+
+CompareTo = Annotated[Path, typer.Option(help="The folder to make, or that of an interrupted comparison to resume.")]
 Seeds = Annotated[int, typer.Option(min=1, help="How many times each variant is trained.")]
-Steps = Annotated[int | None, typer.Option(min=1, help="Steps of each training; by default the recipe's.")]
+Steps = Annotated[int | None, typer.Option(min=1, help="Steps of each training; the recipe's by default.")]
 Seconds = Annotated[float | None, typer.Option(help="Seconds of each training, in place of steps.")]
 ForAll = Annotated[
-    list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Change the recipe for all variants.")
+    list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Change the recipe of every variant; repeatable.")
 ]
-Quiet = Annotated[bool, typer.Option(help="No progress bar.")]
-AsJson = Annotated[bool, typer.Option("--json", help="For machines.")]

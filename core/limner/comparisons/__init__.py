@@ -1,4 +1,4 @@
-"""Many trainings on equal budgets: variants, tables, charts, and diversity against consistency.
+"""Comparisons of many trainings on equal budgets: variants, tables, charts, and the diversity-consistency trade-off.
 
-May import `limner.training` and what that may import.
+May import `limner.training` and whatever that may import.
 """

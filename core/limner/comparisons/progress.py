@@ -8,11 +8,11 @@ if TYPE_CHECKING:
     from limner.training.loop import Run
 
 
-class WholeBar:
-    """One bar over several trainings, one after the other; it moves on within each of them as well."""
+class ComparisonProgress:
+    """One progress bar over several trainings in a row. It also advances during each of them."""
 
     def __init__(self, done: int, total: int, quiet: bool = False):
-        """`done` of `total` trainings are made already."""
+        """`done` of `total` trainings are finished already."""
         from tqdm.auto import tqdm  # a widget in a notebook; it warns when imported in one that has no widgets
 
         form = "{l_bar}{bar}| {n:.1f} of {total} runs [{elapsed}<{remaining}]{postfix}"
@@ -20,25 +20,21 @@ class WholeBar:
         self.done = done
 
     def begin(self, name: str) -> None:
-        """The next training begins."""
+        """Show the name of the training that starts now."""
         self.bar.set_postfix_str(name)
 
     def end(self) -> None:
-        """A training is made, and measured."""
+        """Count the training as finished."""
         self.done += 1
         self._move_to(float(self.done))
 
     def close(self) -> None:
-        """Nothing more will come."""
+        """Leave the bar as it is; nothing more follows."""
         self.bar.close()
 
     def _move_to(self, place: float) -> None:
         if not self.bar.disable:
             self.bar.update(place - self.bar.n)
-
-    @hookimpl
-    def limner_training_started(self, run: "Run") -> None:
-        self.run = run
 
     @hookimpl
     def limner_step_finished(self, run: "Run") -> None:

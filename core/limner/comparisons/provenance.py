@@ -1,4 +1,4 @@
-"""On what a result was made: the machine and the versions, named so that another one can be told from it."""
+"""Where results come from: the machine and the versions that made them."""
 
 import os
 import platform
@@ -13,7 +13,7 @@ from limner.plugins import PluginHost
 
 
 def machine(device: torch.device) -> dict[str, Any]:
-    """The processor, its cores, the threads that torch takes of them, and the device that trains."""
+    """The processor, its cores, the number of threads that torch uses, and the device that trains."""
     return {
         "processor": _processor(),
         "cores": os.cpu_count(),
@@ -23,7 +23,7 @@ def machine(device: torch.device) -> dict[str, Any]:
 
 
 def versions(plugins: PluginHost) -> dict[str, Any]:
-    """Of Limner, Python, torch, and every healthy plugin's distribution."""
+    """The versions of Limner, Python, torch, and the distribution of every healthy plugin."""
     healthy = {p.name: f"{p.distribution} {p.version}".strip() for p in plugins.plugins.values() if not p.problem}
     return {
         "limner": limner.__version__,
@@ -34,10 +34,10 @@ def versions(plugins: PluginHost) -> dict[str, Any]:
 
 
 def _processor() -> str:
-    """The processor's name in words, where the system tells it."""
-    told = Path("/proc/cpuinfo")
-    if told.is_file():
-        for line in told.read_text().splitlines():
+    """The processor's name, or its architecture if the system does not tell the name."""
+    cpuinfo = Path("/proc/cpuinfo")
+    if cpuinfo.is_file():
+        for line in cpuinfo.read_text().splitlines():
             if line.startswith("model name"):
                 return line.partition(":")[2].strip()
     if platform.system() == "Darwin":

@@ -1,55 +1,60 @@
-"""What a comparison found: a frame of pandas that sums itself up, plots itself, and lives in a folder."""
+"""The result of a comparison: a pandas frame with a summary, a chart and a page."""
 
-import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import pandas as pd
 
-from limner.errors import LimnerError
+from limner.comparisons.results_file import Results, read_results
+from limner.errors import LimnerError, nearest
 from limner.files import replace_file
 from limner.models.report import Report, markdown_table
 
 if TYPE_CHECKING:
     from limner.comparisons.bar_chart import Chart
 
-RESULTS_FILE, TABLE_FILE, CHART_FILE = "results.json", "table.md", "chart.png"
+TABLE_FILE, CHART_FILE = "table.md", "chart.png"
 
 
 class Comparison(pd.DataFrame):
     """A row for each run: the variant, its values, seed, steps, seconds, images per second, and every score.
 
-    Whatever pandas makes of it (a group, a part, a mean) is a plain frame again. `attrs` holds all else that is known:
-    the command, the recipe, the machine, the versions. `limner.compare` makes one, `limner.load_comparison` reads one.
+    Whatever pandas makes of it (a group, a part, a mean) is a plain frame again. `attrs` holds the content of
+    results.json: also the command, the recipe, the machine and the versions. `limner.compare` makes a comparison,
+    `limner.load_comparison` reads one.
     """
 
     @classmethod
-    def of(cls, results: dict[str, Any]) -> "Comparison":
-        """The frame of what results.json holds; variants in the order of their values, each with its seeds."""
-        vary = results["vary"]
-        runs = sorted(results["runs"], key=lambda r: ([vary[k].index(v) for k, v in r["settings"].items()], r["seed"]))
-        told = ("seed", "steps", "seconds", "images/s")
-        rows = [
-            {"variant": run["variant"], **run["settings"], **{key: run[key] for key in told}, **run["scores"]}
-            for run in runs
-        ]
-        frame = cls(rows)
-        frame.attrs.update(results)
+    def of(cls, results: Results) -> "Comparison":
+        """The frame of these results; variants in the order of their values, each with its seeds."""
+        frame = cls(
+            [
+                {"variant": run.variant, **run.settings, "seed": run.seed, "steps": run.steps, "seconds": run.seconds}
+                | {"images/s": run.images_per_second, **run.scores}
+                for run in results.ordered_runs()
+            ]
+        )
+        frame.attrs.update(results.to_json())
         return frame
+
+    @property
+    def results(self) -> Results:
+        """The content of results.json."""
+        return Results.from_json(cast(dict[str, Any], self.attrs))
 
     @property
     def metrics(self) -> list[str]:
         """The names of the scores."""
-        return list(dict.fromkeys(name for run in self.attrs["runs"] for name in run["scores"]))
+        return list(dict.fromkeys(name for run in self.results.runs for name in run.scores))
 
     @property
     def problems(self) -> list[str]:
         """A sentence for each run that diverged, and so has no scores."""
-        return [f"{r['variant']}, seed {r['seed']}: {r['problem']}" for r in self.attrs["runs"] if "problem" in r]
+        return [f"{run.variant}, seed {run.seed}: {run.problem}" for run in self.results.runs if run.problem]
 
     def summary(self) -> Report:
-        """The mean of every score over a variant's seeds, and their standard deviation where there are several.
+        """The mean of every score over a variant's seeds, and the standard deviation if there are several.
 
         A row for each score, a column for each variant. Runs that diverged have no scores and are left out.
         """
@@ -71,46 +76,66 @@ class Comparison(pd.DataFrame):
             metrics: names of scores, such as `["trained/exact", "diversity"]`; by default all.
 
         Raises:
-            LimnerError: for a score that no run has, or where no run has any.
+            LimnerError: if no run has such a score, or any score at all.
         """
-        from limner.comparisons.bar_chart import draw
+        from limner.comparisons.bar_chart import bar_chart
 
-        return draw(self, self.metrics if metrics is None else metrics)
+        results, chosen = self.results, self.metrics if metrics is None else metrics
+        if not chosen:
+            raise LimnerError("There is nothing to plot: no run has a score, or no score is named.")
+        self.require_scores(chosen)
+        title = f"{', '.join(results.vary)}: mean (bar) and every seed (dot), {results.budget_text} each"
+        return bar_chart(self, chosen, title)
+
+    def require_scores(self, names: Iterable[str]) -> None:
+        """Check that there are scores of these names.
+
+        Raises:
+            LimnerError: if no run has one of them.
+        """
+        known = self.metrics
+        for name in names:
+            if name not in known:
+                raise LimnerError(f"No run has the score '{name}'{nearest(name, known)}; there is {', '.join(known)}.")
 
     def markdown(self) -> str:
         """The comparison as a page: how it was made, its summary, and every run."""
-        about = self.attrs
-        machine, versions = about["machine"], about["versions"]
-        threads = f"{machine['threads']} {'thread' if machine['threads'] == 1 else 'threads'}"
-        budget = " ".join(f"{amount:.10g} {unit}" for unit, amount in about["budget"].items())
-        precisions = " and ".join(dict.fromkeys(run["precision"] for run in about["runs"]))
-        scores = self.summary()
-        spread = "Mean ± standard deviation over the seeds" if scores.spread else "One seed, so no spread is known"
-        told = ["variant", "seed", "steps", "seconds", "images/s", *self.metrics]
-        every = [
+        results, scores = self.results, self.summary()
+        columns = ["variant", "seed", "steps", "seconds", "images/s", *self.metrics]
+        rows = [
             [str(row[0]), str(row[1]), str(row[2]), f"{row[3]:.1f}", f"{row[4]:.0f}", *(_score(s) for s in row[5:])]
-            for row in self[told].itertuples(index=False, name=None)
+            for row in self[columns].itertuples(index=False, name=None)
         ]
         parts = [
-            f"# {' and '.join(about['vary'])} in {about['source']}",
-            f"    {about['command']}",
-            f"{budget} each, one after the other, on {machine['processor']} ({machine['cores']} cores, "
-            f"{threads}, {machine['device']}, {precisions}); limner {versions['limner']}, "
-            f"torch {versions['torch']}, Python {versions['python']}; {about['date'][:10]}.",
-            *([f"{about['missing']} runs are still missing."] if about["missing"] else []),
-            f"{spread}:",
+            f"# {' and '.join(results.vary)} in {results.source}",
+            f"    {results.command}",
+            _conditions(results),
+            *([f"{results.missing} runs are still missing."] if results.missing else []),
+            "Mean ± standard deviation over the seeds:" if scores.spread else "One seed, so the spread is unknown:",
             scores.markdown(),
             "Every run:",
-            markdown_table(told, every),
+            markdown_table(columns, rows),
             *self.problems,
         ]
         return "\n\n".join(parts) + "\n"
 
     def illustrate(self, folder: Path) -> None:
-        """Write table.md and, where there is a score, chart.png."""
+        """Write table.md and, if there are scores, chart.png."""
         replace_file(folder / TABLE_FILE, self.markdown().encode())
         if self.metrics:
             replace_file(folder / CHART_FILE, self.plot()._repr_png_())
+
+
+def _conditions(results: Results) -> str:
+    """The budget, the machine and the versions, in a sentence."""
+    machine, versions = results.machine, results.versions
+    threads = f"{machine['threads']} {'thread' if machine['threads'] == 1 else 'threads'}"
+    precisions = " and ".join(dict.fromkeys(run.precision for run in results.runs))
+    return (
+        f"{results.budget_text} each, one after the other, on {machine['processor']} ({machine['cores']} cores, "
+        f"{threads}, {machine['device']}, {precisions}); limner {versions['limner']}, "
+        f"torch {versions['torch']}, Python {versions['python']}; {results.date[:10]}."
+    )
 
 
 def _score(value: float) -> str:
@@ -118,26 +143,9 @@ def _score(value: float) -> str:
 
 
 def load_comparison(path: str | Path) -> Comparison:
-    """Read a comparison back from its folder, or from its results.json.
+    """Read a comparison from its folder, or from its results.json.
 
     Raises:
-        LimnerError: when there is none, or it is damaged.
+        LimnerError: if there is none, or it is damaged.
     """
     return Comparison.of(read_results(Path(path)))
-
-
-def read_results(path: Path) -> dict[str, Any]:
-    """What the results.json in a folder says, or the file itself.
-
-    Raises:
-        LimnerError: when there is none, or it is damaged.
-    """
-    file = path if path.suffix == ".json" else path / RESULTS_FILE
-    if not file.is_file():
-        raise LimnerError(f"There is no comparison {file}; 'limner compare RECIPE --vary ... --out {path}' makes one.")
-    try:
-        results = json.loads(file.read_text(encoding="utf-8"))
-        Comparison.of(results)
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise LimnerError(f"{file} is damaged: {type(error).__name__}: {error}.") from None
-    return results

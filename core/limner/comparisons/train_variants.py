@@ -1,4 +1,4 @@
-"""Comparing variants of a recipe: each is trained on the same budget, one after the other, and measured alike."""
+"""Training every variant of a recipe on the same budget, one after the other, and measuring each."""
 
 import json
 import re
@@ -6,6 +6,7 @@ import shlex
 import shutil
 import warnings
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from itertools import chain, count
 from pathlib import Path
@@ -14,18 +15,23 @@ from typing import Any, cast
 import torch
 from accelerate import PartialState
 
-from limner.comparisons.progress import WholeBar
+from limner.comparisons.kept_runs import with_kept_runs
+from limner.comparisons.progress import ComparisonProgress
 from limner.comparisons.provenance import machine, versions
-from limner.comparisons.results import RESULTS_FILE, Comparison, read_results
+from limner.comparisons.results import Comparison
+from limner.comparisons.results_file import Results, RunResult
 from limner.comparisons.variants import Variant, Vary, make_variants, text_of
 from limner.errors import DivergedError, LimnerError
-from limner.files import free_folder, replace_file
+from limner.hooks import hookimpl
 from limner.models.model import Model
 from limner.plugins import PluginHost, host
 from limner.recipes.merging import merge, resolve
 from limner.recipes.schema import Recipe
 from limner.training.callbacks import default_callbacks
-from limner.training.loop import precision_of, train
+from limner.training.loop import train
+from limner.training.precision import precision_of
+from limner.training.run import Run
+from limner.types import Scores
 
 
 def compare(
@@ -40,13 +46,12 @@ def compare(
     quiet: bool = False,
     plugins: PluginHost | None = None,
 ) -> Comparison:
-    """Train every variant of a recipe on one equal budget, with several seeds, and measure each by its data's metrics.
+    """Train every variant of a recipe on the same budget, with several seeds, and measure each by its data's metrics.
 
-    Variants that differ only in how images are sampled (`sampling.truncation`, ...) are trained once and measured each.
-
-    All variants are checked before anything is trained. Then each is trained with the seed 0, then each with 1, and so
-    on. Called again with the same `out`, it keeps what is finished and goes on with the rest; more seeds or
-    further values add the runs that are missing.
+    All variants are checked before anything is trained. Then each is trained with seed 0, then each with seed 1, and
+    so on. Variants that differ only in how images are sampled (`sampling.truncation`, ...) share one training and are
+    measured separately. Called again with the same `out`, the comparison is resumed: finished runs are kept, and more
+    seeds or further values add the missing ones.
 
     Args:
         recipe: a recipe's name, a TOML file, a dict, or a `Recipe`.
@@ -61,225 +66,199 @@ def compare(
         plugins: the plugin host; by default all that is installed.
 
     Returns:
-        A frame with a row for each run, which plots itself. Interrupted (Ctrl-C), it has those that were finished.
+        A frame with a row for each run, which plots itself. If interrupted (Ctrl-C), it has the finished runs.
 
     Raises:
-        LimnerError: where a variant is wrong, before any work; or when `out` holds something else.
+        LimnerError: if a variant is wrong, before any work, or if `out` holds something else.
     """
-    plugins = plugins or host()
+    plugins, folder = plugins or host(), None if out is None else Path(out)
     if seeds < 1:
         raise LimnerError(f"seeds: expected how many to train each variant with, at least 1, got {seeds}.")
     if steps is not None and seconds is not None:
         raise LimnerError("Give the budget either in steps or in seconds, not in both.")
-    source = recipe.table() if isinstance(recipe, Recipe) else recipe
-    name = "RECIPE" if isinstance(source, Mapping) else _portable(source)
-
-    def base_of(source: str | Path | Mapping[str, Any]) -> dict[str, Any]:
-        table = resolve(plugins, source, overrides)
-        for unit, budget in (("steps", steps), ("seconds", seconds)):
-            if budget is not None:
-                table = merge(table, {"training": {unit: budget}})
-        return table
-
-    base = base_of(source)
-    variants = make_variants(plugins, base, vary, "the recipe" if name == "RECIPE" else name, base_of)
-    training = variants[0].recipe.training
-    results = {
-        "command": "",
-        "date": datetime.now(UTC).isoformat(timespec="seconds"),
-        "source": name,
-        "overrides": list(overrides),
-        "vary": {key: list(values) for key, values in vary.items()},
-        "seeds": seeds,
-        "budget": {"steps": training.steps} if training.steps else {"seconds": training.seconds},
-        "recipe": base,
-        "recipes": {str(value): base_of(value) for value in vary.get("recipe", ())},
-        "machine": machine(cast(torch.device, PartialState().device)),
-        "versions": versions(plugins),
-        "missing": len(variants) * seeds,
-        "runs": [],
-    }
-    folder = None if out is None else Path(out)
-    results = _with_kept(folder, results, {(v.label, seed) for v in variants for seed in range(seeds)})
-    _train_missing(plugins, results, variants, seeds, folder, quiet)
+    budget = {unit: amount for unit, amount in (("steps", steps), ("seconds", seconds)) if amount is not None}
+    variants, results = _plan(plugins, recipe, vary, seeds, budget, overrides)
+    asked = [(variant, seed) for seed in range(seeds) for variant in variants]
+    if folder:
+        results = with_kept_runs(results, folder, {(variant.label, seed) for variant, seed in asked})
+    _train_missing(plugins, results, asked, folder, quiet)
     comparison = Comparison.of(results)
-    if folder is not None and len(comparison):
+    if folder and len(comparison):
         comparison.illustrate(folder)
     return comparison
 
 
-def _with_kept(folder: Path | None, results: dict[str, Any], asked: set[tuple[str, int]]) -> dict[str, Any]:
-    """The results with the runs that the folder keeps of the same comparison; anything else there is refused."""
-    if folder is None:
-        return results
-    if not (folder / RESULTS_FILE).exists():
-        free_folder(folder)
-        return results
-    kept = read_results(folder)
-    made = {(run["variant"], run["seed"]) for run in kept["runs"]}
-    missing = len(asked - made)
-    whole = {"recipes": {}} | kept
-    both = whole["recipes"].keys() & results["recipes"].keys()
+def _plan(
+    plugins: PluginHost,
+    recipe: str | Path | Mapping[str, Any] | Recipe,
+    vary: Vary,
+    seeds: int,
+    budget: Mapping[str, int | float],
+    overrides: Sequence[str],
+) -> tuple[list[Variant], Results]:
+    """The variants, all of them checked, and the results without any run."""
+    source = recipe.table() if isinstance(recipe, Recipe) else recipe
+    name = "RECIPE" if isinstance(source, Mapping) else _portable(source)
 
-    def same(comparison: Mapping[str, Any]) -> dict[str, Any]:
-        """What must be the same; another machine or version only matters where something is yet to be trained."""
-        versions = {name: version for name, version in comparison["versions"].items() if name != "plugins"}
-        conditions = {"machine": comparison["machine"], "versions": versions} if missing and made else {}
-        recipes = {name: comparison["recipes"][name] for name in sorted(both)}
-        varied = " and ".join(comparison["vary"])
-        return {"recipe": comparison["recipe"], "recipes": recipes, "varied": varied, **conditions}
+    def table_of(source: str | Path | Mapping[str, Any]) -> dict[str, Any]:
+        table = resolve(plugins, source, overrides)
+        return merge(table, {"training": budget}) if budget else table
 
-    if difference := _difference(same(whole), same(json.loads(json.dumps(results)))):
-        raise LimnerError(f"{folder} holds another comparison: {difference}; name another folder.")
-    if not missing:
-        return kept | {"missing": 0}
-    vary = {
-        key: _distinct([*(run["settings"][key] for run in kept["runs"]), *values])
-        for key, values in results["vary"].items()
-    }
-    seeds = max([results["seeds"], *(run["seed"] + 1 for run in kept["runs"])])
-    recipes = whole["recipes"] | results["recipes"]
-    return results | {"vary": vary, "recipes": recipes, "seeds": seeds, "missing": missing, "runs": kept["runs"]}
-
-
-def _distinct(values: Sequence[Any]) -> list[Any]:
-    return [value for place, value in enumerate(values) if value not in values[:place]]
-
-
-def _difference(kept: Any, asked: Any, place: str = "") -> str | None:
-    """The first place where two tables differ, in words."""
-    if isinstance(kept, Mapping) and isinstance(asked, Mapping):
-        both = ((key, kept.get(key), asked.get(key)) for key in dict.fromkeys([*kept, *asked]))
-        found = (_difference(one, other, f"{place}.{key}" if place else key) for key, one, other in both)
-        return next((difference for difference in found if difference), None)
-    words = ["not given" if value is None else text_of(value) for value in (kept, asked)]
-    return None if kept == asked else f"{place} is {words[0]} there and {words[1]} here"
+    base = table_of(source)
+    variants = make_variants(plugins, base, vary, "the recipe" if name == "RECIPE" else name, table_of)
+    training = variants[0].recipe.training
+    return variants, Results(
+        command="",
+        date=datetime.now(UTC).isoformat(timespec="seconds"),
+        source=name,
+        overrides=list(overrides),
+        vary={key: list(values) for key, values in vary.items()},
+        seeds=seeds,
+        budget={"steps": training.steps} if training.steps else {"seconds": cast(float, training.seconds)},
+        recipe=base,
+        recipes={str(value): table_of(value) for value in vary.get("recipe", ())},
+        machine=machine(cast(torch.device, PartialState().device)),
+        versions=versions(plugins),
+        missing=len(variants) * seeds,
+        runs=[],
+    )
 
 
 def _train_missing(
-    plugins: PluginHost, results: dict[str, Any], variants: list[Variant], seeds: int, folder: Path | None, quiet: bool
+    plugins: PluginHost, results: Results, asked: Sequence[tuple[Variant, int]], folder: Path | None, quiet: bool
 ) -> None:
-    """Train and measure what is missing, all variants with one seed and then with the next; each is kept at once."""
-    made = {(run["variant"], run["seed"]) for run in results["runs"]}
-    asked = [(variant, seed) for seed in range(seeds) for variant in variants]
-    missing = [(variant, seed) for variant, seed in asked if (variant.label, seed) not in made]
+    """Train and measure the runs that are missing. Each is written as soon as it is finished."""
+    missing = [(variant, seed) for variant, seed in asked if (variant.label, seed) not in results.finished]
     if not missing:
         return
-    results["command"] = _command(results, folder)
-    bar = WholeBar(len(asked) - len(missing), len(asked), quiet)
-    models: dict[str, Model] = {}
+    results.command = _command(results, folder)
+    bar = ComparisonProgress(len(asked) - len(missing), len(asked), quiet)
+    trainer = _Trainer(plugins, results, folder, bar)
     try:
+        trainer.write()
         for variant, seed in missing:
-            _keep(results, folder)
             bar.begin(f"{variant.label}, seed {seed}")
-            weights = _weights(variant.settings, seed)
-            twins = [run for run in results["runs"] if _weights(run["settings"], run["seed"]) == weights]
-            if twins:
-                run = _sample(plugins, variant, twins[0], models.get(weights), folder)
-            else:
-                place = _place(variant.label, seed, results["runs"])
-                run = _train(plugins, variant, seed, place, folder, bar)
-                if any(map(_samples, variant.settings)):
-                    models[weights] = bar.run.model
-            results["runs"].append(run)
-            results["missing"] -= 1
+            results.runs.append(trainer.run(variant, seed))
+            results.missing -= 1
+            trainer.write()
             bar.end()
     except KeyboardInterrupt:
         bar.close()
-        finished = f"Stopped with {len(asked) - results['missing']} of {len(asked)} runs finished"
-        goes_on = f"; they are kept in {folder}, and the same command goes on with the rest." if folder else "."
-        warnings.warn(finished + goes_on, stacklevel=3)
+        finished = f"Stopped with {len(asked) - results.missing} of {len(asked)} runs finished"
+        resume = f"; they are kept in {folder}, and the same command resumes the comparison." if folder else "."
+        warnings.warn(finished + resume, stacklevel=3)
     finally:
         bar.close()
-    _keep(results, folder)
 
 
-def _train(
-    plugins: PluginHost, variant: Variant, seed: int, place: str, out: Path | None, bar: WholeBar
-) -> dict[str, Any]:
-    """One run: trained, measured, and described."""
-    folder = None if out is None else out / place
-    if folder is not None and folder.exists():
-        shutil.rmtree(folder)  # half made: it has no result
-    scores: dict[str, float] = {}
-    problem: dict[str, str] = {}
-    try:
-        callbacks = [bar, *default_callbacks(folder, quiet=True)]
-        model = train(variant.recipe, folder, [f"training.seed={seed}"], callbacks=callbacks, plugins=plugins)
-        if bar.run.interrupted:
-            raise KeyboardInterrupt
-        report = model.evaluate()
-        scores = report.scores
-        if folder is not None:
-            (folder / "scores.json").write_text(report.to_json())
-    except DivergedError as error:  # a result, too
-        problem = {"problem": str(error).replace(str(folder), place) if folder else str(error)}
-    run = bar.run
-    return {
-        "variant": variant.label,
-        "settings": variant.settings,
-        "seed": seed,
-        "steps": run.step,
-        "seconds": round(run.seconds, 3),
-        "images/s": round(run.images / run.seconds, 1) if run.seconds else 0.0,
-        "precision": precision_of(run.recipe.training, run.batches.device),
-        "scores": scores,
-        "folder": None if out is None else place,
-        **problem,
-    }
+class _Trainer:
+    """Trains and measures single runs. Runs that differ only in how images are sampled share one training."""
+
+    def __init__(self, plugins: PluginHost, results: Results, folder: Path | None, bar: ComparisonProgress):
+        self.plugins, self.results, self.folder, self.bar = plugins, results, folder, bar
+        self.models: dict[str, Model] = {}  # by what their weights depend on
+
+    def write(self) -> None:
+        """Write the results, if there is a folder."""
+        if self.folder:
+            self.results.write(self.folder)
+
+    def run(self, variant: Variant, seed: int) -> RunResult:
+        """The run of a variant and a seed: trained, or sampled anew from a run with the same weights."""
+        key = _weights_key(variant.settings, seed)
+        for run in self.results.runs:
+            if _weights_key(run.settings, run.seed) == key:
+                return self._sample(variant, run, self.models.get(key))
+        return self._train(variant, seed, key)
+
+    def _train(self, variant: Variant, seed: int, key: str) -> RunResult:
+        place = _free_place(variant.label, seed, self.results.runs)
+        folder = self.folder / place if self.folder else None
+        if folder and folder.exists():
+            shutil.rmtree(folder)  # of a run that was stopped before it had a result
+        kept, scores, problem = _KeptRun(), {}, None
+        callbacks = [kept, self.bar, *default_callbacks(folder, quiet=True)]
+        try:
+            model = train(variant.recipe, folder, [f"training.seed={seed}"], callbacks=callbacks, plugins=self.plugins)
+            if kept.run.interrupted:
+                raise KeyboardInterrupt
+            report = model.evaluate()
+            scores = report.scores
+            if folder:
+                (folder / "scores.json").write_text(report.to_json())
+            if any(map(_is_sampling, variant.settings)):
+                self.models[key] = model
+        except DivergedError as error:  # is a result, too
+            problem = str(error).replace(str(folder), place) if folder else str(error)
+        return _result(variant, seed, kept.run, scores, place if folder else None, problem)
+
+    def _sample(self, variant: Variant, trained: RunResult, model: Model | None) -> RunResult:
+        scores = {}
+        if trained.problem is None:
+            model = model or Model.load(cast(Path, self.folder) / cast(str, trained.folder), self.plugins)
+            model.recipe = model.recipe.model_copy(update={"sampling": variant.recipe.sampling})
+            scores = model.evaluate().scores
+        return replace(trained, variant=variant.label, settings=variant.settings, scores=scores)
 
 
-def _samples(key: str) -> bool:
-    """Whether a key of a recipe says how images are sampled, so that no training depends on it."""
+def _result(variant: Variant, seed: int, run: Run, scores: Scores, place: str | None, problem: str | None) -> RunResult:
+    return RunResult(
+        variant=variant.label,
+        settings=variant.settings,
+        seed=seed,
+        steps=run.step,
+        seconds=round(run.seconds, 3),
+        images_per_second=round(run.images / run.seconds, 1) if run.seconds else 0.0,
+        precision=precision_of(run.recipe.training, run.batches.device),
+        scores=scores,
+        folder=place,
+        problem=problem,
+    )
+
+
+class _KeptRun:
+    """Keeps the `Run` of a training, which has its steps and seconds even if training diverges."""
+
+    run: Run
+
+    @hookimpl
+    def limner_training_started(self, run: Run) -> None:
+        self.run = run
+
+
+def _is_sampling(key: str) -> bool:
+    """Whether a key of the recipe says how images are sampled, so that no training depends on it."""
     return key.split(".")[0] == "sampling"
 
 
-def _weights(settings: Mapping[str, Any], seed: int) -> str:
-    """What a run's weights depend on: its settings but those of sampling, and its seed."""
-    return json.dumps([{key: value for key, value in settings.items() if not _samples(key)}, seed])
+def _weights_key(settings: Mapping[str, Any], seed: int) -> str:
+    """What the weights of a run depend on: its seed, and its settings apart from those of sampling."""
+    return json.dumps([{key: value for key, value in settings.items() if not _is_sampling(key)}, seed])
 
 
-def _sample(
-    plugins: PluginHost, variant: Variant, twin: Mapping[str, Any], model: Model | None, out: Path | None
-) -> dict[str, Any]:
-    """A run with the weights of its twin, from which it differs in how images are sampled; measured by itself."""
-    scores = {}
-    if twin["scores"]:  # otherwise it diverged
-        model = model or Model.load(cast(Path, out) / twin["folder"], plugins)
-        model.recipe = model.recipe.model_copy(update={"sampling": variant.recipe.sampling})
-        scores = model.evaluate().scores
-    return {**twin, "variant": variant.label, "settings": variant.settings, "scores": scores}
-
-
-def _keep(results: dict[str, Any], folder: Path | None) -> None:
-    if folder is not None:
-        folder.mkdir(parents=True, exist_ok=True)
-        replace_file(folder / RESULTS_FILE, json.dumps(results, indent=1, ensure_ascii=False).encode())
-
-
-def _place(label: str, seed: int, runs: Sequence[Mapping[str, Any]]) -> str:
-    """Where a run lies in the comparison's folder: a name that every file system takes, and no finished run has."""
+def _free_place(label: str, seed: int, runs: Sequence[RunResult]) -> str:
+    """The folder of a run within that of the comparison: a name that every file system allows and no run has."""
     name = re.sub(r"[^\w.+-]+", "-", label.lower()).strip("-.")[:60] or "variant"
-    free = chain([f"runs/{name}-{seed}"], (f"runs/{name}-{number}-{seed}" for number in count(2)))
-    taken = {run["folder"] for run in runs}
-    return next(place for place in free if place not in taken)
+    places = chain([f"runs/{name}-{seed}"], (f"runs/{name}-{number}-{seed}" for number in count(2)))
+    taken = {run.folder for run in runs}
+    return next(place for place in places if place not in taken)
 
 
-def _command(results: Mapping[str, Any], folder: Path | None) -> str:
-    """The command that makes these results, whether they were made by it or in Python."""
-    words = ["limner", "compare", results["source"]]
-    for change in results["overrides"]:
+def _command(results: Results, folder: Path | None) -> str:
+    """The command that makes these results, even if they are made in Python."""
+    words = ["limner", "compare", results.source]
+    for change in results.overrides:
         words += ["--set", change]
-    for key, values in results["vary"].items():
+    for key, values in results.vary.items():
         words += ["--vary", f"{key}={','.join(map(text_of, values))}"]
-    words += ["--seeds", str(results["seeds"])]
-    for unit, budget in results["budget"].items():
-        words += [f"--{unit}", f"{budget:.10g}"]
+    words += ["--seeds", str(results.seeds)]
+    for unit, amount in results.budget.items():
+        words += [f"--{unit}", f"{amount:.10g}"]
     return shlex.join(words + (["--out", _portable(folder)] if folder else []))
 
 
 def _portable(path: str | Path) -> str:
-    """A path as it reads on any machine: as given, or where it is absolute, from the working folder on."""
+    """A path that reads the same on any machine: as given, or relative to the working folder if it is absolute."""
     path = Path(path)
     if path.is_absolute():
         path = path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else Path(path.name)

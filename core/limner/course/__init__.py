@@ -1,4 +1,4 @@
-"""The lessons for a learner, exercises that check answers, and the scaffold of a new plugin.
+"""The lessons, exercises that check answers, and the scaffold of a new plugin.
 
-Imports the root of `limner` only.
+May import the root of `limner` only.
 """

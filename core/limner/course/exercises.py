@@ -1,4 +1,4 @@
-"""Exercises that answer: `check` says of an answer whether it is untouched, right, or not yet right, and why."""
+"""Exercises of the lessons: `check` says whether an answer is missing, right, or wrong, and why."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -12,9 +12,9 @@ from torch import Tensor
 
 @dataclass(frozen=True)
 class Verdict:
-    """What `check` has found, in a sentence that shows itself in a notebook.
+    """The result of `check`. A notebook shows its sentence.
 
-    `solved` is whether the answer is right, and None where there is none yet.
+    `solved` says whether the answer is right; it is None if there is no answer yet.
     """
 
     solved: bool | None
@@ -25,42 +25,42 @@ class Verdict:
 
 
 def check(answer: Any, expected: Any, hint: str, *, tolerance: float = 1e-3) -> Verdict:
-    """Say whether an answer is right. A wrong one, of whatever sort, raises nothing.
+    """Check an answer. This never raises an exception, whatever the answer is.
 
     Args:
-        answer: what stands in place of `...`: a number, a string, a tensor, a list, a function, or anything else.
-        expected: what it should be; or a function that is given the answer and says whether it will do.
-        hint: a sentence that helps along whoever has not solved it.
-        tolerance: how far numbers may be off, as a part of the largest one expected; whole numbers may not.
+        answer: what replaces the `...`: a number, a string, a tensor, a list, a function, or anything else.
+        expected: the right answer, or a function that takes the answer and returns whether it is right.
+        hint: a sentence that is shown until the answer is right.
+        tolerance: the largest error of a float, relative to the largest expected number. Integers must be exact.
 
     Returns:
-        The verdict; made last in a cell, it is shown beneath.
+        The verdict. A notebook shows it if the call is the last line of a cell.
     """
-    if untouched(answer):
+    if is_missing(answer):
         return Verdict(None, f"Your turn: put your answer in place of `...` and run this cell again. Hint: {hint}")
     try:
         wrong = difference(answer, expected, tolerance)
     except Exception as error:  # an answer may be anything
-        wrong = f"with {short(answer)} the check ends in {type(error).__name__}: {error}"
+        wrong = f"checking {short(answer)} raised {type(error).__name__}: {error}"
     return Verdict(False, f"Not yet: {wrong.rstrip('.')}. Hint: {hint}") if wrong else Verdict(True, "Right!")
 
 
 def short(answer: Any) -> str:
-    """An answer in a few characters."""
+    """A short text for an answer."""
     if isinstance(answer, Tensor) and answer.ndim:
         return f"a tensor of shape {list(answer.shape)}"
     return answer.__name__ if isinstance(answer, type) else shortened(answer)
 
 
-def untouched(answer: Any) -> bool:
+def is_missing(answer: Any) -> bool:
     """Whether an answer, or a part of it, is still `...`."""
     if isinstance(answer, Mapping):
         answer = list(answer.values())
-    return answer is ... or (isinstance(answer, list | tuple | set) and any(map(untouched, answer)))
+    return answer is ... or (isinstance(answer, list | tuple | set) and any(map(is_missing, answer)))
 
 
 def difference(answer: Any, expected: Any, tolerance: float) -> str:
-    """How an answer differs from what is expected, without giving that away; nothing where it does not."""
+    """How an answer is wrong, without revealing the right one. Empty if it is right."""
     if callable(expected) and not isinstance(expected, type):
         return "" if expected(answer) else f"{short(answer)} is not what was asked for"
     if isinstance(expected, list | tuple):
@@ -74,7 +74,7 @@ def difference(answer: Any, expected: Any, tolerance: float) -> str:
         return _numeric_difference(answer, torch.as_tensor(expected), tolerance)
     if isinstance(answer, str) and isinstance(expected, str):
         answer, expected = answer.strip().casefold(), expected.casefold()
-    return "" if answer == expected else f"{short(answer)} is not it"
+    return "" if answer == expected else f"{short(answer)} is not right"
 
 
 def _numeric_difference(answer: Any, expected: Tensor, tolerance: float) -> str:

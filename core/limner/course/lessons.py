@@ -1,4 +1,4 @@
-"""The course for a learner: the notebooks, without their solutions or with them, and the comparisons that they show."""
+"""Copies of the lessons for a learner: notebooks with or without solutions, and the comparisons that they show."""
 
 import json
 from collections.abc import Mapping
@@ -11,26 +11,26 @@ from limner.files import free_folder
 
 NOTE = """# The lessons of Limner {version}
 
-These notebooks belong to limner {version}: with another version, what happens may not be what they say. The solutions
-of their exercises are {solutions}. `comparisons` holds the measurements that they show.
+These notebooks belong to limner {version}; other versions may behave differently. The solutions of the exercises are
+{solutions}. `comparisons` holds the measurements that the lessons show.
 
     pip install "limner[lab]=={version}"
     jupyter lab .
 
-Each lesson ends with exercises: fill in the `...` of a cell and run it, and it says whether you have it.
+Each lesson ends with exercises. Fill in the `...` of a cell and run it: it tells you whether you are right.
 
 {lessons}
 """
 
 
 def home() -> Path:
-    """The folder of `tutorials/` and `comparisons/`: within the installed package, or the checkout that is used."""
+    """The folder of `tutorials/` and `comparisons/`: this package in a wheel, else the root of the checkout."""
     package = Path(__file__).parent
     return package if (package / "tutorials").is_dir() else package.parents[2]
 
 
 def student(notebook: Mapping[str, Any]) -> dict[str, Any]:
-    """A notebook as a learner gets it: without the cells that are tagged "solution", and not run yet."""
+    """A notebook for a learner: without the cells tagged "solution", and without outputs."""
     cells = [dict(cell) for cell in notebook["cells"] if "solution" not in cell["metadata"].get("tags", [])]
     for cell in cells:
         if cell["cell_type"] == "code":
@@ -39,17 +39,17 @@ def student(notebook: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def write_course(folder: Path, solutions: bool = False) -> list[Path]:
-    """Write the notebooks, what they read, and a note of the version they belong to.
+    """Write the notebooks, the comparisons that they read, and a README with the version.
 
     Args:
-        folder: where to; it may not hold anything yet.
-        solutions: whether to keep the solutions, as collapsed cells, with what all cells gave when they were run.
+        folder: to write to, new or empty.
+        solutions: whether to include the solutions, as collapsed cells, and the outputs of all cells.
 
     Returns:
         The files that were written.
 
     Raises:
-        LimnerError: when the folder holds something, cannot be written, or there are no notebooks to copy.
+        LimnerError: if the folder is not empty or cannot be written, or there are no notebooks to copy.
     """
     source = home()
     files, titles = {}, []
@@ -59,22 +59,26 @@ def write_course(folder: Path, solutions: bool = False) -> list[Path]:
         kept = notebook if solutions else student(notebook)
         files[f"tutorials/{path.name}"] = (json.dumps(kept, indent=1, ensure_ascii=False) + "\n").encode()
     if not files:
-        raise LimnerError(f"There is no notebook in {source / 'tutorials'}; `pip install limner` brings them.")
+        raise LimnerError(f"There is no notebook in {source / 'tutorials'}; `pip install limner` includes them.")
     for path in sorted((source / "comparisons").glob("*/*")):
         if path.is_file():
             files[f"comparisons/{path.parent.name}/{path.name}"] = path.read_bytes()
-    told = {"version": version("limner"), "solutions": "kept, collapsed" if solutions else "left out"}
-    files["README.md"] = NOTE.format(**told, lessons="\n".join(titles)).encode()
+    note = NOTE.format(
+        version=version("limner"),
+        solutions="included, collapsed" if solutions else "left out",
+        lessons="\n".join(titles),
+    )
+    files["README.md"] = note.encode()
     free_folder(folder)
     try:
         for name, content in files.items():
             (folder / name).parent.mkdir(parents=True, exist_ok=True)
             (folder / name).write_bytes(content)
     except OSError as error:
-        raise LimnerError(f"{folder} cannot be written: {error}; name another one.") from None
+        raise LimnerError(f"{folder} cannot be written: {error}; choose another folder.") from None
     return [folder / name for name in files]
 
 
 def title(notebook: Mapping[str, Any]) -> str:
-    """The heading that a notebook begins with."""
+    """The first heading of a notebook."""
     return "".join(notebook["cells"][0]["source"]).partition("\n")[0].lstrip("# ")

@@ -1,4 +1,4 @@
-"""`limner new-plugin`: a publishable project around one component that works, made from the files in `scaffold/`."""
+"""A new plugin project with one working component, ready to publish. The templates are in `scaffold/`."""
 
 import json
 import re
@@ -16,22 +16,22 @@ from limner.hooks import API_VERSION
 from limner.kinds import COMPONENTS
 
 RECIPE = "scenes-one"
-"""What the notebook of a new plugin trains."""
+"""The recipe that the notebook of a new plugin trains."""
 
 
 def write_plugin(distribution: str, kind: str, folder: Path | None = None) -> list[Path]:
-    """Write a project that can be installed, tested and published as it is.
+    """Write a plugin project, ready to install, test and publish.
 
     Args:
-        distribution: the name that pip will know, such as "limner-glow".
-        kind: of its component, one of `limner.kinds.COMPONENTS`.
-        folder: to write to, new or empty; by default one of the distribution's name.
+        distribution: the name for pip, such as "limner-glow".
+        kind: the kind of its component, one of `limner.kinds.COMPONENTS`.
+        folder: to write to, new or empty; by default, one named like the distribution.
 
     Returns:
         The files that were written.
 
     Raises:
-        LimnerError: where the name or the kind will not do, or something is there already.
+        LimnerError: for an invalid name or an unknown kind, or if the folder is not empty.
     """
     if kind not in COMPONENTS:
         raise LimnerError(
@@ -49,17 +49,17 @@ def write_plugin(distribution: str, kind: str, folder: Path | None = None) -> li
 
 
 def _names(distribution: str, kind: str) -> dict[str, str]:
-    """Every name that the project goes by."""
+    """The values of the templates' placeholders."""
     if not re.fullmatch(r"[a-z][a-z0-9]*(-[a-z0-9]+)*", distribution):
         raise LimnerError(
-            f"{distribution}: a plugin's name is made of small letters, digits and hyphens, such as limner-glow."
+            f"{distribution}: a plugin's name consists of lowercase letters, digits and hyphens, such as limner-glow."
         )
     package, name = distribution.replace("-", "_"), distribution.removeprefix("limner-")
     module = name.replace("-", "_")
     if module[0].isdigit() or iskeyword(module) or name == "none":
         raise LimnerError(f"{distribution}: '{name}' cannot be the name of a component; choose another one.")
     if find_spec(package) is not None:
-        raise LimnerError(f"{distribution}: a module {package} is installed already; choose another name.")
+        raise LimnerError(f"{distribution}: a module {package} is already installed; choose another name.")
     words = "".join(word.capitalize() for word in name.split("-"))
     about = COMPONENTS[kind]
     assert about.example is not None
@@ -80,14 +80,14 @@ def _names(distribution: str, kind: str) -> dict[str, str]:
 
 
 def _texts(names: dict[str, str], kind: str) -> dict[str, str]:
-    """The files of the project, by their paths in it."""
+    """The texts of the project's files, by path."""
     scaffold = files("limner.course").joinpath("scaffold")
 
     def filled(template: str) -> str:
         return Template(scaffold.joinpath(f"{template}.txt").read_text(encoding="utf-8")).substitute(names)
 
     package, module = names["package"], names["module"]
-    notebook = f"notebook_{kind}.py" if kind in ("dataset", "metric") else "notebook.py"
+    own_notebook = scaffold.joinpath(f"notebook_{kind}.py.txt").is_file()
     return {
         "pyproject.toml": filled("pyproject.toml"),
         "README.md": filled("README.md"),
@@ -98,12 +98,12 @@ def _texts(names: dict[str, str], kind: str) -> dict[str, str]:
         f"{package}/{module}.py": filled(f"{kind}.py"),
         f"{package}/py.typed": "",
         f"tests/test_{module}.py": filled(f"test_{kind}.py"),
-        f"{module}.ipynb": _notebook(filled(notebook)),
+        f"{module}.ipynb": _notebook(filled(f"notebook_{kind}.py" if own_notebook else "notebook.py")),
     }
 
 
 def _notebook(source: str) -> str:
-    """A notebook from cells that begin with "# %%", those of text with "# %% [markdown]"."""
+    """A notebook from a script whose cells begin with "# %%", or "# %% [markdown]"."""
     cells = []
     for number, cell in enumerate(source.split("# %%")[1:]):
         head, _, body = cell.partition("\n")

@@ -1,4 +1,4 @@
-"""Batches of real images with captions, drawn afresh in every epoch and never waited for."""
+"""Batches of real images with captions, shuffled anew in every epoch."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -14,11 +14,11 @@ from limner.types import Batch, CaptionedImages, Tokens
 
 
 class Batches:
-    """An endless stream of `Batch`es from captioned images that lie in memory.
+    """An endless stream of `Batch`es from captioned images in memory.
 
-    Every caption is tokenized once, beforehand. An epoch goes through the images in a new order and takes one
-    of each image's captions at random; where that caption is as true of the image's mirror image, every other time the
-    mirror image is shown. With several processes each gets its own rows of the same global batch.
+    Every caption is tokenized once, beforehand. An epoch takes the images in a new order, each with one of its captions
+    at random. If that caption is also true of the mirror image, the image is mirrored half of the time. With several
+    processes, each gets its own rows of the same global batch.
     """
 
     def __init__(
@@ -45,9 +45,9 @@ class Batches:
         full = self.tokens.mask.all(1).tolist() if self.tokens.ids.shape[1] == tokenizer.length else []
         self.truncated = sum(tokenizer.count(a["caption"]) > tokenizer.length for a, f in zip(flat, full) if f)
         self.device = device or torch.device("cpu")
-        self.random = torch.Generator().manual_seed(seed)  # in step in all processes: it draws the order of the whole
+        self.random = torch.Generator().manual_seed(seed)  # equal in all processes: the order of the images
         own = int(torch.randint(2**62, (), generator=self.random)) + rank
-        self.own_random = torch.Generator().manual_seed(own)  # this process's: how much it draws depends on its share
+        self.own_random = torch.Generator().manual_seed(own)  # this process's: what it draws depends on its rows
         self.batch_size, self.rank, self.processes = min(batch_size, len(captioned)), rank, processes
 
     def __iter__(self) -> Iterator[Batch]:
@@ -63,14 +63,12 @@ class Batches:
                 yield self.batch(rows, caption[rows], mirrored[rows])
 
     def _mirrored(self, captions: Int[Tensor, " N"]) -> Bool[Tensor, " N"]:
-        """Which images are shown in a mirror in this epoch, each with this caption."""
+        """Which images are mirrored in this epoch, each with this caption."""
         may = self.mirrors[captions]
         return may & (torch.rand(len(may), generator=self.random) < 0.5) if self.mirrors.any() else may
 
     def batch(self, images: Int[Tensor, " B"], captions: Int[Tensor, " B"], mirrored: Bool[Tensor, " B"]) -> Batch:
-        """The batch of these images (rows of the captioned ones), some in a mirror, with these captions (rows of all
-        captions).
-        """
+        """One batch: images (rows of the captioned ones), captions (rows of all captions), and which are mirrored."""
         pixels = self.pixels[self.image_rows[images]]
         pixels[mirrored] = pixels[mirrored].flip(3)
         tokens = _trim(self.tokens[captions])
@@ -104,21 +102,21 @@ def to_bytes(images: Float[Tensor, "*N 3 H W"]) -> UInt8[Tensor, "*N 3 H W"]:
 
 
 def true_of(asked: Int[Tensor, "C A"], facts: Int[Tensor, "I A"]) -> Bool[Tensor, "I C"]:
-    """Whether caption c is true of image i: everything that it asks for (not -1) is a fact there."""
+    """Whether caption c is true of image i: everything it asks for (not -1) is a fact of the image."""
     return ((asked[None] == -1) | (asked[None] == facts[:, None])).all(-1)
 
 
 def draw_mismatched(
     confusable: Bool[Tensor, "B B"], random: torch.Generator
 ) -> tuple[Int[Tensor, " B"], Bool[Tensor, " B"]]:
-    """For each image the row of a caption that is not true of it, at random; and whether there is one."""
+    """For each image, the row of a random caption that is not true of it; and whether there is one."""
     chance = torch.rand(confusable.shape, generator=random).masked_fill(confusable, -1)
     best, row = chance.max(1)
     return row, best >= 0
 
 
 def _tokenize(annotations: list[dict[str, Any]], tokenizer: Tokenizer) -> tuple[Tokens, tuple[Tokens, Tensor] | None]:
-    """All captions as tokens; and their distractors as unique token rows with an index [captions, K] into them."""
+    """All captions as tokens; and their distractors as distinct token rows, with an index [captions, K] into them."""
     tokens = tokenizer([a["caption"] for a in annotations])
     count = min(len(a.get("distractors") or ()) for a in annotations)
     if count == 0:
@@ -132,9 +130,7 @@ def _tokenize(annotations: list[dict[str, Any]], tokenizer: Tokenizer) -> tuple[
 def _meanings(
     data: CaptionedImages, images: list[int], annotations: list[list[dict[str, Any]]]
 ) -> tuple[Int[Tensor, "I A"], Int[Tensor, "C A"]]:
-    """Each image's facts and what each caption asks; where the data does not know, an image's number stands for
-    both.
-    """
+    """Each image's facts and what each caption asks. If the data has none, the image's number stands for both."""
     entries: list[Any] = [data.coco.imgs[data.image_ids[i]] for i in images]
     if all("facts" in entry for entry in entries) and all("asked" in a for group in annotations for a in group):
         facts = torch.tensor([entry["facts"] for entry in entries])
@@ -144,6 +140,6 @@ def _meanings(
 
 
 def _trim(tokens: Tokens) -> Tokens:
-    """Without the columns that are padding in every row."""
+    """The tokens without the columns that are padding in every row."""
     length = int(tokens.mask.sum(1).max())
     return Tokens(tokens.ids[:, :length], tokens.mask[:, :length])

@@ -1,4 +1,4 @@
-"""Reading the MS-COCO captions layout: through pycocotools, with every defect named."""
+"""Reading the MS-COCO captions layout through pycocotools; every defect raises an error that names it."""
 
 import contextlib
 import io
@@ -13,12 +13,12 @@ from limner.errors import LimnerError
 def coco_index(table: Mapping[str, Any], source: str) -> COCO:
     """A pycocotools index of a captions table {"images": [...], "annotations": [...]}.
 
-    Captions are stripped and their white space, line breaks included, made single blanks; one that is absent from an
-    annotation is an empty one, unless all are. An annotation without an id gets its place as one. `source` names the
-    table in errors.
+    White space in captions, line breaks included, becomes single spaces. An annotation without a caption has an empty
+    one; if all lack one, this is an error. An annotation without an id gets its position. `source` names the table in
+    messages.
 
     Raises:
-        LimnerError: where a key is missing, an id occurs twice, or an annotation names no image of the table.
+        LimnerError: if a key is missing, an id occurs twice, or an annotation belongs to no image of the table.
     """
     for key in ("images", "annotations"):
         if not isinstance(table.get(key), list):
@@ -27,7 +27,7 @@ def coco_index(table: Mapping[str, Any], source: str) -> COCO:
                 "COCO's files are called captions_*.json."
             )
     coco = COCO()
-    # Its stubs know annotations of boxes and masks, but none of captions.
+    # The stubs of pycocotools cover boxes and masks, but not captions.
     coco.dataset = cast(
         Any, {**table, "annotations": [_tidy(a, n, source) for n, a in enumerate(table["annotations"])]}
     )

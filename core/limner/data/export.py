@@ -18,11 +18,11 @@ from limner.recipes.schema import Recipe
 def export(recipe: str | Path, out: Path, overrides: Sequence[str] = ()) -> int:
     """Write the data of a recipe to `out`: captions.json and images/ as PNG files. Returns the number of images."""
     free_folder(out)
-    data = build_dataset(host(), Recipe.read(host(), recipe, overrides)).load()
+    data = build_dataset(Recipe.read(host(), recipe, overrides)).load()
     entries = [data.coco.imgs[number] for number in data.image_ids]
     names = [name if name.endswith(".png") else f"{name}.png" for name in (entry["file_name"] for entry in entries)]
     if strays := [name for name in names if Path(name).is_absolute() or ".." in Path(name).parts]:
-        raise LimnerError(f"The image {strays[0]} would be written outside of {out}; give it a plain file_name.")
+        raise LimnerError(f"The image {strays[0]} would be written outside {out}; give it a plain file_name.")
     for name, pixels in zip(names, tqdm(data.pixels, desc="writing", unit=" images")):
         path = out / "images" / name
         path.parent.mkdir(parents=True, exist_ok=True)

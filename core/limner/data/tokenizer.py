@@ -1,49 +1,52 @@
-"""Captions become tokens: a tokenizer of transformers, learned from the captions or taken from a pretrained model."""
+"""From captions to tokens, with a tokenizer that is learned from the captions or belongs to a pretrained model."""
 
 import json
 import re
 from collections.abc import Iterable, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from tokenizers import Tokenizer as FastTokenizer
 from tokenizers import models, normalizers, pre_tokenizers, processors, trainers
 from transformers import AutoTokenizer, PreTrainedTokenizerBase, PreTrainedTokenizerFast
 
 from limner.errors import LimnerError
-from limner.recipes.schema import Text
 from limner.types import Tokens
+
+if TYPE_CHECKING:
+    from limner.recipes.schema import Text
 
 WORDS_FILE = "words.json"
 
 
 class Tokenizer:
-    """Turns captions into `Tokens`, and knows which words it has seen in training.
+    """Turns captions into `Tokens`, and knows the words of the training captions.
 
-    A thin shell around a tokenizer of transformers (`self.inner`), so that a learned WordPiece and a
-    pretrained BERT's are used alike.
+    A thin wrapper around a tokenizer of transformers (`self.inner`), so that a learned WordPiece tokenizer and that of
+    a pretrained BERT are used alike.
     """
 
     def __init__(self, inner: PreTrainedTokenizerBase, words: Iterable[str], length: int):
-        """`inner`: a tokenizer of transformers; `words`: those of the training captions; `length`: tokens at most."""
+        """`inner`: a tokenizer of transformers; `words`: of the training captions; `length`: of a caption, at most."""
         self.inner = inner
         self.words = frozenset(words)
         self.length = length
 
     @classmethod
-    def learn(cls, captions: Sequence[str], settings: Text, model: str | None = None) -> "Tokenizer":
+    def learn(cls, captions: Sequence[str], settings: "Text", model: str | None = None) -> "Tokenizer":
         """The tokenizer that a recipe asks for: WordPiece learned from the captions, or a pretrained one.
 
-        `model`: the pretrained model that the recipe's encoder builds on, whose own tokenizer it then is.
+        `model`: the pretrained model of the recipe's encoder, whose tokenizer is then used.
 
         Raises:
-            LimnerError: when a pretrained one cannot be had, or cannot pad.
+            LimnerError: if a pretrained tokenizer cannot be loaded, or has no padding token.
         """
         name, place = (model, "encoder") if model else (settings.tokenizer, "text.tokenizer")
         inner = _pretrained(name, place) if name else _word_piece(captions, settings.vocabulary)
         return cls(inner, {word for caption in captions for word in split_words(caption)}, settings.length)
 
     def with_words(self, captions: Sequence[str]) -> "Tokenizer":
-        """The same tokenizer for further captions, whose words it then knows too."""
+        """The same tokenizer, which also knows the words of further captions."""
         return Tokenizer(self.inner, self.words.union(*map(split_words, captions)), self.length)
 
     @property
@@ -52,25 +55,25 @@ class Tokenizer:
         return len(self.inner)
 
     def __call__(self, captions: Sequence[str]) -> Tokens:
-        """Tokens [B, T] of captions, T that of the longest, cut at `length`."""
+        """Tokens [B, T] of captions; T is the length of the longest, at most `length`."""
         encoded = self.inner(list(captions), padding=True, truncation=True, max_length=self.length, return_tensors="pt")
         return Tokens(encoded["input_ids"], encoded["attention_mask"].bool())
 
     def count(self, caption: str) -> int:
-        """Tokens that a caption has before it is cut."""
+        """The number of tokens of a caption before it is truncated."""
         return len(self.inner(caption)["input_ids"])
 
     def pieces(self, caption: str) -> list[tuple[str, bool]]:
-        """A caption's tokens as text, each with whether it is a word's or a mark that the tokenizer adds, as [CLS]."""
+        """A caption's tokens as text, each with whether it belongs to a word or is special, such as [CLS]."""
         tokens = self.inner.convert_ids_to_tokens(self.inner(caption)["input_ids"])
         marks = [mark for name, mark in self.inner.special_tokens_map.items() if name != "unk_token"]
         return [(self.inner.convert_tokens_to_string([token]).strip(), token not in marks) for token in tokens]
 
     def check(self, prompt: str) -> list[str]:
-        """The words of a prompt that training never showed.
+        """The words of a prompt that were not in the training captions.
 
         Raises:
-            LimnerError: when the prompt is empty, longer than the model reads, or made of unknown words only.
+            LimnerError: if the prompt is empty, longer than the model reads, or has unknown words only.
         """
         if not prompt.strip():
             raise LimnerError("The prompt is empty; say what to paint.")
@@ -96,7 +99,7 @@ class Tokenizer:
 
     @classmethod
     def load(cls, folder: Path) -> "Tokenizer":
-        """Read back what `save` wrote."""
+        """Read what `save` wrote."""
         content = json.loads((folder / WORDS_FILE).read_text(encoding="utf-8"))
         inner = AutoTokenizer.from_pretrained(str(folder), local_files_only=True)
         return cls(inner, content["words"], content["length"])
@@ -111,8 +114,8 @@ def _word_piece(captions: Sequence[str], vocabulary: int) -> PreTrainedTokenizer
     """WordPiece (Schuster and Nakajima 2012) as BERT uses it, learned from the captions; padding has id 0."""
     special = ["[PAD]", "[UNK]", "[CLS]", "[SEP]"]
     learning = _splitting_as_bert(models.WordPiece(unk_token="[UNK]"))
-    # The trainer numbers the letters inside of words in another order in every run, and with them all that is made of
-    # them, so that one seed would give many models. Letters that are numbered beforehand keep their numbers.
+    # The trainer numbers the letters inside words in a different order in every run, and with them all longer pieces.
+    # One seed would then give many models. Letters that are numbered beforehand keep their numbers.
     words = set(learning.normalizer.normalize_str(" ".join(captions)).split())
     pieces = (piece for word in words for piece, _ in learning.pre_tokenizer.pre_tokenize_str(word))
     inside = [f"##{letter}" for letter in sorted({letter for piece in pieces for letter in piece[1:]})]
@@ -128,7 +131,7 @@ def _word_piece(captions: Sequence[str], vocabulary: int) -> PreTrainedTokenizer
 
 
 def _splitting_as_bert(model: models.Model) -> FastTokenizer:
-    """A tokenizer with this model that puts captions in lower case and splits them at blanks and punctuation."""
+    """A tokenizer with this model that lowercases captions and splits them at spaces and punctuation."""
     fast = FastTokenizer(model)
     fast.normalizer = normalizers.BertNormalizer(lowercase=True)
     fast.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
@@ -141,14 +144,12 @@ def _pretrained(name: str, place: str) -> PreTrainedTokenizerBase:
         inner = AutoTokenizer.from_pretrained(name)
     except (OSError, ValueError):
         inner = None
-    if inner is None or len(inner) == len(inner.all_special_tokens):  # an empty one is what a folder without gives
+    if inner is None or len(inner) == len(inner.all_special_tokens):  # a folder without a tokenizer gives an empty one
         raise LimnerError(
-            f"{place}: '{name}' is neither a folder with a tokenizer nor can it be fetched from the hub; "
+            f"{place}: '{name}' is not a folder with a tokenizer and cannot be fetched from the hub; "
             "check the name and the connection."
         )
     if inner.pad_token is None:
-        raise LimnerError(
-            f"{place}: the tokenizer '{name}' has no token for padding; use one that has, such as BERT's."
-        )
+        raise LimnerError(f"{place}: the tokenizer '{name}' has no padding token; use one that has, such as BERT's.")
     inner.padding_side = inner.truncation_side = "right"  # words are counted from the left
     return inner

@@ -16,19 +16,19 @@ from limner.models.painter import TrainedPainter
 class Ensemble(TrainedPainter):
     """Each image is painted by one of several models, drawn at random: p(x | c) = sum_i w_i p_i(x | c).
 
-    Models that were trained from different seeds, or snapshots of one run, have different habits; together they have
-    more of them. `limner.Ensemble(["runs/a", "runs/b"])` paints, scores and is evaluated as one model is, by the
-    recipe of the first.
+    Models of different seeds, and snapshots of one run, paint differently; together they are more diverse.
+    `limner.Ensemble(["runs/a", "runs/b"])` paints, scores and is evaluated like a single model, by the recipe of the
+    first.
     """
 
     def __init__(self, members: Sequence[Model | str | Path], weights: Sequence[float | int] | None = None):
         """
         Args:
             members: models, or run folders.
-            weights: how often each paints, in proportion; by default all alike.
+            weights: how often each member paints, in proportion; by default equally often.
 
         Raises:
-            LimnerError: without a member, for weights that do not fit them, or images of different sizes.
+            LimnerError: if there is no member, the weights do not fit, or the members paint different sizes.
         """
         self.members = [m if isinstance(m, Model) else Model.load(m) for m in members]
         if not self.members:
@@ -40,7 +40,7 @@ class Ensemble(TrainedPainter):
             )
         sizes = [member.recipe.image_size for member in self.members]
         if len(set(sizes)) > 1:
-            raise LimnerError(f"The models of an ensemble should paint one size; these paint {sizes} pixels.")
+            raise LimnerError(f"The models of an ensemble must paint one size; these paint {sizes} pixels.")
         self.weights = torch.tensor(given, dtype=torch.float64)
         self.plugins, self.recipe = self.members[0].plugins, self.members[0].recipe
 
@@ -53,20 +53,28 @@ class Ensemble(TrainedPainter):
         return list(dict.fromkeys(word for member in self.members for word in member.unknown_words(prompt)))
 
     def sample(
-        self, prompts: Sequence[str], seed: int, size: int | None = None, truncation: float | None = None
+        self,
+        prompts: Sequence[str],
+        seed: int,
+        size: int | None = None,
+        truncation: float | None = None,
+        draws: Sequence[int] | None = None,
     ) -> Float[Tensor, "N 3 H W"]:
-        painters = self.painters(len(prompts), seed)
+        draws = range(len(prompts)) if draws is None else draws
+        chosen = self.painters(max(draws, default=-1) + 1, seed)
+        painters = [chosen[draw] for draw in draws]
         images: list[Tensor | None] = [None] * len(prompts)
         for number, member in enumerate(self.members):
             places = [place for place, painter in enumerate(painters) if painter == number]
             if places:
-                painted = member.sample([prompts[place] for place in places], seed, size, truncation)
+                texts, own = [prompts[place] for place in places], [draws[place] for place in places]
+                painted = member.sample(texts, seed, size, truncation, own)
                 for place, image in zip(places, painted):
                     images[place] = image
         return torch.stack([image for image in images if image is not None])
 
     def painters(self, count: int, seed: int) -> list[int]:
-        """Which member paints each of `count` images."""
+        """The member that paints each of `count` draws."""
         source = torch.Generator().manual_seed(Random(f"ensemble {seed}").getrandbits(60))
         return torch.multinomial(self.weights, count, replacement=True, generator=source).tolist()
 

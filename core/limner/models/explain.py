@@ -1,4 +1,4 @@
-"""Where a model attention_maps while it paints: the weights of its attention, word by word, over the painted image."""
+"""Where a model attends while it paints: its attention weights, word by word, over the image."""
 
 import re
 from collections.abc import Iterator
@@ -19,14 +19,14 @@ CELL, LEFT, LINE = 72, 110, TEXT_SIZE + 4  # pixels: a small picture, the names 
 RED, GRAY = (208, 0, 24), (120, 120, 120)
 NEAREST = Image.Resampling.NEAREST
 LEGEND = (
-    "The redder, the more weight. Each row goes from no red, its smallest weight on a word, to full red, its largest; "
-    "both stand beside it. Words in gray are marks that the tokenizer adds."
+    "Redder means more weight. Each row goes from its smallest weight on a word (no red) to its largest (full red); "
+    "both are written beside it. Words in gray are special tokens."
 )
 
 
 @dataclass(frozen=True)
 class AttentionMap:
-    """Where one attention module looked: what it is called, the resolution at which it stands, and its weights.
+    """The weights of one attention module: its name, its resolution, and where it attended.
 
     `weights` are those of `Attention.weights` for one caption: M maps, T words, over positions or over channels.
     """
@@ -38,9 +38,9 @@ class AttentionMap:
 
 @dataclass(frozen=True)
 class Explanation:
-    """A painted image, the pieces of its prompt, and where each attention module looked; shows itself in a notebook.
+    """An image, the tokens of its prompt, and the map of each attention module. It shows itself in a notebook.
 
-    A piece is a token as text, with whether it is a word of the prompt or a mark of the tokenizer's, such as [CLS].
+    A piece is a token as text, with whether it belongs to a word or is special, such as [CLS].
     `attention_maps` are in the order in which the modules were used.
     """
 
@@ -50,7 +50,7 @@ class Explanation:
     attention_maps: list[AttentionMap]
 
     def picture(self) -> Image.Image:
-        """The image and, beneath it, a panel for each module: a column for each word, a row for each head."""
+        """The image and, below it, a panel for each module: a column for each word, a row for each head."""
         columns = max(attention_map.weights.shape[1] for attention_map in self.attention_maps)
         width = max(LEFT + columns * (CELL + MARGIN) + MARGIN, 560)
         parts = [self._heading(width), *(self._panel(attention_map, width) for attention_map in self.attention_maps)]
@@ -62,14 +62,14 @@ class Explanation:
         return sheet
 
     def save(self, path: str | Path) -> Path:
-        """Write the picture as an image file; the kind follows from the ending, PNG being the usual one."""
+        """Write the picture as an image file; the ending says which kind."""
         return save_picture(self.picture(), path)
 
     def _repr_png_(self) -> bytes:
         return png_of(self.picture())
 
     def _heading(self, width: int) -> Image.Image:
-        """The painted image, with the prompt and how to read the panels beside it."""
+        """The image, with the prompt and how to read the panels beside it."""
         side, left = 2 * CELL, 2 * CELL + 3 * MARGIN
         sheet = Image.new("RGB", (width, side + 2 * MARGIN), "white")
         sheet.paste(self.image.resize((side, side), NEAREST), (MARGIN, MARGIN))
@@ -81,7 +81,7 @@ class Explanation:
         return sheet
 
     def _panel(self, attended: AttentionMap, width: int) -> Image.Image:
-        """A title, the words, and for each map a row of small pictures with the range of its weights beside it."""
+        """A title, the words, and for each map a row of small pictures with the range of its weights."""
         maps, words, *where = attended.weights.shape
         over_channels = len(where) == 1
         labels = self.pieces if words == len(self.pieces) else [("the sentence", True)]
@@ -105,7 +105,7 @@ class Explanation:
             top = 3 * LINE + row * (height + MARGIN)
             low, high = float(weights[real].min()), float(weights[real].max())
             heat = ((weights - low) / max(high - low, 1e-9)).clamp(0, 1)
-            if over_channels:  # channels that listen most to the same word lie beside each other
+            if over_channels:  # sorted by the word that has the most weight
                 heat = rearrange(heat[:, heat[real].argmax(0).argsort(stable=True)], "t c -> t c 1")
             name = f"{where[0]} channels" if over_channels else f"head {row + 1}" if maps > 1 else "map"
             label = f"{name}\n{low:.1%} to {high:.1%}"
@@ -116,16 +116,16 @@ class Explanation:
         return sheet
 
     def _pale(self) -> Image.Image:
-        """The painted image as a small one in light gray, on which red shows."""
+        """The image as a small one in light gray, on which red shows."""
         small = self.image.convert("L").resize((CELL, CELL), NEAREST)
         return ImageOps.colorize(ImageOps.autocontrast(small), (160, 160, 160), "white")
 
 
 @contextmanager
 def record_attention(generator: nn.Module) -> Iterator[list[AttentionMap]]:
-    """Have the attention modules inside keep their weights while this lasts, and note where each attention_maps.
+    """Record the attention weights of the modules inside while this context lasts.
 
-    The list is of the first caption's attention_maps, in the order in which the modules are used.
+    The list has the maps of the first caption, in the order in which the modules are used.
     """
     modules = [module for module in generator.modules() if isinstance(module, Attention)]
     attention_maps: list[AttentionMap] = []
@@ -149,6 +149,6 @@ def record_attention(generator: nn.Module) -> Iterator[list[AttentionMap]]:
 
 
 def name_of(attention: type[Attention]) -> str:
-    """What a class is called in plain words: `MultiHeadAttention` is "Multi-head attention"."""
+    """The name of a class in words: `MultiHeadAttention` is "Multi-head attention"."""
     *first, last = re.split("(?<!^)(?=[A-Z])", attention.__name__)
     return f"{'-'.join(first)} {last}".strip().capitalize()

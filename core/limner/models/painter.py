@@ -1,8 +1,8 @@
-"""What a trained model and an ensemble have in common: they paint, choose among their pictures, and are measured."""
+"""What a trained model and an ensemble have in common: painting, choosing the best images, and being measured."""
 
 import warnings
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 from types import SimpleNamespace
 from typing import cast
@@ -13,18 +13,18 @@ from jaxtyping import Float
 from torch import Tensor
 
 from limner.errors import LimnerError
-from limner.interfaces import Dataset, Painter
+from limner.interfaces import Dataset, Metric, Painter
 from limner.models.pictures import Pictures
 from limner.models.report import Report
 from limner.models.sampling import most_different
 from limner.plugins import PluginHost
-from limner.recipes.build import build_dataset, build_metrics
-from limner.recipes.schema import Part, Recipe, Sampling
+from limner.recipes.build import build_dataset, build_metric, build_metrics
+from limner.recipes.schema import Recipe, Sampling
 from limner.types import Scores
 
 
 class TrainedPainter(ABC):
-    """Paints what a prompt says, n times, the best of many, or nearer to the mean; and is measured by its data."""
+    """Paints prompts: n images of each, the best of many, or truncated; and is measured by the metrics of its data."""
 
     plugins: PluginHost
     recipe: Recipe
@@ -32,29 +32,41 @@ class TrainedPainter(ABC):
     @property
     @abstractmethod
     def resolutions(self) -> tuple[int, ...]:
-        """Height and width of the images that it can paint, lowest first."""
+        """Height and width of the images it can paint, lowest first."""
 
     @abstractmethod
     def unknown_words(self, prompt: str) -> list[str]:
-        """The words of a prompt that training never showed; a `LimnerError` for one that cannot be painted."""
+        """The words of a prompt that were not in the training captions.
+
+        Raises:
+            LimnerError: for a prompt that cannot be painted.
+        """
 
     @abstractmethod
     def sample(
-        self, prompts: Sequence[str], seed: int, size: int | None = None, truncation: float | None = None
+        self,
+        prompts: Sequence[str],
+        seed: int,
+        size: int | None = None,
+        truncation: float | None = None,
+        draws: Sequence[int] | None = None,
     ) -> Float[Tensor, "N 3 H W"]:
-        """One image in [-1, 1] per prompt: by the prompt, its place in the list, and the seed."""
+        """One image in [-1, 1] per prompt.
+
+        `draws[i]` says which draw of the seed is the noise of image i. By default every image has its own: 0, 1, 2, ...
+        """
 
     @abstractmethod
     def score(
         self, images: Float[Tensor, "N 3 H W"], captions: Sequence[str], by: str | None = None
     ) -> Float[Tensor, " N"]:
-        """How well image i, in [-1, 1], fits caption i: the higher, the better.
+        """How well image i, in [-1, 1], fits caption i; higher is better.
 
         `by`: "matching" (a contrast of images and captions), "caption" (the captioner's log likelihood), or the name
-        of a loss whose modules tell, such as "sentence-contrast"; by default the first loss that can.
+        of a loss that scores images; by default the first loss that can.
 
         Raises:
-            LimnerError: where there is no such loss.
+            LimnerError: if there is no such loss.
         """
 
     def paint(
@@ -66,21 +78,22 @@ class TrainedPainter(ABC):
         *,
         truncation: float | None = None,
         best_of: int | None = None,
-        by: str = "matching",
+        by: str | None = None,
     ) -> Pictures:
-        """Paint a prompt, or several, `n` pictures of each; they show themselves in a notebook.
+        """Paint a prompt, or several: `n` images of each. They show themselves in a notebook.
 
-        The same seed gives the same pictures. A word that training never showed is warned of.
+        The same seed gives the same images. Image k of every prompt has the same noise, to compare prompts.
+        A word that was not in the training captions triggers a warning.
 
         Args:
             prompt: what to paint.
-            n: pictures of each prompt.
+            n: images of each prompt.
             seed: of the noise.
-            size: the images of an earlier stage, where the generator paints several; by default they are the largest.
+            size: the resolution, for a generator of several stages; by default the highest.
             truncation: keep the noise within ± this number; a smaller one makes the images more alike.
-            best_of: paint so many of each prompt, and keep `n` of them:
-            by: those that fit the prompt best by the model's own "matching" or by its captioner ("caption"), best
-                first; or those that differ most from each other ("diversity").
+            best_of: paint this many of each prompt, and keep the best `n`, best first.
+            by: what the best are: those that fit the prompt best by "matching" (the default) or by the captioner
+                ("caption"), or those that differ most from each other ("diversity").
 
         Raises:
             LimnerError: for an empty or too long prompt, one without a known word, or an option out of range.
@@ -92,6 +105,8 @@ class TrainedPainter(ABC):
             raise LimnerError(f"n: expected how many pictures to paint, at least 1, got {n}.")
         if not 0 <= seed < 2**63:
             raise LimnerError(f"seed: expected a number from 0 to 2^63 - 1, got {seed}.")
+        if by is not None and best_of is None:
+            raise LimnerError(f"by: '{by}' chooses the best of several images; say of how many with best_of.")
         if truncation is not None and truncation <= 0:
             raise LimnerError(f"truncation: expected how far the noise may reach, above 0, got {truncation}.")
         for text in prompts:
@@ -99,49 +114,60 @@ class TrainedPainter(ABC):
                 words = ", ".join(f"'{word}'" for word in unknown)
                 warnings.warn(f"Training never showed the model: {words}. The rest it knows.", stacklevel=2)
         repeated = [text for text in prompts for _ in range(n)]
+        draws = list(range(n)) * len(prompts)  # image k of every prompt has the same noise
         usual = self.recipe.sampling
         if best_of is None:
             sampling = usual if truncation is None else usual.model_copy(update={"truncation": truncation})
-            images = self.paint_images(repeated, seed, size, sampling)
+            images = self.paint_images(repeated, seed, size, sampling, draws)
         elif best_of < n:
-            raise LimnerError(f"best_of: {best_of} pictures are fewer than the {n} to be kept; paint more.")
+            raise LimnerError(f"best_of: {best_of} images are fewer than the {n} to keep; ask for more.")
         else:
             self.refuse_to_choose(size)
-            every = self.sample(
-                [text for text in prompts for _ in range(best_of)], seed, None, truncation or usual.truncation
-            )
+            texts, draws = [text for text in prompts for _ in range(best_of)], list(range(best_of)) * len(prompts)
+            every = self.sample(texts, seed, None, truncation or usual.truncation, draws)
             groups = rearrange(every, "(p b) c h w -> p b c h w", b=best_of)
-            images = torch.cat([group[self.chosen(group, text, n, by)] for group, text in zip(groups, prompts)])
+            images = torch.cat(
+                [group[self.chosen(group, text, n, by or "matching")] for group, text in zip(groups, prompts)]
+            )
         return Pictures.of(images, repeated, columns=n if len(prompts) > 1 else None)
 
     def chosen(self, images: Float[Tensor, "N 3 H W"], prompt: str, count: int, by: str) -> Tensor:
-        """Which of the images of one prompt to keep, the best first."""
+        """The rows of the images of one prompt to keep, best first."""
         if by == "diversity":
             return most_different(images, count)
         return self.score(images, [prompt] * len(images), by).argsort(descending=True, stable=True)[:count]
 
     def paint_images(
-        self, prompts: Sequence[str], seed: int = 0, size: int | None = None, sampling: Sampling | None = None
+        self,
+        prompts: Sequence[str],
+        seed: int = 0,
+        size: int | None = None,
+        sampling: Sampling | None = None,
+        draws: Sequence[int] | None = None,
     ) -> Float[Tensor, "N 3 H W"]:
-        """An image in [-1, 1] per prompt, sampled as the recipe, or `sampling`, says; what metrics measure."""
+        """An image in [-1, 1] per prompt, sampled as the recipe (or `sampling`) says. Metrics measure these images.
+
+        Every image has its own noise, unless `draws` says which draw of the seed each has.
+        """
         how = sampling or self.recipe.sampling
         if how.candidates == 1:
-            return self.sample(prompts, seed, size, how.truncation)
+            return self.sample(prompts, seed, size, how.truncation, draws)
         self.refuse_to_choose(size)
-        repeated = [text for text in prompts for _ in range(how.candidates)]
-        images = self.sample(repeated, seed, None, how.truncation)
-        scores = rearrange(self.score(images, repeated, how.by), "(n k) -> n k", k=how.candidates)
+        draws = range(len(prompts)) if draws is None else draws
+        texts = [text for text in prompts for _ in range(how.candidates)]
+        candidates = [draw * how.candidates + number for draw in draws for number in range(how.candidates)]
+        images = self.sample(texts, seed, None, how.truncation, candidates)
+        scores = rearrange(self.score(images, texts, how.by), "(n k) -> n k", k=how.candidates)
         return images[torch.arange(len(prompts)) * how.candidates + scores.argmax(1)]
 
     def refuse_to_choose(self, size: int | None) -> None:
-        """Earlier stages' images are smaller than what the model can score."""
-        if size is not None and size != self.resolutions[-1]:
-            raise LimnerError(
-                f"size: the best of several can be chosen at {self.resolutions[-1]} pixels only, not at {size}."
-            )
+        """Refuse an earlier stage's resolution, at which the model cannot score images."""
+        full = self.resolutions[-1]
+        if size is not None and size != full:
+            raise LimnerError(f"size: the best of several can be chosen at {full} pixels only, not at {size}.")
 
     def checked_size(self, size: int) -> int:
-        """A size that is painted; a `LimnerError` for any other."""
+        """A resolution that can be painted; any other raises a `LimnerError`."""
         if size not in self.resolutions:
             painted = ", ".join(map(str, self.resolutions))
             raise LimnerError(f"size: this model paints no images of {size} pixels; it paints {painted}.")
@@ -153,16 +179,16 @@ class TrainedPainter(ABC):
         sampling: Sampling | None = None,
         metrics: Sequence[str] | None = None,
     ) -> Report:
-        """What metrics say of the images.
+        """Measure the images.
 
         Args:
-            size: of the images of an earlier stage; by default the largest.
+            size: the resolution, for a generator of several stages; by default the highest.
             sampling: how images are sampled; by default as the recipe says.
-            metrics: names; by default those that the recipe names, or else the data's own. `["all"]` stands for every
-                metric that is installed; those that cannot measure this model are told in the notes.
+            metrics: names; by default those of the recipe, or else those of the data. `["all"]` stands for every
+                installed metric; the notes list those that cannot measure this model.
 
         Raises:
-            LimnerError: where there is no metric, or the generator paints no images of that size.
+            LimnerError: if there is no metric, or the generator makes no images of that size.
         """
         recipe = self.recipe
         if size is not None:
@@ -173,29 +199,34 @@ class TrainedPainter(ABC):
 
 
 def measure(plugins: PluginHost, recipe: Recipe, painter: Painter, names: Sequence[str] | None = None) -> Report:
-    """What metrics say of whatever paints: those of the recipe, or the named ones; `["all"]` for all that can."""
-    dataset = build_dataset(plugins, recipe)
-    usual = recipe.metrics if recipe.metrics is not None else {name: Part(name=name) for name in dataset.metrics}
-    every = names is not None and list(names) == ["all"]
-    chosen = [*usual, *(n for n in plugins.components("metric") if n not in usual)] if every else names or list(usual)
+    """Measure anything that paints, by the recipe's metrics, by the named ones, or by all that can (`["all"]`)."""
+    dataset = build_dataset(recipe)
+    if names is None:
+        metrics = build_metrics(plugins, recipe, dataset)
+        return _report({name: metric.measure(painter) for name, metric in metrics.items()}, metrics)
+    if list(names) != ["all"]:
+        metrics = {name: build_metric(plugins, recipe, name, dataset) for name in names}
+        return _report({name: metric.measure(painter) for name, metric in metrics.items()}, metrics)
     found: dict[str, Scores] = {}
-    notes: list[str] = []
-    for name in chosen or [""]:  # without any, the sentence is that of build_metrics
-        one = {name: usual.get(name, Part(name=name))} if name else {}
+    metrics, left_out = {}, []
+    own = recipe.metrics if recipe.metrics is not None else dataset.metrics
+    for name in dict.fromkeys([*own, *plugins.components("metric")]):
         try:
-            metric = build_metrics(plugins, recipe.model_copy(update={"metrics": one}), dataset)[name]
-            found[name] = metric.measure(painter)
+            metrics[name] = build_metric(plugins, recipe, name, dataset)
+            found[name] = metrics[name].measure(painter)
         except LimnerError as error:
-            if not every:
-                raise
-            notes.append(f"{name}: left out, {error}")
-        else:
-            notes += [f"{name}: {metric.about}"] if metric.about else []
-    return Report.collect(found, notes)
+            left_out.append(f"{name}: left out, {error}")
+    return _report(found, metrics, left_out)
+
+
+def _report(found: Mapping[str, Scores], metrics: Mapping[str, Metric], left_out: Sequence[str] = ()) -> Report:
+    """One report of several metrics, with what each says about its numbers."""
+    about = [f"{name}: {metrics[name].about}" for name in found if metrics[name].about]
+    return Report.collect(found, [*about, *left_out])
 
 
 class RealImages:
-    """TrainedPainter a prompt with real images of it, where the data can show some: the best that a model could do."""
+    """Paints a prompt with real images of it, if the data can show some: the best that a model could do."""
 
     def __init__(self, dataset: Dataset):
         self.dataset = dataset

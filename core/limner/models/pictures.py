@@ -1,4 +1,4 @@
-"""Painted images as pictures for people: grids with the prompt beneath, film strips, PNG files."""
+"""Images as pictures for people: grids with the prompts below, film strips, PNG files."""
 
 import io
 from collections.abc import Sequence
@@ -22,8 +22,8 @@ MARGIN, TEXT_SIZE = 6, 12  # pixels of the finished picture
 class Pictures:
     """Images with a line of text each, shown as a grid; shows itself in a notebook.
 
-    `columns` is how many stand side by side (None: as fits), `scale` how many screen pixels an image's pixel
-    becomes, square and unsmoothed (None: as fits).
+    `columns` is the number of columns, `scale` the number of screen pixels per image pixel, without smoothing. None
+    chooses what fits.
     """
 
     images: list[Image.Image]
@@ -44,7 +44,7 @@ class Pictures:
         return self.images[index]
 
     def grid(self) -> Image.Image:
-        """All of them as one image, the label under each; a label that repeats the one before is left out."""
+        """All images as one, each with its label below. A row of equal labels has one label."""
         if not self.images:
             raise LimnerError("There is no picture to show.")
         columns = self.columns or min(len(self.images), 8 if len(set(self.labels)) == 1 else 4)
@@ -74,7 +74,7 @@ class Pictures:
         return sheet
 
     def save(self, path: str | Path) -> Path:
-        """Write the grid as an image file; the kind follows from the ending, PNG being the usual one."""
+        """Write the grid as an image file; the ending says which kind."""
         return save_picture(self.grid(), path)
 
     def _repr_png_(self) -> bytes:
@@ -82,7 +82,7 @@ class Pictures:
 
 
 def film_strip(film: Sequence[tuple[str, Pictures]], frames: int) -> Pictures:
-    """Snapshots of the same prompts over time, at most `frames` of them: a row per prompt, a column per moment."""
+    """The same prompts over time: a row per prompt, and at most `frames` columns."""
     if not film:
         raise LimnerError("There is no film: this model was loaded, or trained without preview prompts.")
     chosen = [film[int(i)] for i in torch.linspace(0, len(film) - 1, min(frames, len(film))).round().unique()]
@@ -104,10 +104,10 @@ def png_of(picture: Image.Image) -> bytes:
 
 
 def save_picture(picture: Image.Image, path: str | Path) -> Path:
-    """Write a picture as an image file, and its folder where there is none yet.
+    """Write a picture as an image file, and make its folder if needed.
 
     Raises:
-        LimnerError: for an ending that no kind of picture has, or a file that cannot be written.
+        LimnerError: for an unknown ending, or a file that cannot be written.
     """
     path = Path(path)
     try:
@@ -121,7 +121,7 @@ def save_picture(picture: Image.Image, path: str | Path) -> Path:
 
 
 def wrap(text: str, width: int, font: ImageFont.FreeTypeFont | ImageFont.ImageFont) -> list[str]:
-    """The text in lines no wider than `width` pixels, broken at blanks."""
+    """The text in lines of at most `width` pixels, broken at spaces."""
     lines: list[str] = []
     for word in text.split():
         longer = f"{lines[-1]} {word}" if lines else word

@@ -1,4 +1,4 @@
-"""What the metrics found, as a table for people and as JSON for machines."""
+"""Scores of metrics, as a table for people and as JSON for programs."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -13,10 +13,10 @@ from limner.types import Scores
 
 @dataclass(frozen=True)
 class Report:
-    """Scores by name. A name "column/row" stands in a table of several columns, a plain one by itself.
+    """Scores by name. A name "column/row" makes a table of several columns.
 
-    `spread` is how far each score goes up and down from run to run, where that is known; `notes` are lines beneath
-    the table on what the scores stand on.
+    `spread` is the standard deviation of each score over runs, if there are several; `notes` are lines below the table
+    that say what the scores are based on.
     """
 
     scores: Scores
@@ -25,7 +25,7 @@ class Report:
 
     @classmethod
     def collect(cls, found: Mapping[str, Scores], notes: Sequence[str] = ()) -> "Report":
-        """The scores of several metrics in one report; a name that two of them use gets the metric's name before it."""
+        """The scores of several metrics in one report. A name that two of them use is prefixed with the metric."""
         scores: Scores = {}
         for metric, its_scores in found.items():
             for name, value in its_scores.items():
@@ -87,6 +87,6 @@ class Report:
 
 
 def markdown_table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """A table of Markdown; all but its first column stand on the right."""
+    """A Markdown table; all but the first column are aligned right."""
     ruler = ["---", *["--:"] * (len(header) - 1)]
     return "\n".join(f"| {' | '.join(cells)} |" for cells in [header, ruler, *rows])

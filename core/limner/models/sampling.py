@@ -1,4 +1,6 @@
-"""Which of many possible pictures are painted: noise nearer to its mean, and the best or most different of several."""
+"""Sampling: the noise of an image, noise closer to its mean, and the most different of several images."""
+
+from collections.abc import Sequence
 
 import torch
 from einops import rearrange
@@ -6,13 +8,21 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 
+def draw_noise(width: int, draws: Sequence[int], seed: int) -> Float[Tensor, "N {width}"]:
+    """z ~ N(0, I): row i is draw number `draws[i]` of the seed, so equal numbers give equal noise."""
+    source = torch.Generator().manual_seed(seed)
+    noise = torch.stack([torch.randn(width, generator=source) for _ in range(max(draws, default=-1) + 1)])
+    return noise[list(draws)]
+
+
 def truncate(noise: Float[Tensor, "*any"], threshold: float) -> Float[Tensor, "*any"]:
-    """Noise from the middle of its distribution, N(0, 1) within ±t (the truncation trick, Brock et al. 2019, BigGAN).
+    """Noise from N(0, 1) truncated to ±t (the truncation trick, Brock et al. 2019, BigGAN).
 
         z' = Phi^-1(Phi(-t) + (Phi(t) - Phi(-t)) Phi(z))
 
-    Phi is the distribution function of N(0, 1). Where BigGAN draws again until a number falls within, here each number
-    keeps its rank: the same seed gives the same picture, moved towards the mean one. The smaller t, the more so.
+    Phi is the distribution function of N(0, 1). BigGAN draws each number again until it falls within ±t. Here each
+    number keeps its rank instead, so that the same seed gives the same image, moved towards the mean. A smaller t moves
+    it further.
     """
     within = torch.special.ndtr(torch.tensor([-threshold, threshold], dtype=torch.float64))
     ranks = within[0] + (within[1] - within[0]) * torch.special.ndtr(noise.double())
@@ -20,8 +30,10 @@ def truncate(noise: Float[Tensor, "*any"], threshold: float) -> Float[Tensor, "*
 
 
 def most_different(images: Float[Tensor, "N C H W"], count: int) -> Int[Tensor, " {count}"]:
-    """Which of the images lie farthest apart: at first the two that differ most, then whichever is farthest from its
-    nearest among those (greedy, Gonzalez 1985). The distance is the root mean square of the pixels' differences.
+    """The rows of the images that differ most from each other (greedy, Gonzalez 1985).
+
+    First the two that differ most, then always the image that is farthest from its nearest chosen one. The distance is
+    the root mean square of the differences between pixels.
     """
     flat = rearrange(images, "n c h w -> n (c h w)").double()
     apart = torch.cdist(flat, flat)

@@ -1,6 +1,6 @@
-"""What a trained model says of images: how well they fit a caption, and which caption it would give them."""
+"""A trained model reads images: how well they fit a caption, and which caption it gives them."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
@@ -13,47 +13,48 @@ from torch import Tensor
 
 from limner.errors import LimnerError
 from limner.interfaces import Loss
-from limner.recipes.scorers import scorer
+from limner.recipes.scorers import can_caption, losses_that, pick_scorer
 from limner.step import Step
 from limner.types import Batch
 
 if TYPE_CHECKING:
     from limner.models.model import Model
 
-ROWS = 128  # images that are looked at at a time
+ROWS = 128  # images in a batch
 
 
 @torch.no_grad()
-def score(
+def score_images(
     model: "Model", images: Float[Tensor, "N 3 H W"], captions: Sequence[str], by: str | None
 ) -> Float[Tensor, " N"]:
-    """How well image i fits caption i, by the loss of that name or of that sort; by default the first that can tell."""
-    loss = scorer(_losses(model), by)
+    """How well image i fits caption i, by the loss of that name or sort; by default the first that can score."""
+    loss = pick_scorer(model.plugins, _losses(model), by)
     steps = _steps(model, images, captions)
     return torch.cat([cast(Tensor, loss.score(step)).float().cpu() for step in steps])
 
 
 @torch.no_grad()
-def describe(model: "Model", images: Float[Tensor, "N 3 H W"]) -> list[str]:
+def caption_images(model: "Model", images: Float[Tensor, "N 3 H W"]) -> list[str]:
     """A caption for each image, by the model's captioner."""
-    able = [loss for loss in _losses(model).values() if type(loss).read is not Loss.read]
+    able = [loss for loss in _losses(model).values() if can_caption(type(loss))]
     if not able:
-        raise LimnerError("This model has no captioner; train one that has, with the loss 'cycle'.")
+        names = losses_that(model.plugins, can_caption)
+        raise LimnerError(f"This model has no captioner; train one that has, with the loss {names}.")
     inner = model.tokenizer.inner
     end = inner.sep_token_id if inner.sep_token_id is not None else inner.eos_token_id
     captions = []
     for step in _steps(model, images, [""] * len(images)):
         for ids in cast(Tensor, able[0].read(step)).tolist():
-            said = ids[: ids.index(end)] if end in ids else ids
-            captions.append(cast(str, inner.decode(said, skip_special_tokens=True)))
+            caption = ids[: ids.index(end)] if end in ids else ids
+            captions.append(cast(str, inner.decode(caption, skip_special_tokens=True)))
     return captions
 
 
 def open_images(paths: Sequence[str | Path], size: int) -> Float[Tensor, "N 3 {size} {size}"]:
-    """Image files as the model sees its data: upright, RGB, the square in the middle, values in [-1, 1].
+    """Image files in the form of the training data: upright, RGB, the square in the middle, values in [-1, 1].
 
     Raises:
-        LimnerError: for a file that is not there or is no image.
+        LimnerError: for a file that is missing or is not an image.
     """
     images = []
     for path in paths:
@@ -71,23 +72,28 @@ def _losses(model: "Model") -> dict[str, Loss]:
     return cast(dict[str, Loss], dict(model.losses.items()))
 
 
-def _steps(model: "Model", images: Float[Tensor, "N 3 H W"], captions: Sequence[str]) -> list[Step]:
-    """Steps whose real images are these, with their captions, and nothing painted."""
-    device, size = next(model.parameters()).device, model.recipe.image_size
+def _steps(model: "Model", images: Float[Tensor, "N 3 H W"], captions: Sequence[str]) -> Iterator[Step]:
+    """Steps whose real images are these, with their captions. Each is made when it is needed and freed after."""
+    size = model.recipe.image_size
     if tuple(images.shape[2:]) != (size, size):
         raise LimnerError(f"images: expected {size} x {size} pixels, got {images.shape[3]} x {images.shape[2]}.")
     if len(images) != len(captions):
         raise LimnerError(f"captions: expected one for each of {len(images)} images, got {len(captions)}.")
-    steps = []
-    for rows in torch.arange(len(images)).split(ROWS):
-        none = torch.zeros(len(rows), len(rows), dtype=torch.bool, device=device)
-        batch = Batch(
-            images=images[rows].to(device),
-            tokens=model.tokenizer([captions[int(row)] for row in rows]).to(device),
-            mismatched=torch.zeros(len(rows), dtype=torch.long, device=device),
-            has_mismatch=none[0],
-            confusable=none,
-        )
-        noise = torch.zeros(len(rows), model.conditional_generator.generator.noise_width, device=device)
-        steps.append(Step(model.conditional_generator, model.conditional_discriminator, batch, noise))
-    return steps
+    return (
+        _step(model, images[rows], [captions[int(row)] for row in rows])
+        for rows in torch.arange(len(images)).split(ROWS)
+    )
+
+
+def _step(model: "Model", images: Float[Tensor, "N 3 H W"], captions: Sequence[str]) -> Step:
+    device = next(model.parameters()).device
+    none = torch.zeros(len(images), len(images), dtype=torch.bool, device=device)
+    batch = Batch(
+        images=images.to(device),
+        tokens=model.tokenizer(captions).to(device),
+        mismatched=torch.zeros(len(images), dtype=torch.long, device=device),
+        has_mismatch=none[0],
+        confusable=none,
+    )
+    noise = torch.zeros(len(images), model.conditional_generator.generator.noise_width, device=device)
+    return Step(model.conditional_generator, model.conditional_discriminator, batch, noise)

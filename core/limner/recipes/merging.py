@@ -7,10 +7,14 @@ from typing import Any
 
 from limner.errors import LimnerError, nearest
 from limner.plugins import PluginHost
+from limner.recipes.renamed_keys import RENAMED, rename_keys
 
 
 def spelled_out(table: Mapping[str, Any]) -> dict[str, Any]:
-    """The table with every component as a table: a text in its place is the component's name."""
+    """The table in full: a component that is given by its name alone becomes a table, and old keys get their new names.
+
+    An old key triggers a FutureWarning.
+    """
 
     def part(value: Any) -> Any:
         return {"name": value} if isinstance(value, str) else value
@@ -20,14 +24,17 @@ def spelled_out(table: Mapping[str, Any]) -> dict[str, Any]:
     for group in ("losses", "metrics"):
         if isinstance(full.get(group), Mapping):
             full[group] = {name: part(value) for name, value in full[group].items()}
+    for group, renamed in RENAMED.items():
+        if isinstance(full.get(group), Mapping):
+            full[group] = rename_keys(full[group], renamed, group)
     return full
 
 
 def merge(base: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
-    """`base` with `changes` laid over it, table by table.
+    """`base` with `changes` merged into it, table by table.
 
-    A table that names another component replaces the old one, but for `at`, which says where in a slot and not what; a
-    budget in steps replaces one in seconds, and the other way round; a loss is taken out by setting it to false.
+    A table that names another component replaces the old one; only `at`, the place in a slot, stays. A budget in steps
+    replaces one in seconds, and the reverse. A loss that is set to false is removed.
     """
     renamed = "name" in changes and "name" in base and changes["name"] != base["name"]
     merged = {key: value for key, value in base.items() if not renamed or key == "at"}
@@ -47,7 +54,7 @@ def merge(base: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]
 
 
 def resolve(host: PluginHost, source: str | Path | Mapping[str, Any], overrides: Sequence[str] = ()) -> dict[str, Any]:
-    """The table of a recipe with all that it extends, and then `overrides`, merged in; nothing is checked yet."""
+    """The table of a recipe, merged with what it extends and then with `overrides`. Nothing is checked yet."""
     table = _extended(host, source, ())
     for override in overrides:
         table = merge(table, _parse_override(override))
@@ -55,7 +62,7 @@ def resolve(host: PluginHost, source: str | Path | Mapping[str, Any], overrides:
 
 
 def _extended(host: PluginHost, source: str | Path | Mapping[str, Any], seen: tuple[str, ...]) -> dict[str, Any]:
-    """The table of a recipe with everything that it extends merged in; `seen` are the recipes that led to it."""
+    """The table of a recipe merged into what it extends; `seen` are the recipes that led to it."""
     if isinstance(source, Mapping):
         table, folder = dict(source), Path()
     else:
@@ -108,7 +115,7 @@ def _parse_override(text: str) -> dict[str, Any]:
 
 
 def parse_value(text: str) -> Any:
-    """The value that a text says in TOML; what is no TOML value is taken as it is, as a text."""
+    """The value that a text has in TOML. A text that is not a TOML value is taken as a string."""
     try:
         return tomllib.loads(f"value = {text}")["value"]
     except tomllib.TOMLDecodeError:

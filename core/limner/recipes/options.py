@@ -1,7 +1,8 @@
-"""A component's options are its constructor's keyword-only arguments; here they become a pydantic model."""
+"""From a component's name and options in a recipe to its class and checked options, ready to be built."""
 
 import inspect
 from collections.abc import Mapping
+from dataclasses import dataclass
 from functools import cache
 from typing import Any, get_args, get_origin, get_type_hints
 
@@ -10,12 +11,48 @@ from pydantic import BaseModel, ConfigDict, ValidationError, create_model
 from limner.errors import LimnerError, nearest
 from limner.kinds import kind_of
 from limner.plugins import PluginHost
+from limner.recipes.renamed_keys import rename_keys
 from limner.slots import Slot
+
+
+@dataclass(frozen=True)
+class Resolved:
+    """A component of a recipe, found and checked: all that is left to do is to build it."""
+
+    place: str  # in the recipe, such as "losses.hinge"
+    component: type
+    options: dict[str, Any]  # complete: defaults are filled in
+
+    def build(self, known: object) -> Any:
+        """The component. `known` is the first argument of its constructor: sizes, a data set, or the image size.
+
+        Raises:
+            LimnerError: if the component refuses its options. The message begins with the place in the recipe.
+        """
+        try:
+            return self.component(known, **self.options)
+        except LimnerError as error:
+            raise LimnerError(f"{self.place}: {error}") from None
+
+
+def resolve_component(
+    host: PluginHost, kind: str, name: str, options: Mapping[str, Any], place: str, source: str = ""
+) -> Resolved:
+    """Find the class of a component and check its options, those of its slots included.
+
+    `place` is where the component stands in the recipe; `source` is what messages call the recipe.
+
+    Raises:
+        LimnerError: for an unknown name, an unknown option, or a value of the wrong type.
+    """
+    where = f"{source}: {place}" if source else place
+    component = host.load(kind, name, where)
+    return Resolved(place, component, check_options(host, component, f"the {kind} '{name}'", options, where))
 
 
 @cache
 def option_model(component: type) -> type[BaseModel]:
-    """The options of a component class as a pydantic model: names, types and defaults of its keyword-only arguments."""
+    """The options of a component as a pydantic model: its constructor's keyword-only arguments, types and defaults."""
     hints = get_type_hints(component.__init__, include_extras=True)
     fields: dict[str, Any] = {}
     for name, parameter in inspect.signature(component.__init__).parameters.items():
@@ -26,14 +63,16 @@ def option_model(component: type) -> type[BaseModel]:
     return create_model(component.__name__, __config__=config, **fields)
 
 
-def check_options(host: PluginHost, kind: str, name: str, options: Mapping[str, Any], place: str) -> dict[str, Any]:
-    """The options of a recipe for one component, validated and complete, with slots filled.
+def check_options(
+    host: PluginHost, component: type, owner: str, options: Mapping[str, Any], place: str
+) -> dict[str, Any]:
+    """The options of one component, checked and complete, with slots filled. `owner` is what messages call it.
 
-    Raises a `LimnerError` that names the place in the recipe, what was expected, and the nearest right name.
+    Raises:
+        LimnerError: in one sentence that names the place, what was expected, and the nearest right name.
     """
-    component = host.load(kind, name, place)
     model = option_model(component)
-    given = dict(options)
+    given = rename_keys(options, getattr(component, "renamed_options", {}), place)
     for option, field in model.model_fields.items():
         if get_origin(field.annotation) is Slot and option in given and not isinstance(given[option], Slot):
             slot_kind = kind_of(get_args(field.annotation)[0])
@@ -41,12 +80,14 @@ def check_options(host: PluginHost, kind: str, name: str, options: Mapping[str, 
     try:
         checked = model(**given)
     except ValidationError as error:
-        raise LimnerError(explain(error, place, f"the {kind} '{name}'", list(model.model_fields))) from None
+        raise LimnerError(explain(error, place, owner, list(model.model_fields))) from None
     return {option: getattr(checked, option) for option in model.model_fields}
 
 
 def fill_slot(host: PluginHost, kind: str, value: Any, place: str) -> Slot:
-    """What a recipe writes into a slot: "name", {name = "...", at = [...], ...}, a list of these, or "none"."""
+    """The components that a recipe puts into a slot: "name", {name = "...", at = [...], ...}, a list of these, or
+    "none".
+    """
     entries = []
     for entry in value if isinstance(value, list) else [value]:
         entry = {"name": entry} if isinstance(entry, str) else entry
@@ -58,13 +99,13 @@ def fill_slot(host: PluginHost, kind: str, value: Any, place: str) -> Slot:
         at = entry.get("at")
         if at is not None and not (isinstance(at, list) and all(type(size) is int for size in at)):
             raise LimnerError(f"{place}.at: expected a list of resolutions such as [8, 16], got {at!r}.")
-        checked = check_options(host, kind, entry["name"], options, place)
-        entries.append((host.load(kind, entry["name"], place), at, checked))
+        found = resolve_component(host, kind, entry["name"], options, place)
+        entries.append((found.component, at, found.options))
     return Slot(entries)
 
 
 def explain(error: ValidationError, place: str, owner: str, known: list[str]) -> str:
-    """The first thing that pydantic found wrong, as a sentence that begins with its place in the recipe."""
+    """The first error that pydantic found, as a sentence that begins with its place in the recipe."""
     first = error.errors()[0]
     path = ".".join(str(part) for part in first["loc"])
     where = f"{place}.{path}" if place and path else place or path

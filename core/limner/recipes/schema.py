@@ -1,24 +1,24 @@
-"""Recipes: the whole of an experiment in one small TOML file.
+"""Recipes: a whole experiment in one small TOML file.
 
-A recipe names the components and their options, the data, and the training. It may extend another one and say only
-what differs; where it names another component, the options of the one it replaces are dropped.
-`encoder = "lstm"` is short for `encoder = {name = "lstm"}`, and so for every component.
+A recipe names the components and their options, the data, and the training. It may extend another recipe and state only
+what differs. If it names another component than the recipe it extends, the options of the replaced one are dropped.
+`encoder = "lstm"` is short for `encoder = {name = "lstm"}`; this works for every component.
 """
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, ValidationError, model_validator
 
 from limner.errors import LimnerError
 from limner.plugins import PluginHost
 from limner.recipes.merging import resolve, spelled_out
-from limner.recipes.options import check_options, explain
+from limner.recipes.options import Resolved, explain, resolve_component
 
 
 class Part(BaseModel):
-    """A component by name; every further key is an option of that component."""
+    """A component by name. Every other key is an option of that component."""
 
     model_config = ConfigDict(extra="allow", strict=True)
     name: str
@@ -29,7 +29,7 @@ class Part(BaseModel):
 
 
 class LossPart(Part):
-    """A loss by name (by default the table's own), with its weight in the sum."""
+    """A loss by name (by default the name of its table), with its weight in the sum of losses."""
 
     weight: Annotated[float, Field(ge=0)] = 1.0
 
@@ -38,31 +38,31 @@ class Text(BaseModel):
     """How captions become tokens."""
 
     model_config = ConfigDict(extra="forbid", strict=True)
-    vocabulary: Annotated[int, Field(ge=50)] = 2000  # WordPieces learned from the captions, at most
+    vocabulary: Annotated[int, Field(ge=50)] = 2000  # WordPiece tokens learned from the captions, at most
     length: Annotated[int, Field(ge=3)] = 24  # tokens that a caption may have
-    # a tokenizer of transformers, by hub name or folder, instead of learning one; a pretrained encoder brings its own
+    # a pretrained tokenizer, by hub name or folder, in place of a learned one; a pretrained encoder brings its own
     tokenizer: str | None = None
 
 
 class Training(BaseModel):
-    """How long, how fast, how exactly."""
+    """The budget, the learning rates, the precision, and what to start from."""
 
     model_config = ConfigDict(extra="forbid", strict=True)
     steps: Annotated[int, Field(ge=1)] | None = None  # the budget: so many steps,
     seconds: Annotated[float, Field(gt=0)] | None = None  # or so much time
-    batch_size: Annotated[int, Field(ge=2)] = 32  # real images at each step, and as many painted ones
-    generator_lr: Annotated[float, Field(gt=0)] = 1e-3  # of learning
-    discriminator_lr: Annotated[float, Field(gt=0)] = 1e-3  # also of the encoder, and of what losses own
+    batch_size: Annotated[int, Field(ge=2)] = 32  # real images per step, and as many generated ones
+    generator_lr: Annotated[float, Field(gt=0)] = 1e-3  # learning rate of the generator
+    discriminator_lr: Annotated[float, Field(gt=0)] = 1e-3  # also of the encoder and of the losses' own modules
     betas: list[Annotated[float, Field(ge=0, lt=1)]] = Field([0.0, 0.99], min_length=2, max_length=2)  # of Adam
-    decay: Annotated[float, Field(ge=0, le=1)] = 0.3  # over this last part of the budget the rates fall to 0
-    ema_decay: Annotated[float, Field(ge=0, lt=1)] = 0.99  # of the painting weights, per step
-    seed: Annotated[int, Field(ge=0, lt=2**63)] = 0  # of the first weights, the noise and the order of the data
-    precision: Literal["auto", "float32", "bfloat16"] = "auto"  # auto: the fastest that there is
-    start_from: str | None = None  # the folder of a run: begin with its weights, wherever it has the same parts
-    load_parts: list[str] = []  # from it, such as ["encoder", "generator"]; empty: all that is alike
-    freeze: list[str] = []  # parts that do not learn, such as ["encoder", "generator.stages.0"]
-    preview_every: Annotated[float, Field(gt=0)] = 0.05  # of the budget: pictures, and weights saved
-    snapshots: list[Annotated[float, Field(gt=0, lt=1)]] = []  # parts of the budget after which the model is kept
+    decay: Annotated[float, Field(ge=0, le=1)] = 0.3  # the learning rates fall to 0 over this last part of the budget
+    ema_decay: Annotated[float, Field(ge=0, lt=1)] = 0.99  # of the moving average of the weights that paint, per step
+    seed: Annotated[int, Field(ge=0, lt=2**63)] = 0  # of the initial weights, the noise and the order of the data
+    precision: Literal["auto", "float32", "bfloat16"] = "auto"  # auto: the fastest on this machine
+    start_from: str | None = None  # a run folder: start with its weights, where the parts are the same
+    load_parts: list[str] = []  # the parts to load from it, such as ["encoder", "generator"]; empty: all that match
+    freeze: list[str] = []  # parts that are not trained, such as ["encoder", "generator.stages.0"]
+    preview_every: Annotated[float, Field(gt=0)] = 0.05  # of the budget: paint the previews, save the weights
+    snapshots: list[Annotated[float, Field(gt=0, lt=1)]] = []  # parts of the budget: keep a copy of the model
 
     @model_validator(mode="after")
     def _one_budget(self) -> "Training":
@@ -72,12 +72,12 @@ class Training(BaseModel):
 
 
 class Sampling(BaseModel):
-    """How a trained model's images are sampled, where nothing else is asked for; metrics measure these."""
+    """How images are sampled from a trained model by default. Metrics measure these images."""
 
     model_config = ConfigDict(extra="forbid", strict=True)
-    truncation: Annotated[float, Field(gt=0)] | None = None  # the noise stays within ± this number
-    candidates: Annotated[int, Field(ge=1, le=1024)] = 1  # each image is the best of so many,
-    by: str = "matching"  # by the model's "matching", by its captioner ("caption"), or by the loss of this name
+    truncation: Annotated[float, Field(gt=0)] | None = None  # keep the noise within ± this number
+    candidates: Annotated[int, Field(ge=1, le=1024)] = 1  # each image is the best of this many,
+    by: str = "matching"  # judged by "matching", by the captioner ("caption"), or by the loss of this name
 
 
 class Recipe(BaseModel):
@@ -86,44 +86,52 @@ class Recipe(BaseModel):
     model_config = ConfigDict(extra="forbid", strict=True)
     title: str = ""  # what it is, in a line
     image_size: Annotated[int, Field(ge=8)] = 32  # height and width of the images, in pixels
-    data: Part  # a dataset
+    data: Part  # a data set
     text: Text = Text()
-    encoder: Part  # reads the captions
-    generator: Part  # paints
-    discriminator: Part  # judges
+    encoder: Part  # encodes the captions
+    generator: Part  # makes images
+    discriminator: Part  # judges images
     losses: dict[str, LossPart]  # by name; each has a weight, by default 1
-    metrics: dict[str, Part] | None = None  # by name; left out: those that the dataset is measured by
-    prompts: list[str] | None = None  # painted again and again during training; left out: the dataset's
+    metrics: dict[str, Part] | None = None  # by name; left out: the metrics of the data set
+    prompts: list[str] | None = None  # painted regularly during training; left out: prompts of the data set
     training: Training
     sampling: Sampling = Sampling()
+    _resolved: dict[str, Resolved] = PrivateAttr(default_factory=dict)  # by place
 
     @classmethod
     def read(cls, host: PluginHost, source: str | Path | Mapping[str, Any], overrides: Sequence[str] = ()) -> "Recipe":
-        """A recipe by name, from a TOML file, or as a dict; `overrides` are texts such as "training.steps=500".
+        """A recipe by name, from a TOML file, or from a dict; `overrides` are texts such as "training.steps=500".
 
         Raises:
-            LimnerError: in one sentence, where anything in it is unknown, of the wrong type, or missing.
+            LimnerError: in one sentence, if anything in it is unknown, missing, or of the wrong type.
         """
-        place = "the recipe" if isinstance(source, Mapping) else str(source)
-        return cls.check(host, resolve(host, source, overrides), place)
+        name = "the recipe" if isinstance(source, Mapping) else str(source)
+        return cls.check(host, resolve(host, source, overrides), name)
 
     @classmethod
-    def check(cls, host: PluginHost, table: Mapping[str, Any], place: str) -> "Recipe":
-        """Validate a complete table, each component's options included."""
+    def check(cls, host: PluginHost, table: Mapping[str, Any], name: str) -> "Recipe":
+        """Check a complete table, and find the class and the options of each component. `name` is for messages."""
         table = spelled_out(table)
         for group in ("losses", "metrics"):
             if isinstance(table.get(group), dict):
                 table[group] = {
-                    name: {"name": name, **part} if isinstance(part, dict) else part
-                    for name, part in table[group].items()
+                    key: {"name": key, **part} if isinstance(part, dict) else part for key, part in table[group].items()
                 }
         try:
             recipe = cls(**table)
         except ValidationError as error:
-            raise LimnerError(f"{place}: {explain(error, '', 'a recipe', _known_keys(error))}") from None
-        for kind, where, part in recipe.parts():
-            check_options(host, kind, part.name, part.options, f"{place}: {where}")
+            raise LimnerError(f"{name}: {explain(error, '', 'a recipe', _known_keys(error))}") from None
+        for kind, place, part in recipe.parts():
+            recipe._resolved[place] = resolve_component(host, kind, part.name, part.options, place, name)
         return recipe
+
+    def resolved(self, place: str) -> Resolved:
+        """The component at a place such as "encoder" or "losses.hinge", ready to be built.
+
+        Raises:
+            KeyError: if the recipe has no such place, or was not made by `read` or `check`.
+        """
+        return self._resolved[place]
 
     def parts(self) -> list[tuple[str, str, Part]]:
         """Every component of the recipe as (kind, place, part)."""
@@ -134,8 +142,12 @@ class Recipe(BaseModel):
         return single + losses + metrics
 
     def table(self) -> dict[str, Any]:
-        """The recipe as plain values, ready for TOML: `Recipe.check` of it gives the same recipe."""
+        """The recipe as plain values, ready for TOML. `Recipe.check` of the table gives the same recipe."""
         return _without_none(self.model_dump())
+
+    def __eq__(self, other: object) -> bool:
+        """Whether both say the same."""
+        return isinstance(other, Recipe) and self.table() == other.table()
 
 
 def _without_none(value: Any) -> Any:
@@ -145,7 +157,7 @@ def _without_none(value: Any) -> Any:
 
 
 def _known_keys(error: ValidationError) -> list[str]:
-    """The keys that a recipe has where the first error stands."""
+    """The keys that the table of the first error may have."""
     location = error.errors()[0]["loc"]
     tables = {"text": Text, "training": Training, "sampling": Sampling}
     table = tables.get(str(location[0]), Recipe) if len(location) > 1 else Recipe

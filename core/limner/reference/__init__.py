@@ -1,4 +1,4 @@
-"""The documentation of every component, hook, interface and command, read off the code.
+"""The reference of every component, hook, interface, setting and command, generated from the code.
 
 May import `limner.recipes` and the root.
 """

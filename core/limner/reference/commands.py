@@ -1,4 +1,4 @@
-"""What is known of the commands of a command line, from the objects that typer makes of them."""
+"""Descriptions of the commands of a command line, from the objects that typer makes of them."""
 
 import re
 from collections.abc import Iterator
@@ -11,14 +11,14 @@ from typer.main import get_command
 from limner.errors import LimnerError
 from limner.plugins import host
 from limner.reference.entries import Description, Option
-from limner.reference.type_words import OPTIONAL, type_in_words, value_in_words
+from limner.reference.type_words import OPTIONAL, REQUIRED, type_in_words, value_in_words
 
 
-def load(name: str) -> typer.Typer:
-    """What a plugin brought as the command `limner data NAME`, imported now.
+def command_of(name: str) -> Any:
+    """The command `limner data NAME` of a plugin, imported now.
 
     Raises:
-        LimnerError: where it cannot be imported, or is no `typer.Typer` with a command.
+        LimnerError: if it cannot be imported, or is not a `typer.Typer` with a command.
     """
     component = host().find("data command", name)
     command = host().bring(component)
@@ -26,16 +26,11 @@ def load(name: str) -> typer.Typer:
         raise LimnerError(
             f"The data command '{name}' of {component.plugin} must be a typer.Typer with a command, not {command!r}."
         )
-    return command
-
-
-def command_of(name: str) -> Any:
-    """The command that a plugin brought as `limner data NAME`, imported now."""
-    return get_command(load(name))
+    return get_command(command)
 
 
 def all_commands(command: Any, name: str) -> Iterator[Description]:
-    """The commands of a command line, those of its groups included, each under all the words that call it."""
+    """Every command of a command line, each under its full name, such as "limner data coco"."""
     if hasattr(command, "list_commands"):
         for word in command.list_commands(None):
             yield from all_commands(command.get_command(None, word), f"{name} {word}")
@@ -59,7 +54,7 @@ def command_options(command: Any) -> list[Option]:
         elif parameter.metavar:
             spelled = f"{spelled} {parameter.metavar}"
         default = parameter.default if isinstance(parameter.default, str) else value_in_words(parameter.default)
-        default = "needed" if parameter.required else default
+        default = REQUIRED if parameter.required else default
         found.append(Option(spelled, "flag" if words == "bool" else words, default, parameter.help or ""))
     return found
 

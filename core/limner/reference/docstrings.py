@@ -1,4 +1,4 @@
-"""Docstrings, read: what they say of each option, and all of it as Markdown, with equations kept as they are."""
+"""Reading docstrings: the description of each argument, and the whole as Markdown with its equations unchanged."""
 
 import inspect
 import re
@@ -12,14 +12,14 @@ EQUATION = re.compile(r"\S+ = ")  # "L_D = ..." at the beginning of every line
 
 
 def first_paragraph(docstring: str | None) -> str:
-    """What a docstring says first, in one line."""
+    """The first paragraph of a docstring, in one line."""
     return " ".join(inspect.cleandoc(docstring or "").split("\n\n")[0].split())
 
 
-def explanations(component: type) -> dict[str, str]:
-    """What the docstring of the constructor says of its arguments, and those of the constructors that it extends.
+def argument_descriptions(component: type) -> dict[str, str]:
+    """What the constructor's docstring says of each argument; inherited constructors are read too.
 
-    They stand in a section `Args:`, or in sentences such as "`width`: of the map; `scale`: k, the temperature."
+    The descriptions are a section `Args:`, or sentences such as "`width`: of the map; `scale`: k, the temperature."
     """
     found: dict[str, str] = {}
     for base in reversed(component.__mro__):
@@ -31,10 +31,10 @@ def explanations(component: type) -> dict[str, str]:
 def _in_sentences(text: str) -> dict[str, str]:
     found = {}
     for match in EXPLAINED.finditer(" ".join(text.split())):
-        names, said = re.findall(r"`(\w+)`", match[1]), match[2].rstrip(".")
-        shares = said.split(", ")
-        found |= zip(names, shares if len(shares) == len(names) else [said] * len(names))
-    return {name: f"{said}." for name, said in found.items()}
+        names, words = re.findall(r"`(\w+)`", match[1]), match[2].rstrip(".")
+        parts = words.split(", ")
+        found |= zip(names, parts if len(parts) == len(names) else [words] * len(names))
+    return {name: f"{words}." for name, words in found.items()}
 
 
 def _in_section(docstring: str) -> dict[str, str]:
@@ -45,26 +45,26 @@ def _in_section(docstring: str) -> dict[str, str]:
 
 
 def _entries(section: str) -> Iterator[tuple[str, str]]:
-    """The entries "name: what it is" of a section, each of one line or several."""
+    """The entries "name: description" of a section, each of one or more lines."""
     for entry in re.split(r"\n(?=\S)", inspect.cleandoc(section)):
-        name, _, said = " ".join(entry.split()).partition(": ")
-        yield name, said
+        name, _, words = " ".join(entry.split()).partition(": ")
+        yield name, words
 
 
 # --- as Markdown ----------------------------------------------------------------------------------------------------
 
 
-def markdown(docstring: str | None) -> str:
-    """A docstring as Markdown: its prose, its sections as lists, equations and code as blocks.
+def docstring_to_markdown(docstring: str | None) -> str:
+    """A docstring as Markdown: prose, sections as lists, equations and code as blocks.
 
-    A block is indented, by four spaces or more; after "::" it is Python. A paragraph in which every line begins
-    like "L_D = " is an equation that has nothing below it, so that its indentation says nothing.
+    A block is indented by four or more spaces; after "::" it is Python. A paragraph in which every line begins like
+    "L_D = " is an equation, indented or not: `cleandoc` removes its indentation if no prose follows.
     """
     written, language = [], "text"
     paragraphs = re.split(r"\n\s*\n(?=.)", inspect.cleandoc(docstring or ""))
     for is_block, group in groupby(paragraphs, _is_block):
         if is_block:
-            written.append(fenced(inspect.cleandoc("\n\n".join(["", *group])), language))
+            written.append(code_block(inspect.cleandoc("\n\n".join(["", *group])), language))
             continue
         for paragraph in group:
             language = "python" if paragraph.endswith("::") else "text"
@@ -79,21 +79,21 @@ def _is_block(paragraph: str) -> bool:
 def _prose(paragraph: str) -> str:
     if section := SECTION.match(paragraph):
         lines = [
-            f"- `{name}`: {escaped(said)}" if said else f"- {escaped(name)}"
-            for name, said in _entries(paragraph[section.end() :])
+            f"- `{name}`: {escape(words)}" if words else f"- {escape(name)}"
+            for name, words in _entries(paragraph[section.end() :])
         ]
         return "\n".join([f"{section[1]}:", "", *lines])
-    return escaped(" ".join(paragraph.split()).replace("::", ":"))
+    return escape(" ".join(paragraph.split()).replace("::", ":"))
 
 
-def fenced(text: str, language: str) -> str:
-    """A block of code, kept as it is."""
+def code_block(text: str, language: str) -> str:
+    """A fenced code block in Markdown."""
     fence = "~~~~" if "```" in text else "```"
     return f"{fence}{language}\n{text}\n{fence}"
 
 
-def escaped(text: str) -> str:
-    """Text of which Markdown takes nothing for markup but what stands between `backticks`."""
+def escape(text: str) -> str:
+    """Text with Markdown's special characters escaped, except between `backticks`."""
     parts = re.split(r"(`[^`]*`)", text)
     parts[::2] = [
         re.sub(r"([\\*_\[\]])", r"\\\1", part.replace("&", "&amp;").replace("<", "&lt;")) for part in parts[::2]

@@ -1,9 +1,9 @@
-"""What a description is made of: plain values, for the terminal, for the site and for machines."""
+"""The entries of the reference: plain values that the terminal, the site and JSON all show."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from limner.reference.signatures import Signed
+from limner.reference.signatures import Signature
 
 
 @dataclass(frozen=True)
@@ -12,13 +12,13 @@ class Option:
 
     name: str
     type: str
-    default: str  # as a recipe would write it; "needed" where there is none
+    default: str  # as TOML; or "required", "not set", "empty"
     about: str
 
 
 @dataclass(frozen=True)
 class Description:
-    """All that there is to know of one component (or command) before using it."""
+    """The full description of one component, recipe, setting or command."""
 
     kind: str
     name: str
@@ -28,12 +28,12 @@ class Description:
     version: str
     place: str  # where it is imported from
     options: list[Option]
-    example: str  # the smallest part of a recipe that uses it; a recipe itself; or command lines
+    example: str  # a recipe's smallest part that uses it; a recipe's text; or command lines
 
 
 @dataclass(frozen=True)
 class Summary:
-    """A component in a line."""
+    """A component in one line."""
 
     name: str
     about: str
@@ -44,7 +44,7 @@ class Summary:
 
 @dataclass(frozen=True)
 class KindSummary:
-    """A kind of component, the hook that brings it, and the names of those that there are."""
+    """A kind of component, its hook, and the names of its components."""
 
     name: str
     about: str
@@ -54,8 +54,8 @@ class KindSummary:
 
 @dataclass(frozen=True)
 class Chapter:
-    """What is said of one topic: a title, a few words, and the entries."""
+    """A page of the reference: title, introduction and entries."""
 
     title: str
     about: str
-    entries: Sequence[KindSummary | Summary | Description | Signed]
+    entries: Sequence[KindSummary | Summary | Description | Signature]

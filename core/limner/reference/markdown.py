@@ -1,86 +1,88 @@
-"""The reference as Markdown: one text, which the terminal shows and the site is made of."""
+"""The reference as Markdown, for the terminal and for the site."""
 
 from collections.abc import Iterable, Sequence
 
-from limner.reference.docstrings import escaped, fenced, markdown
+from limner.reference.docstrings import code_block, docstring_to_markdown, escape
 from limner.reference.entries import Chapter, Description, KindSummary, Summary
-from limner.reference.signatures import Signed
+from limner.reference.signatures import Signature
+from limner.reference.type_words import EMPTY, NOT_SET, REQUIRED
 
-NAMED = {"recipe": "The whole of it", "data command": "For example", "command": "For example"}
-"""What stands above an example that is no part of a recipe."""
+TITLES = {"recipe": "The recipe", "data command": "Examples", "command": "Examples"}
+"""The line above an example, if it is not part of a recipe."""
 LANGUAGES = {"data command": "sh", "command": "sh"}
 
 
 def page(chapter: Chapter) -> str:
-    """A chapter as a page: its title, a table of what is told in a line, sections of what is told whole."""
-    parts = [f"# {escaped(chapter.title)}", escaped(chapter.about)]
+    """A chapter as a page: title, introduction, tables of the summaries, sections of the other entries."""
+    parts = [f"# {escape(chapter.title)}", escape(chapter.about)]
     kinds = [entry for entry in chapter.entries if isinstance(entry, KindSummary)]
     if kinds:
         rows = [
-            [code(kind.name), escaped(kind.about), ", ".join(map(code, kind.names)), code(kind.hook)] for kind in kinds
+            [code(kind.name), escape(kind.about), ", ".join(map(code, kind.names)), code(kind.hook)] for kind in kinds
         ]
-        parts.append(table(["kind", "what it is", "there is", "hook"], rows))
+        parts.append(table(["kind", "description", "components", "hook"], rows))
     summaries = [entry for entry in chapter.entries if isinstance(entry, Summary)]
     if summaries:
-        rows = [[code(entry.name), escaped(entry.about), escaped(entry.plugin)] for entry in summaries]
-        parts.append(table(["name", "what it is", "plugin"], rows))
+        rows = [[code(entry.name), escape(entry.about), escape(entry.plugin)] for entry in summaries]
+        parts.append(table(["name", "description", "plugin"], rows))
     parts += sections(chapter.entries)
     return "\n\n".join(part for part in parts if part) + "\n"
 
 
 def sections(entries: Iterable[object]) -> list[str]:
-    """A section for each entry that is told whole."""
+    """A section for each full description and each signature."""
     written = []
     for entry in entries:
         if isinstance(entry, Description):
-            written.append(component(entry))
-        elif isinstance(entry, Signed):
-            written.append(signed(entry))
+            written.append(description_section(entry))
+        elif isinstance(entry, Signature):
+            written.append(signature_section(entry))
     return written
 
 
-def component(found: Description) -> str:
-    """The section of a component or a command: docstring, where it comes from, options, example."""
-    parts = [f"## {escaped(found.name)}", markdown(found.about)]
+def description_section(found: Description) -> str:
+    """The section of a component or a command: docstring, origin, options, example."""
+    parts = [f"## {escape(found.name)}", docstring_to_markdown(found.about)]
     if found.plugin:
         owner = f"{found.distribution} {found.version}".strip()
-        parts.append(f"Brought by the plugin {code(found.plugin)} ({escaped(owner)}), as {code(found.place)}.")
+        parts.append(f"Provided by the plugin {code(found.plugin)} ({escape(owner)}), as {code(found.place)}.")
     if found.options:
         rows = [
-            [code(option.name), escaped(option.type), word_or_code(option.default), escaped(option.about)]
+            [code(option.name), escape(option.type), word_or_code(option.default), escape(option.about)]
             for option in found.options
         ]
-        parts.append(table(["option", "type", "default", "what it is"], rows))
+        parts.append(table(["option", "type", "default", "description"], rows))
     elif found.kind not in ("recipe", "setting"):
         parts.append("It has no options.")
     if found.example:
-        parts += [f"{NAMED.get(found.kind, 'In a recipe')}:", fenced(found.example, LANGUAGES.get(found.kind, "toml"))]
+        title, language = TITLES.get(found.kind, "In a recipe"), LANGUAGES.get(found.kind, "toml")
+        parts += [f"{title}:", code_block(found.example, language)]
     return "\n\n".join(part for part in parts if part)
 
 
-def signed(found: Signed) -> str:
-    """The section of a hook or an interface: signature and docstring, and so for each of its members."""
-    parts = [f"## {escaped(found.name)}", fenced(found.signature, "python"), markdown(found.about)]
+def signature_section(found: Signature) -> str:
+    """The section of a hook or an interface: signature, docstring, and the same for each member."""
+    parts = [f"## {escape(found.name)}", code_block(found.signature, "python"), docstring_to_markdown(found.about)]
     for member in found.members:
         parts += [
-            f"### {escaped(found.name)}.{escaped(member.name)}",
-            fenced(member.signature, "python"),
-            markdown(member.about),
+            f"### {escape(found.name)}.{escape(member.name)}",
+            code_block(member.signature, "python"),
+            docstring_to_markdown(member.about),
         ]
     return "\n\n".join(part for part in parts if part)
 
 
 def table(heads: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    """A table; what stands in its cells is Markdown already."""
+    """A table. Its cells are Markdown already."""
     lines = [heads, ["---"] * len(heads), *rows]
     return "\n".join(f"| {' | '.join(cell.replace('|', '&#124;') or ' ' for cell in line)} |" for line in lines)
 
 
 def code(text: str) -> str:
-    """Text as code, unless it has a sign that a table's cell or the backticks would take for their own."""
-    return escaped(text) if "|" in text or "`" in text or not text else f"`{text}`"
+    """Text as code, or plain if it has a character that would break the table cell or the backticks."""
+    return escape(text) if "|" in text or "`" in text or not text else f"`{text}`"
 
 
 def word_or_code(default: str) -> str:
-    """A default: a value as code, and a word that says there is none as a word."""
-    return default if default in ("needed", "left out", "empty") else code(default)
+    """A default as code, or a word such as "required" as a plain word."""
+    return default if default in (REQUIRED, NOT_SET, EMPTY) else code(default)

@@ -15,20 +15,22 @@ LIMITS = {
     "min": "at least {}",  # typer's two
     "max": "at most {}",
     "multiple_of": "a multiple of {}",
-    "pattern": "that matches {!r}",
+    "pattern": "matching {!r}",
     "min_length": "at least {} of them",
     "max_length": "at most {} of them",
 }
-"""What limits a type, by the attribute of its annotation (pydantic's, annotated_types', typer's) that says how much."""
+"""The words for a limit, by the attribute that holds it in an annotation of pydantic, annotated_types or typer."""
 
 NAMES = {"Path": "path", "Part": "component", "LossPart": "component"}
-"""What some types are called in a recipe, or on the command line."""
+"""The words for some types."""
 
-OPTIONAL = ", or left out"
+OPTIONAL = ", optional"
+REQUIRED, NOT_SET, EMPTY = "required", "not set", "empty"
+"""The words for a default that TOML cannot write."""
 
 
 def type_in_words(hint: Any) -> str:
-    """What a type allows: "list of int, each at least 1; at least 2 of them", "str, or left out", "slot of stage"."""
+    """A type in words: "list of int, each at least 1; at least 2 of them", "str, optional", "slot of stage"."""
     origin, arguments = get_origin(hint), get_args(hint)
     if origin is Annotated:
         base, limits = type_in_words(arguments[0]), " and ".join(_limits(arguments[1:]))
@@ -48,7 +50,7 @@ def type_in_words(hint: Any) -> str:
 
 
 def _choices(hint: Any) -> list[str]:
-    """What a union or a literal leaves the choice between; None is not counted."""
+    """The alternatives of a union or a literal, without None."""
     if get_origin(hint) is Literal:
         return [value_in_words(value) for value in get_args(hint)]
     if get_origin(hint) in (Union, UnionType):
@@ -57,7 +59,7 @@ def _choices(hint: Any) -> list[str]:
 
 
 def _each(hint: Any) -> str:
-    """What each of many is: "int, each at least 1"."""
+    """The type of a list's items: "int, each at least 1"."""
     words = type_in_words(hint)
     return words.replace(", ", ", each ", 1) if get_origin(hint) is Annotated else words
 
@@ -71,15 +73,15 @@ def _limits(annotations: Iterable[Any]) -> Iterator[str]:
 
 
 def either(words: Iterable[str]) -> str:
-    """ "a, b or c"."""
+    """Words as alternatives: "a, b or c"."""
     *others, last = words
     return f"{', '.join(others)} or {last}" if others else last
 
 
 def value_in_words(value: Any) -> str:
-    """A value as a recipe would write it; what a recipe has no word for in plain ones: "left out", "empty"."""
+    """A value as TOML; None and an empty slot, which TOML cannot write, as "not set" and "empty"."""
     if value is None:
-        return "left out"
+        return NOT_SET
     if isinstance(value, (str, bool)):
         return json.dumps(value, ensure_ascii=False)
     if isinstance(value, Mapping):
@@ -87,5 +89,5 @@ def value_in_words(value: Any) -> str:
     if isinstance(value, (list, tuple)):
         return f"[{', '.join(map(value_in_words, value))}]"
     if hasattr(value, "entries"):  # a slot
-        return ", ".join(part.__name__ for part, *_ in value.entries) or "empty"
+        return ", ".join(part.__name__ for part, *_ in value.entries) or EMPTY
     return str(value)

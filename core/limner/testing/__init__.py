@@ -1,6 +1,6 @@
-"""What the tests of a plugin import: a host that discovers nothing by itself, tiny parts, and a contract for each kind.
+"""Tools for testing plugins: a contract check for each kind of component, tiny components, and an isolated plugin host.
 
-A plugin's whole test may be::
+The whole test of a plugin may be::
 
     import limner_glow
     from limner.testing import check_attention, check_plugin
@@ -11,8 +11,10 @@ A plugin's whole test may be::
     def test_glow_keeps_the_promises_of_attention():
         check_attention(limner_glow.attention.Glow, heads=2)
 
-A check that fails raises `BrokenPromise`, which says what was promised and what was found instead. The components that
-come with Limner are held by the very same checks.
+A check that fails raises `BrokenPromise`, which names the promise and says what was found instead. The bundled
+components pass the same checks.
+
+May import every room of `limner` but `limner.cli`.
 """
 
 from limner.testing.checks import BrokenPromise

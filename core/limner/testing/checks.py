@@ -1,4 +1,4 @@
-"""What every component promises, whatever its kind; and how a broken promise is told."""
+"""What every component promises, whatever its kind, and how a broken promise is reported."""
 
 import inspect
 import tempfile
@@ -19,108 +19,128 @@ from limner.recipes.options import option_model
 from limner.slots import Slot
 from limner.types import Sizes, TextFeatures, Tokens
 
-LENGTHS = (2, 7, 4)  # words of the captions of a batch
+CPU = torch.device("cpu")
+LENGTHS = (2, 7, 4)  # words in each caption of a batch
 Values = tuple[Tensor, ...]
 Build = Callable[[], nn.Module]
 Apply = Callable[[Any, torch.device], Values]
 
 
 class BrokenPromise(AssertionError):  # noqa: N818
-    """A component does not keep what its interface promises to everybody who uses it."""
+    """A component breaks a promise of its interface. The message names the promise, and what was found instead."""
+
+
+class Violation(Exception):  # noqa: N818
+    """What was found instead of what was promised."""
 
 
 @contextmanager
 def promise(component: type, text: str) -> Iterator[None]:
-    """Whatever goes wrong within is told as a breach of this promise."""
+    """Report any error in the `with` block as a breach of this promise."""
     try:
         yield
     except BrokenPromise:
         raise
     except Exception as error:
-        seen = str(error) if isinstance(error, (Missed, LimnerError)) else f"{type(error).__name__}: {error}"
-        raise BrokenPromise(f"{component.__name__} must keep this promise: {text}. But: {seen}") from error
+        found = str(error) if isinstance(error, (Violation, LimnerError)) else f"{type(error).__name__}: {error}"
+        raise BrokenPromise(f"{component.__name__} must keep this promise: {text}. But: {found}") from error
 
 
-class Missed(Exception):  # noqa: N818
-    """What was found instead of what was promised."""
-
-
-def need(holds: bool | Tensor, seen: str) -> None:
-    """Say what was seen where a condition does not hold."""
+def require(holds: bool | Tensor, found: str) -> None:
+    """Raise `Violation` with this text unless a condition holds."""
     if not holds:
-        raise Missed(seen)
+        raise Violation(found)
 
 
-def need_same(one: Values, other: Values, seen: str, tolerance: float = 1e-5) -> None:
-    """Say what was seen where values differ."""
+def require_same(one: Values, other: Values, found: str, tolerance: float = 1e-5) -> None:
+    """Raise `Violation` with this text unless all values are the same, up to a relative tolerance."""
     for left, right in zip(one, other, strict=True):
-        need(left.shape == right.shape, f"{seen}: the shapes are {tuple(left.shape)} and {tuple(right.shape)}.")
+        require(left.shape == right.shape, f"{found}: the shapes are {tuple(left.shape)} and {tuple(right.shape)}.")
         apart = float((left.float() - right.float()).abs().max()) if left.numel() else 0.0
-        need(apart <= tolerance * max(1.0, float(right.float().abs().max())), f"{seen}: by {apart:.3g}.")
+        require(apart <= tolerance * max(1.0, float(right.float().abs().max())), f"{found}: by {apart:.3g}.")
 
 
-# --- of every component ------------------------------------------------------------------------------------------
+# --- every component ---------------------------------------------------------------------------------------------
 
 
-def check_words(component: type, methods: Sequence[str], options: Mapping[str, Any]) -> None:
-    """Documentation, shapes and options: what people and recipes read."""
-    with promise(component, "its docstring says what it is"):
-        need(bool((vars(component).get("__doc__") or "").strip()), "it has none.")
+def check_description(component: type, methods: Sequence[str], options: Mapping[str, Any]) -> None:
+    """What people and recipes read: docstrings, options, and the shapes in the signatures of `methods`."""
+    with promise(component, "it has a docstring"):
+        require(bool((vars(component).get("__doc__") or "").strip()), "there is none.")
     with promise(component, "its options can be set in a recipe"):
-        fields = option_model(component).model_fields
-        parameters = inspect.signature(component.__init__).parameters.values()
-        variable = [p.name for p in parameters if p.kind in (p.VAR_POSITIONAL, p.VAR_KEYWORD)]
-        need(component.__init__ is object.__init__ or not variable or not fields, f"it takes *{variable}.")
-        hints = get_type_hints(component.__init__)
-        for name, field in fields.items():
-            need(name in hints, f"the option '{name}' has no type.")
-            if field.is_required() or field.default is None or isinstance(field.default, Slot):
-                continue
-            try:
-                tomli_w.dumps({name: field.default})
-            except TypeError:
-                raise Missed(f"the default of '{name}', {field.default!r}, cannot be written in TOML.") from None
-        defaults = {name: field.default for name, field in fields.items() if not field.is_required()}
-        try:
-            option_model(component)(**(defaults | dict(options)))
-        except ValidationError as error:
-            first = error.errors()[0]
-            name = ".".join(map(str, first["loc"]))
-            raise Missed(f"the option '{name}': {first['msg']}, got {first['input']!r}.") from None
+        _check_options(component, options)
     with promise(component, "every option is explained in the docstring of the constructor or the class"):
-        told = " ".join(filter(None, [component.__init__.__doc__, *(base.__doc__ for base in component.__mro__)]))
-        for name in fields:
-            need(f"`{name}`" in told or f"{name}:" in told, f"'{name}' is not mentioned there.")
-    with promise(component, "shapes are written in the signatures"):
+        docs = " ".join(filter(None, [component.__init__.__doc__, *(base.__doc__ for base in component.__mro__)]))
+        for name in option_model(component).model_fields:
+            require(f"`{name}`" in docs or f"{name}:" in docs, f"'{name}' is not mentioned there.")
+    with promise(component, "its signatures give the shapes"):
         for method in methods:
             function = getattr(component, method)
             for name, hint in get_type_hints(function).items():
-                need(hint is not Tensor, f"'{name}' of {method} is a bare Tensor; write Float[Tensor, \"B C H W\"].")
+                require(hint is not Tensor, f"'{name}' of {method} is a bare Tensor; write Float[Tensor, \"B C H W\"].")
             untyped = [n for n, p in inspect.signature(function).parameters.items() if p.annotation is p.empty]
-            need(untyped in ([], ["self"]), f"{method} has no types for {', '.join(untyped[1:])}.")
+            require(untyped in ([], ["self"]), f"{method} has no types for {', '.join(untyped[1:])}.")
 
 
-# --- of every network --------------------------------------------------------------------------------------------
+def _check_options(component: type, options: Mapping[str, Any]) -> None:
+    """Options have types, defaults of these types, and defaults that can be written in TOML."""
+    fields = option_model(component).model_fields
+    parameters = inspect.signature(component.__init__).parameters.values()
+    variable = [p.name for p in parameters if p.kind in (p.VAR_POSITIONAL, p.VAR_KEYWORD)]
+    require(component.__init__ is object.__init__ or not variable or not fields, f"it takes *{variable}.")
+    hints = get_type_hints(component.__init__)
+    for name, field in fields.items():
+        require(name in hints, f"the option '{name}' has no type.")
+        if field.is_required() or field.default is None or isinstance(field.default, Slot):
+            continue
+        try:
+            tomli_w.dumps({name: field.default})
+        except TypeError:
+            raise Violation(f"the default of '{name}', {field.default!r}, cannot be written in TOML.") from None
+    defaults = {name: field.default for name, field in fields.items() if not field.is_required()}
+    try:
+        option_model(component)(**(defaults | dict(options)))
+    except ValidationError as error:
+        first = error.errors()[0]
+        name = ".".join(map(str, first["loc"]))
+        raise Violation(f"the option '{name}': {first['msg']}, got {first['input']!r}.") from None
 
 
-def check_network(component: type, build: Build, apply: Apply) -> None:
-    """Seeds, copies, files, devices and precisions. `apply` puts fixed inputs through a network on a device."""
-    cpu = torch.device("cpu")
-    with promise(component, "it can be built, and takes what its interface says"):
+# --- every network -----------------------------------------------------------------------------------------------
+
+
+def check_network(component: type, build: Build, apply: Apply) -> Any:
+    """Seeds, copies, files, devices and precisions.
+
+    Args:
+        component: the class.
+        build: makes a new network.
+        apply: passes fixed inputs through a network on a device.
+
+    Returns:
+        A network built from seed 0, in training mode.
+    """
+    with promise(component, "it can be built, and accepts the inputs of its interface"):
         network = seeded(build)
         with torch.no_grad():
-            values = apply(network, cpu)
-    with promise(component, "what comes out is finite"):
-        need(all(value.isfinite().all() for value in values), "there are values that are not.")
+            values = apply(network, CPU)
+    with promise(component, "its output is finite"):
+        require(all(value.isfinite().all() for value in values), "there are values that are not.")
     with promise(component, "the same seed gives the same weights"):
         again = seeded(build)
         for name, weight in network.state_dict().items():
-            need(torch.equal(weight, again.state_dict()[name]), f"'{name}' differs.")
+            require(torch.equal(weight, again.state_dict()[name]), f"'{name}' differs.")
+    network.eval()
     with promise(component, "the same input gives the same output"), torch.no_grad():
-        network.eval()
-        need_same(apply(network, cpu), apply(network, cpu), "two passes differ")
-    with promise(component, "a copy computes the same, as the average of the weights is one"), torch.no_grad():
-        need_same(apply(deepcopy(network), cpu), apply(network, cpu), "the copy differs")
+        require_same(apply(network, CPU), apply(network, CPU), "two passes differ")
+    with promise(component, "a copy computes the same; the moving average of the weights is one"), torch.no_grad():
+        require_same(apply(deepcopy(network), CPU), apply(network, CPU), "the copy differs")
+    _check_saving(component, network, build, apply)
+    _check_devices(component, network, build, apply)
+    return seeded(build)
+
+
+def _check_saving(component: type, network: nn.Module, build: Build, apply: Apply) -> None:
     with promise(component, "saved and loaded, it computes the same"), tempfile.TemporaryDirectory() as folder:
         torch.manual_seed(1)
         other = build().eval()
@@ -128,37 +148,41 @@ def check_network(component: type, build: Build, apply: Apply) -> None:
             save_model(network, str(Path(folder) / "weights.safetensors"))
             load_model(other, str(Path(folder) / "weights.safetensors"))
         with torch.no_grad():
-            need_same(apply(other, cpu), apply(network, cpu), "what was loaded differs: is something no buffer?")
-    with promise(component, "it can be built without memory, so that recipes are tried before any work"):
+            require_same(
+                apply(other, CPU), apply(network, CPU), "the loaded network differs; are all constant tensors buffers?"
+            )
+
+
+def _check_devices(component: type, network: nn.Module, build: Build, apply: Apply) -> None:
+    with promise(component, "it can be built without memory, so that recipes are checked before any work"):
         with torch.device("meta"):
             built = build()
-        need(all(weight.is_meta for weight in built.parameters()), "there are weights on another device.")
+        require(all(weight.is_meta for weight in built.parameters()), "there are weights on another device.")
     with promise(component, "it computes in bfloat16 under autocast"), torch.no_grad():
         with torch.autocast("cpu", torch.bfloat16):
-            rough = apply(network, cpu)
-        need(all(value.isfinite().all() for value in rough), "there are values that are not finite.")
-        for value, exact in zip(rough, apply(network, cpu), strict=True):
-            need(value.shape == exact.shape, "the shapes are others.")
+            rough = apply(network, CPU)
+        require(all(value.isfinite().all() for value in rough), "there are values that are not finite.")
+        for value, exact in zip(rough, apply(network, CPU), strict=True):
+            require(value.shape == exact.shape, "the shapes differ from those in float32.")
     if torch.cuda.is_available():
         with promise(component, "it computes on a GPU"), torch.no_grad():
-            there = deepcopy(network).cuda()
-            for value in apply(there, torch.device("cuda")):
-                need(value.is_cuda and value.isfinite().all(), "something stays behind, or is not finite.")
+            for value in apply(deepcopy(network).cuda(), torch.device("cuda")):
+                require(value.is_cuda and value.isfinite().all(), "a value is on the CPU, or not finite.")
 
 
-def check_gradients(component: type, network: nn.Module, value: Callable[[Any], Tensor]) -> None:
-    """Gradients reach every weight that is to learn. `value` is a number that everything in the network moves.
+def check_gradients(component: type, network: nn.Module, apply: Apply) -> None:
+    """Gradients reach every weight that is trained.
 
-    The weights are perturbed at first: those that begin at zero would hold others back for the first step.
+    The weights are perturbed first: weights that start at zero would hold others back in the first step.
     """
     with promise(component, "gradients reach every one of its weights"):
         perturbed = perturb(network)
-        starving = without_gradient(perturbed, value(perturbed))
-        need(not starving, f"none reaches {', '.join(starving[:3])}.")
+        missing = without_gradient(perturbed, weighted_sum(apply(perturbed, CPU)))
+        require(not missing, f"none reaches {', '.join(missing[:3])}.")
 
 
-def perturb(network: nn.Module) -> nn.Module:
-    """A copy of a network with something added to every weight."""
+def perturb(network: nn.Module) -> Any:
+    """A copy of a network, in training mode, with a random number added to every weight."""
     perturbed, source = deepcopy(network).train(), torch.Generator().manual_seed(0)
     with torch.no_grad():
         for weight in perturbed.parameters():
@@ -167,7 +191,7 @@ def perturb(network: nn.Module) -> nn.Module:
 
 
 def without_gradient(network: nn.Module, value: Tensor) -> list[str]:
-    """Names of the weights that get no gradient from a number, nothing but zeros, or one that is not finite."""
+    """Names of the weights whose gradient of `value` is missing, zero everywhere, or not finite."""
     named = [(name, weight) for name, weight in network.named_parameters() if weight.requires_grad]
     if not named:
         return []
@@ -185,17 +209,17 @@ def seeded(build: Build) -> Any:
     return build()
 
 
-def mixed(values: Values) -> Tensor:
-    """A number that depends on every value, each in its own way."""
+# --- inputs ------------------------------------------------------------------------------------------------------
+
+
+def weighted_sum(values: Values) -> Tensor:
+    """The sum of all values with random weights: a number that depends on each of them in another way."""
     source = torch.Generator().manual_seed(2)
     return torch.stack([(value.float() * torch.randn(value.shape, generator=source)).sum() for value in values]).sum()
 
 
-# --- captions ----------------------------------------------------------------------------------------------------
-
-
 def captions(sizes: Sizes, lengths: Sequence[int] = LENGTHS, width: int = 0, seed: int = 0) -> TextFeatures:
-    """Encoded captions of these lengths; what stands at padding is large, so that only the mask keeps it out."""
+    """Encoded captions of these lengths. The words at padding are large, so that forgetting the mask is noticed."""
     width = width or max(lengths)
     words = torch.full((len(lengths), width, sizes.text), 50.0)
     for row, length in enumerate(lengths):
@@ -206,7 +230,7 @@ def captions(sizes: Sizes, lengths: Sequence[int] = LENGTHS, width: int = 0, see
 
 
 def tokens(sizes: Sizes, lengths: Sequence[int] = LENGTHS, width: int = 0, padding: int = 0) -> Tokens:
-    """Captions as token ids; `padding` is the id that stands behind their ends."""
+    """Captions of these lengths as token ids; `padding` is the id after their ends."""
     width = width or max(lengths)
     ids = torch.full((len(lengths), width), padding)
     for row, length in enumerate(lengths):
@@ -222,5 +246,5 @@ def moved(text: TextFeatures, device: torch.device) -> TextFeatures:
 
 
 def normal(*shape: int, seed: int = 0) -> Tensor:
-    """Numbers from N(0, 1), from a seed of their own."""
+    """Numbers from N(0, 1), drawn from this seed."""
     return torch.randn(*shape, generator=torch.Generator().manual_seed(seed))

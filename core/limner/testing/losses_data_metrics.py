@@ -1,4 +1,4 @@
-"""The contracts of losses, data sets and metrics, and of a plugin as a whole."""
+"""The contracts of losses, data sets and metrics, and of a whole plugin."""
 
 import math
 import tempfile
@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import torch
 from jaxtyping import Float
@@ -20,205 +20,229 @@ from limner.recipes.build import build_dataset
 from limner.recipes.options import option_model
 from limner.recipes.schema import Recipe
 from limner.step import Step
-from limner.testing.checks import Missed, check_words, need, normal, perturb, promise, without_gradient
-from limner.testing.tiny import ColoredSquares, bringing, tiny_host, tiny_recipe
-from limner.training.loop import Run, new_step, set_up, train
-from limner.types import Batch
+from limner.testing.checks import Violation, check_description, normal, perturb, promise, require, without_gradient
+from limner.testing.tiny import ColoredSquares, make_plugin, tiny_host, tiny_recipe
+from limner.training.loop import train
+from limner.training.run import Run, new_step, set_up
+from limner.types import Batch, CaptionedImages
 
 SIDES = ("discriminator", "generator")
+Terms = dict[str, Tensor | None]
+"""What each side of a loss returns."""
+
+# --- losses ------------------------------------------------------------------------------------------------------
 
 
 def check_loss(
     component: type[Loss], *, host: PluginHost | None = None, recipe: Mapping[str, Any] | None = None, **options: Any
 ) -> None:
-    """Hold a loss to its interface, in a game of tiny parts.
+    """Check that a loss keeps the promises of its interface, in the training of a tiny model.
 
     Args:
         component: the class.
-        host: the plugins of that game; by default those of `tiny_host`.
-        recipe: of that game, where the loss needs something of it; by default `tiny_recipe()`.
-        options: those to build it with.
+        host: the plugins of that training; by default those of `tiny_host`. The host is left as it was.
+        recipe: of that training, if the loss needs a particular one; by default `tiny_recipe()`.
+        options: for its constructor.
 
     Raises:
-        BrokenPromise: for the first promise that it does not keep.
+        BrokenPromise: for the first promise that it breaks.
     """
-    check_words(component, [side for side in SIDES if side in vars(component)], options)
+    check_description(component, [side for side in SIDES if side in vars(component)], options)
     plugins = host or tiny_host()
     table = {**(recipe or tiny_recipe()), "losses": {"checked": options}}
-    plugins.register(bringing({"loss": {"checked": component}}))
+    with plugins.registered(make_plugin({"loss": {"checked": component}})):
+        with promise(component, "it can be built and trained with"):
+            run = set_up(plugins, Recipe.read(plugins, table))
+            batch = next(iter(run.batches))
+            noise = normal(len(batch), run.networks.sizes.noise, seed=5)
+            loss = run.networks.named_losses()["checked"]
+        _check_terms(component, loss, run, batch, noise)
+        _check_loss_gradients(component, run, batch, noise)
+        _check_odd_steps(component, loss, run, batch, noise)
+        # the checked loss may have no term for the generator, so the tiny one stands beside it
+        others = {"tiny": {}} if "tiny" in plugins.components("loss") else {}
+        _check_training(component, plugins, table | {"losses": others | {"checked": options}})
 
-    def begin(seed: int = 0) -> tuple[Run, Batch, Tensor]:
-        run = set_up(plugins, Recipe.read(plugins, table, [f"training.seed={seed}"]))
-        batch = next(iter(run.batches))
-        return run, batch, normal(len(batch), run.networks.sizes.noise, seed=5)
 
-    with promise(component, "it can be part of a game"):
-        run, batch, noise = begin()
-        own = run.networks.losses["checked"]
-        assert isinstance(own, Loss)
-    with promise(component, "it says what a player wants, scores images, or reads them"):
-        sides = [side for side in (*SIDES, "score", "read") if getattr(component, side) is not getattr(Loss, side)]
-        need(bool(sides), "it does none of these.")
-        need(isinstance(own.every, int) and own.every >= 1, f"`every` is {own.every!r}, not a number of steps.")
-    with promise(component, "each side is one finite number, or None"):
+def _check_terms(component: type, loss: Loss, run: Run, batch: Batch, noise: Tensor) -> None:
+    with promise(component, "it adds a term for a player, scores images, or captions them"):
+        methods = [name for name in (*SIDES, "score", "read") if getattr(component, name) is not getattr(Loss, name)]
+        require(bool(methods), "it does none of these.")
+        require(isinstance(loss.every, int) and loss.every >= 1, f"`every` is {loss.every!r}, not a number of steps.")
+    with promise(component, "each term is one finite number, or None"):
+        terms = _terms(loss, new_step(run, batch, noise))
+    with promise(component, "the same step gives the same terms, in any order and in two threads"):
         step = new_step(run, batch, noise)
-        wishes = _wishes(own, step)
-    with promise(component, "the same step costs the same, whichever side is asked first or both at once"):
-        _need_alike(own, new_step(run, batch, noise), wishes, at_once=False)
-        _need_alike(own, new_step(run, batch, noise), wishes, at_once=True)
-    with promise(component, "it moves nothing by itself"):
-        need(all(weight.grad is None for weight in run.networks.parameters()), "gradients lie about afterwards.")
-    with promise(component, "what a player wants depends on what that player can change"):
-        perturbed = replace(run, networks=cast(Any, perturb(run.networks)))
-        step, moved = new_step(perturbed, batch, noise), cast(Loss, perturbed.networks.losses["checked"])
-        judged, painted = moved.discriminator(step), moved.generator(step)
-        generator, weights = perturbed.networks.conditional_generator.generator, list(moved.parameters())
-        if painted is not None:
-            need(
-                len(without_gradient(generator, painted)) < len(list(generator.parameters())),
-                "the generator is not reached.",
-            )
-        if judged is not None:
-            judging = perturbed.networks.conditional_discriminator
-            reached = len(without_gradient(judging, judged)) < len(list(judging.parameters()))
-            need(reached or bool(weights), "the discriminator is not reached, nor has the loss weights of its own.")
-        if weights:
-            if judged is None:
-                raise Missed("it has weights, but no side for the discriminator, with which they would learn.")
-            left = without_gradient(moved, judged)
-            need(not left, f"its own weights {', '.join(left[:3])} get no gradient from the discriminator's side.")
-    with promise(component, "a batch in which every caption is true of every image is no obstacle"):
-        none = torch.zeros_like(batch.has_mismatch)
-        step = new_step(run, replace(batch, has_mismatch=none, confusable=~torch.eye(len(batch)).bool()), noise)
-        _wishes(own, step)
-    with promise(component, "it computes in bfloat16 under autocast"), torch.autocast("cpu", torch.bfloat16):
+        _require_equal({side: getattr(loss, side)(step) for side in reversed(SIDES)}, terms)
         step = new_step(run, batch, noise)
-        _wishes(own, step)
-    others = {"tiny": {}} if "tiny" in plugins.components("loss") else {}  # it may have no wish for the generator
-    _check_training(component, plugins, table | {"losses": others | {"checked": options}})
-
-
-def _wishes(loss: Loss, step: Step) -> dict[str, Tensor | None]:
-    """What both sides of a loss want: each one finite number, or None."""
-    wishes = {side: getattr(loss, side)(step) for side in SIDES}
-    for side, wish in wishes.items():
-        need(wish is None or (isinstance(wish, Tensor) and wish.shape == ()), f"{side}: it is {wish!r:.60}.")
-        need(wish is None or bool(wish.isfinite()), f"{side}: it is {wish!r:.60}.")
-    return wishes
-
-
-def _need_alike(loss: Loss, step: Step, wishes: Mapping[str, Tensor | None], at_once: bool) -> None:
-    """Ask both sides of a loss again, the other way round or in two threads, and compare."""
-    if at_once:
-        _ = step.text
+        _ = step.text  # computed before the threads start, as in training
         with ThreadPoolExecutor(2) as pool:
-            asked = {side: pool.submit(getattr(loss, side), step) for side in SIDES}
-            again = {side: future.result() for side, future in asked.items()}
-    else:
-        again = {side: getattr(loss, side)(step) for side in reversed(SIDES)}
-    for side, wish in wishes.items():
+            futures = {side: pool.submit(getattr(loss, side), step) for side in SIDES}
+            _require_equal({side: future.result() for side, future in futures.items()}, terms)
+    with promise(component, "it leaves gradients and optimizer steps to the training loop"):
+        require(all(weight.grad is None for weight in run.networks.parameters()), "it leaves gradients behind.")
+
+
+def _check_loss_gradients(component: type, run: Run, batch: Batch, noise: Tensor) -> None:
+    with promise(component, "the term of a player depends on that player's weights"):
+        networks = perturb(run.networks)
+        loss, step = networks.named_losses()["checked"], new_step(replace(run, networks=networks), batch, noise)
+        judged, generated = loss.discriminator(step), loss.generator(step)
+        generator, discriminator = networks.conditional_generator.generator, networks.conditional_discriminator
+        if generated is not None:
+            require(_reaches(generator, generated), "no gradient reaches the generator.")
+        own = list(loss.parameters())
+        if judged is not None:
+            reached = bool(own) or _reaches(discriminator, judged)
+            require(reached, "no gradient reaches the discriminator, and the loss has no weights of its own.")
+        if own:
+            if judged is None:
+                raise Violation("it has weights, but no term for the discriminator with which to train them.")
+            missing = without_gradient(loss, judged)
+            require(not missing, f"its own weights {', '.join(missing[:3])} get no gradient from `discriminator`.")
+
+
+def _reaches(network: torch.nn.Module, value: Tensor) -> bool:
+    """Whether a gradient of `value` reaches any weight of a network."""
+    return len(without_gradient(network, value)) < len(list(network.parameters()))
+
+
+def _check_odd_steps(component: type, loss: Loss, run: Run, batch: Batch, noise: Tensor) -> None:
+    with promise(component, "it also works for a batch in which every caption is true of every image"):
+        no_mismatch, confusable = torch.zeros_like(batch.has_mismatch), ~torch.eye(len(batch)).bool()
+        _terms(loss, new_step(run, replace(batch, has_mismatch=no_mismatch, confusable=confusable), noise))
+    with promise(component, "it computes in bfloat16 under autocast"), torch.autocast("cpu", torch.bfloat16):
+        _terms(loss, new_step(run, batch, noise))
+
+
+def _terms(loss: Loss, step: Step) -> Terms:
+    """The terms of both sides, each checked to be one finite number or None."""
+    terms = {side: getattr(loss, side)(step) for side in SIDES}
+    for side, term in terms.items():
+        require(term is None or (isinstance(term, Tensor) and term.shape == ()), f"{side}: it is {term!r:.60}.")
+        require(term is None or bool(term.isfinite()), f"{side}: it is {term!r:.60}.")
+    return terms
+
+
+def _require_equal(again: Terms, before: Terms) -> None:
+    for side, term in before.items():
         now = again[side]
-        need((wish is None) == (now is None), f"{side}: once it was None and once it was not.")
-        if wish is not None and now is not None:
-            before, after = float(wish.detach()), float(now.detach())
-            need(math.isclose(before, after, rel_tol=1e-4, abs_tol=1e-6), f"{side}: it was {before}, now {after}.")
+        require((term is None) == (now is None), f"{side}: once it was None and once it was not.")
+        if term is not None and now is not None:
+            was, is_now = float(term.detach()), float(now.detach())
+            require(math.isclose(was, is_now, rel_tol=1e-4, abs_tol=1e-6), f"{side}: it was {was}, now {is_now}.")
 
 
 def _check_training(component: type, plugins: PluginHost, table: Mapping[str, Any]) -> None:
-    """Two steps by recipe; saved, loaded and trained again, the same pictures come out."""
+    """Two steps by a recipe. Loaded, or trained again, the model is the same."""
     with promise(component, "a recipe trains with it, and the run can be loaded"), tempfile.TemporaryDirectory() as at:
         model = train(table, Path(at) / "run", plugins=plugins, callbacks=[])
         finite = all(bool(value.isfinite().all()) for value in model.state_dict().values())
-        need(finite, "after two steps there are weights that are not finite.")
-        captions = [a["caption"] for of in build_dataset(plugins, model.recipe).load().annotations for a in of]
+        require(finite, "after two steps there are weights that are not finite.")
+        prompts = [a["caption"] for of in build_dataset(model.recipe).load().annotations for a in of][:2]
         loaded = Model.load(Path(at) / "run", plugins)
-        same = torch.equal(loaded.paint_images(captions[:2]), model.paint_images(captions[:2]))
-        need(same, "the loaded run paints other pictures.")
+        same = torch.equal(loaded.paint_images(prompts), model.paint_images(prompts))
+        require(same, "the loaded model paints other images.")
     with promise(component, "trained twice from one seed, the weights are the same"):
         again = train(table, plugins=plugins, callbacks=[])
         for name, weight in model.state_dict().items():
-            need(torch.allclose(weight, again.state_dict()[name], atol=1e-6), f"'{name}' differs.")
+            require(torch.allclose(weight, again.state_dict()[name], atol=1e-6), f"'{name}' differs.")
+
+
+# --- data sets ---------------------------------------------------------------------------------------------------
 
 
 def check_dataset(component: type[Dataset], *, host: PluginHost | None = None, **options: Any) -> None:
-    """Hold a data set to its interface; `options`: those to build it with, such as its folder.
+    """Check that a data set keeps the promises of its interface.
+
+    Args:
+        component: the class.
+        host: the plugins of a training with it; by default those of `tiny_host`. The host is left as it was.
+        options: for its constructor, such as its folder.
 
     Raises:
-        BrokenPromise: for the first promise that it does not keep.
+        BrokenPromise: for the first promise that it breaks.
     """
-    check_words(component, [], options)
+    check_description(component, [], options)
     for size in (16, 32):
         with promise(component, f"it loads captioned images of the size that is asked for, {size}"):
             dataset = component(size, **options)
             data = dataset.load()
-            need(len(data) > 0, "there are none.")
-            need(data.pixels.dtype == torch.uint8, f"the pixels are {data.pixels.dtype}, not uint8.")
-            need(tuple(data.pixels.shape) == (len(data), 3, size, size), f"the pixels are {tuple(data.pixels.shape)}.")
-    with promise(component, "each image has an id of its own in the COCO table, and captions that say something"):
-        need(len(set(data.image_ids)) == len(data.image_ids), "two images share an id.")
+            _require_images(data, size)
+    with promise(component, "each image has an id of its own in the COCO table, and captions that are not empty"):
+        require(len(set(data.image_ids)) == len(data.image_ids), "two images share an id.")
         for number, annotations in zip(data.image_ids, data.annotations):
-            need(number in data.coco.imgs, f"image {number} is not in the table.")
-            need(bool(annotations), f"image {number} has no caption.")
-            need(all(str(a["caption"]).strip() for a in annotations), f"image {number} has an empty caption.")
+            require(number in data.coco.imgs, f"image {number} is not in the table.")
+            require(bool(annotations), f"image {number} has no caption.")
+            require(all(str(a["caption"]).strip() for a in annotations), f"image {number} has an empty caption.")
     with promise(component, "loaded again, it is the same"):
         again = component(size, **options).load()
-        need(torch.equal(again.pixels, data.pixels), "the pixels differ.")
-        need(again.annotations == data.annotations, "the captions differ.")
+        require(torch.equal(again.pixels, data.pixels), "the pixels differ.")
+        require(again.annotations == data.annotations, "the captions differ.")
     with promise(component, "its preview prompts are texts"):
         prompts = dataset.preview_prompts()
-        need(bool(prompts) and all(isinstance(prompt, str) for prompt in prompts), f"they are {prompts!r:.80}.")
+        require(bool(prompts) and all(isinstance(prompt, str) for prompt in prompts), f"they are {prompts!r:.80}.")
     plugins = host or tiny_host()
-    plugins.register(bringing({"dataset": {"checked": component}}))
-    _check_training(component, plugins, tiny_recipe(data={"name": "checked", **options}))
+    with plugins.registered(make_plugin({"dataset": {"checked": component}})):
+        _check_training(component, plugins, tiny_recipe(data={"name": "checked", **options}))
+
+
+def _require_images(data: CaptionedImages, size: int) -> None:
+    require(len(data) > 0, "there are none.")
+    require(data.pixels.dtype == torch.uint8, f"the pixels are {data.pixels.dtype}, not uint8.")
+    require(tuple(data.pixels.shape) == (len(data), 3, size, size), f"the pixels are {tuple(data.pixels.shape)}.")
+
+
+# --- metrics and plugins -----------------------------------------------------------------------------------------
 
 
 def check_metric(
     component: type[Metric], dataset: Dataset | None = None, painter: Painter | None = None, **options: Any
 ) -> None:
-    """Hold a metric to its interface.
+    """Check that a metric keeps the promises of its interface.
 
     Args:
         component: the class.
         dataset: real images; by default plain colored squares.
-        painter: whatever it measures; by default one who paints noise. Some metrics need a trained model.
-        options: those to build it with.
+        painter: what it measures; by default images of noise. Some metrics need a trained model.
+        options: for its constructor.
 
     Raises:
-        BrokenPromise: for the first promise that it does not keep.
+        BrokenPromise: for the first promise that it breaks.
     """
-    check_words(component, ["measure"], options)
-    shown = dataset or ColoredSquares(16)
+    check_description(component, ["measure"], options)
+    data = dataset or ColoredSquares(16)
 
     class Noise:
-        """Paints noise: every prompt gets its own."""
+        """Paints noise, different for each prompt."""
 
         def paint_images(self, prompts: Sequence[str], seed: int = 0) -> Float[Tensor, "N 3 H W"]:
-            return normal(len(prompts), 3, shown.image_size, shown.image_size, seed=seed).tanh()
+            return normal(len(prompts), 3, data.image_size, data.image_size, seed=seed).tanh()
 
     measured = painter or Noise()
-    with promise(component, "it says names and finite numbers of whatever paints"):
-        metric = component(shown, **options)
-        found = metric.measure(measured)
-        need(isinstance(found, dict) and bool(found), f"it says {found!r:.60}.")
-        for name, value in found.items():
-            need(
-                isinstance(name, str) and isinstance(value, float), f"{name!r} is {type(value).__name__}, not a float."
-            )
-            need(math.isfinite(value), f"'{name}' is {value}.")
-    with promise(component, "measured again, the numbers are the same, and nobody else's chance is disturbed"):
+    with promise(component, "it returns finite numbers by name, whatever paints"):
+        scores = component(data, **options).measure(measured)
+        require(isinstance(scores, dict) and bool(scores), f"it returns {scores!r:.60}.")
+        for name, value in scores.items():
+            number = isinstance(name, str) and isinstance(value, float)
+            require(number, f"{name!r} is {type(value).__name__}, not a float.")
+            require(math.isfinite(value), f"'{name}' is {value}.")
+    with promise(component, "measured again, the numbers are the same, and torch's random state is not disturbed"):
         torch.manual_seed(1)
         expected = torch.randn(3)
         torch.manual_seed(1)
-        again = component(shown, **options).measure(measured)
-        need(again == found, f"they were {found!r:.80} and are {again!r:.80}.")
-        need(torch.equal(torch.randn(3), expected), "it draws from torch's own source; give it a generator of its own.")
+        again = component(data, **options).measure(measured)
+        require(again == scores, f"they were {scores!r:.80} and are {again!r:.80}.")
+        undisturbed = torch.equal(torch.randn(3), expected)
+        require(undisturbed, "it draws from torch's global generator; give it a generator of its own.")
 
 
 def check_plugin(module: object) -> None:
-    """Hold a plugin module to what the host asks of it: healthy, and every component that it names can be loaded.
+    """Check that a plugin module is healthy, and that all of its components can be loaded.
 
     Raises:
-        AssertionError: where it is broken, or names something that is no component.
+        AssertionError: if it is broken.
+        LimnerError: if a component cannot be imported, or does not extend its interface.
     """
     host = PluginHost(discover=False)
     plugin = host.register(module)

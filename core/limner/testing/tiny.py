@@ -1,4 +1,4 @@
-"""The smallest part of every kind, and recipes that train them in a fraction of a second."""
+"""A tiny component of every kind, and a recipe that trains them in a fraction of a second."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -19,11 +19,11 @@ from limner.step import Step
 from limner.types import Canvas, CaptionedImages, Judgement, Sizes, TextFeatures, Tokens
 
 COLORS = {"red": (255, 0, 0), "green": (0, 160, 0), "blue": (0, 0, 255), "white": (255, 255, 255)}
-SQUARES = 32  # images of the tiny data set
+SQUARES = 32  # images in the tiny data set
 
 
 class BagOfWords(TextEncoder):
-    """A vector for each token, and their sum for the sentence."""
+    """A vector per token. The sentence is their sum."""
 
     def __init__(self, sizes: Sizes, *, width: int = 16):
         """`width`: D, of the features."""
@@ -37,44 +37,44 @@ class BagOfWords(TextEncoder):
 
 
 class TinyGenerator(Generator):
-    """A linear map to a hidden map of 4 x 4, attention if there is any, and its pixels at half and at full size."""
+    """A linear layer to a 4 x 4 hidden map, attention on it, and images at half and at full resolution."""
 
     def __init__(self, sizes: Sizes, *, noise: int = 8, attention: Slot[Attention] = Slot()):  # noqa: B008
-        """`noise`: Z, its width; `attention`: modules that look at the words, on the hidden map."""
+        """`noise`: Z, its width; `attention`: modules on the hidden map, which attend to the words."""
         super().__init__(sizes)
         self.noise_width, self.resolutions = noise, (sizes.image // 2, sizes.image)
         attention.require([4])
-        self.begin = nn.Linear(sizes.text + noise, 8 * 16)
+        self.first = nn.Linear(sizes.text + noise, 8 * 16)
         self.attentions = attention.build(sizes, 8, 4)
-        self.paints = nn.ModuleList(nn.Conv2d(8, 3, 3, padding=1) for _ in self.resolutions)
+        self.to_images = nn.ModuleList(nn.Conv2d(8, 3, 3, padding=1) for _ in self.resolutions)
 
     def forward(self, noise: Float[Tensor, "B Z"], text: TextFeatures) -> list[Float[Tensor, "B 3 _ _"]]:
-        hidden = rearrange(self.begin(torch.cat([noise, text.sentence], 1)), "b (c h w) -> b c h w", h=4, w=4)
+        hidden = rearrange(self.first(torch.cat([noise, text.sentence], 1)), "b (c h w) -> b c h w", h=4, w=4)
         for attend in self.attentions:
             hidden = attend(hidden, text)
-        images = zip(self.paints, self.resolutions)
-        return [interpolate(paint(hidden), size=(size, size)).tanh() for paint, size in images]
+        layers = zip(self.to_images, self.resolutions)
+        return [interpolate(to_image(hidden), size=(size, size)).tanh() for to_image, size in layers]
 
 
 class FirstStage(Stage):
-    """The first stage: a linear map to a hidden map of 4 x 4 and its pixels."""
+    """A first stage: a linear layer to a 4 x 4 hidden map, and an image of the same size."""
 
     def __init__(self, sizes: Sizes, before: Stage | None):
         super().__init__(sizes, before)
         self.channels, self.map_size, self.size = 8, 4, 4
-        self.begin = nn.Linear(sizes.text + sizes.noise, 8 * 16)
-        self.paint = nn.Conv2d(8, 3, 3, padding=1)
+        self.first = nn.Linear(sizes.text + sizes.noise, 8 * 16)
+        self.to_image = nn.Conv2d(8, 3, 3, padding=1)
 
     def forward(self, canvas: Canvas | None, noise: Float[Tensor, "B Z"], text: TextFeatures) -> Canvas:
-        hidden = rearrange(self.begin(torch.cat([noise, text.sentence], 1)), "b (c h w) -> b c h w", h=4, w=4)
-        return Canvas(hidden, self.paint(hidden).tanh())
+        hidden = rearrange(self.first(torch.cat([noise, text.sentence], 1)), "b (c h w) -> b c h w", h=4, w=4)
+        return Canvas(hidden, self.to_image(hidden).tanh())
 
 
 class TinyStages(Generator):
-    """As many stages as a recipe names, and what comes out enlarged to the size of the data."""
+    """The stages that a recipe names, and their last image enlarged to the size of the data."""
 
     def __init__(self, sizes: Sizes, *, stages: Slot[Stage], noise: int = 8):
-        """`stages`: one upon the other; `noise`: Z, its width."""
+        """`stages`: one after the other; `noise`: Z, its width."""
         super().__init__(sizes)
         self.noise_width = noise
         self.stages = nn.ModuleList(stages.stack(sizes.knowing(noise=noise)))
@@ -89,16 +89,16 @@ class TinyStages(Generator):
 
 
 class TinyDiscriminator(Discriminator):
-    """One convolution, and how well its mean fits the sentence."""
+    """One convolution, and the similarity of its mean to the sentence."""
 
     def __init__(self, sizes: Sizes):
         super().__init__(sizes)
         self.feature_channels, self.feature_size = 8, sizes.image // 4
-        self.eye = nn.Conv2d(3, 8, 4, 4)
+        self.backbone = nn.Conv2d(3, 8, 4, 4)
         self.word = nn.Linear(sizes.text, 8)
 
     def look(self, images: Sequence[Float[Tensor, "B 3 _ _"]]) -> Float[Tensor, "B C h w"]:
-        return self.eye(images[-1])
+        return self.backbone(images[-1])
 
     def judge(self, features: Float[Tensor, "B C h w"], text: TextFeatures) -> Judgement:
         match = (features.mean((2, 3)) * self.word(text.sentence)).sum(1, keepdim=True)
@@ -106,7 +106,7 @@ class TinyDiscriminator(Discriminator):
 
 
 class LeastSquares(Loss):
-    """The least-squares GAN (Mao et al. 2017, equation 2)."""
+    """The least-squares GAN with the 0-1 coding (Mao et al. 2017, equation 9)."""
 
     def discriminator(self, step: Step) -> Float[Tensor, ""]:
         return ((step.real.match - 1) ** 2).mean() / 2 + (step.generated.match**2).mean() / 2
@@ -116,7 +116,7 @@ class LeastSquares(Loss):
 
 
 class ColoredSquares(Dataset):
-    """Plain squares in four colors, whose captions name the color."""
+    """Images of one color each, with captions that name the color."""
 
     def load(self) -> CaptionedImages:
         names = [list(COLORS)[number % len(COLORS)] for number in range(SQUARES)]
@@ -136,36 +136,36 @@ TINY: dict[str, dict[str, type]] = {
     "stage": {"tiny": FirstStage},
     "dataset": {"tiny": ColoredSquares},
 }
-"""The tiny parts by kind and name."""
+"""The tiny components by kind and name."""
 
 
 def tiny_host(*modules: object, **components: Mapping[str, type | str]) -> PluginHost:
-    """A plugin host that discovers nothing: it has the tiny parts, these plugin modules, and these components.
+    """A plugin host that discovers nothing: it has the tiny components, these plugin modules, and these components.
 
     `tiny_host(limner_glow)`, or `tiny_host(loss={"glow": Glow})`.
 
     Raises:
-        AssertionError: where a module is broken as a plugin.
+        AssertionError: if a module is broken as a plugin.
     """
     host = PluginHost(discover=False)
-    for module in (bringing(TINY), *modules, *([bringing(components)] if components else [])):
+    for module in (make_plugin(TINY), *modules, *([make_plugin(components)] if components else [])):
         plugin = host.register(module)
         if plugin.problem:
             raise AssertionError(f"{plugin}: {plugin.problem}")
     return host
 
 
-def bringing(components: Mapping[str, Mapping[str, type | str]]) -> object:
-    """A plugin that brings these components, by kind and name."""
+def make_plugin(components: Mapping[str, Mapping[str, type | str]]) -> object:
+    """A plugin with these components, by kind and name."""
     hooks = {
         KINDS[kind].hook: staticmethod(hookimpl(lambda named=named: named, specname=KINDS[kind].hook))
         for kind, named in components.items()
     }
-    return type("Bringing", (), hooks)()
+    return type("MadePlugin", (), hooks)()
 
 
 def tiny_recipe(**changes: Any) -> dict[str, Any]:
-    """A recipe of the tiny parts: 32 squares of 16 pixels, two steps. `changes` replace whole entries of it."""
+    """A recipe of the tiny components: 32 images of 16 pixels, two steps. `changes` replace whole entries of it."""
     tiny = {
         "image_size": 16,
         "data": {"name": "tiny"},
@@ -180,5 +180,5 @@ def tiny_recipe(**changes: Any) -> dict[str, Any]:
 
 
 def tiny_sizes() -> Sizes:
-    """Sizes on which every part of a small model can be built."""
+    """Sizes for building the parts of a small model."""
     return Sizes(image=16, vocabulary=50, length=12, text=16, noise=8, resolutions=(8, 16), features=8, feature_size=4)

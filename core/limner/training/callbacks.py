@@ -1,4 +1,4 @@
-"""Watching a training: history, pictures, progress. All of them use the hooks that any plugin may use."""
+"""Callbacks of a training: history, pictures, progress. They use the hooks that any plugin can use."""
 
 import sys
 import time
@@ -14,7 +14,7 @@ from limner.hooks import hookimpl
 from limner.models.pictures import Pictures
 
 if TYPE_CHECKING:
-    from limner.training.loop import Run
+    from limner.training.run import Run
 
 
 class History:
@@ -42,7 +42,7 @@ class History:
 
 
 class SavedPictures:
-    """Writes the preview pictures into the run folder, and at the end the film strip of how they came to be."""
+    """Writes the preview pictures into the run folder, and at the end a film strip of the whole training."""
 
     def __init__(self, folder: Path):
         self.folder = folder / "pictures"
@@ -83,7 +83,7 @@ class ProgressBar:
 
 
 class LivePictures:
-    """In a notebook: a line of progress and the preview pictures, both replaced as training goes on."""
+    """In a notebook: a line of progress and the preview pictures, both updated during training."""
 
     def __init__(self) -> None:
         self.line: Any = None
@@ -99,7 +99,7 @@ class LivePictures:
     @hookimpl
     def limner_step_finished(self, run: "Run", losses: Mapping[str, float]) -> None:
         if time.monotonic() - self.shown > 1:
-            self._say(run, describe(run, losses))
+            self._show(run, describe(run, losses))
 
     @hookimpl
     def limner_samples_drawn(self, run: "Run", images: Float[Tensor, "N 3 H W"], prompts: list[str]) -> None:
@@ -113,9 +113,9 @@ class LivePictures:
 
     @hookimpl
     def limner_training_finished(self, run: "Run") -> None:
-        self._say(run, "interrupted" if run.interrupted else "finished")
+        self._show(run, "interrupted" if run.interrupted else "finished")
 
-    def _say(self, run: "Run", text: str) -> None:
+    def _show(self, run: "Run", text: str) -> None:
         from IPython.display import Markdown
 
         self.shown = time.monotonic()
@@ -124,19 +124,19 @@ class LivePictures:
 
 
 def describe(run: "Run", losses: Mapping[str, float]) -> str:
-    """The state of the game in a few words."""
+    """Both losses and the speed, in a few words."""
     speed = run.images / run.seconds if run.seconds else 0.0
     return f"D {losses['discriminator']:.2f}, G {losses['generator']:.2f}, {speed:.0f} images/s"
 
 
 def in_notebook() -> bool:
-    """Whether this runs in a notebook's kernel, which can show pictures."""
+    """Whether this runs in the kernel of a notebook, which can show pictures."""
     ipython = sys.modules.get("IPython")
     shell = ipython.get_ipython() if ipython else None
     return type(shell).__name__ == "ZMQInteractiveShell"
 
 
 def default_callbacks(folder: Path | None, quiet: bool = False) -> list[object]:
-    """Live pictures in a notebook, a progress bar elsewhere, pictures in the run folder where there is one."""
+    """Live pictures in a notebook, a progress bar elsewhere, and pictures in the run folder if there is one."""
     shown: list[object] = [] if quiet else [LivePictures() if in_notebook() else ProgressBar()]
     return shown + ([SavedPictures(folder)] if folder else [])

@@ -1,4 +1,4 @@
-"""Diversity against consistency: variants of a recipe in one picture, with the frontier that they make."""
+"""The trade-off between diversity and consistency with the text: a point per variant, and the Pareto frontier."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -8,10 +8,10 @@ from typing import Any
 
 from limner.comparisons.bar_chart import Chart
 from limner.comparisons.results import Comparison, load_comparison
-from limner.comparisons.tradeoff_chart import draw
+from limner.comparisons.tradeoff_chart import Point, tradeoff_chart
 from limner.comparisons.train_variants import compare
 from limner.comparisons.variants import Vary
-from limner.errors import LimnerError, nearest
+from limner.errors import LimnerError
 from limner.files import replace_file
 from limner.interfaces import Dataset
 from limner.models.painter import RealImages, measure
@@ -22,15 +22,14 @@ from limner.recipes.merging import resolve
 from limner.recipes.schema import Recipe
 
 TRADEOFF_FILE, PICTURE_FILE = "tradeoff.json", "tradeoff.png"
-Point = tuple[float, float]
 
 
 @dataclass(frozen=True)
 class Tradeoff:
-    """A comparison seen as points: how consistent with the text each variant's images are, and how diverse.
+    """A comparison seen as points: how consistent with the text the images of each variant are, and how diverse.
 
-    It shows itself in a notebook. `consistency` and `diversity` name the two scores, the higher the better; `real` is
-    the point of the data's own images, None where the data cannot show several images of one prompt.
+    It shows itself in a notebook. `consistency` and `diversity` are the names of two scores, the higher the better;
+    `real` is the point of the data's own images, None if the data cannot show several images of one prompt.
     """
 
     comparison: Comparison
@@ -39,43 +38,59 @@ class Tradeoff:
     real: Point | None = None
 
     def points(self) -> dict[str, Point]:
-        """The mean over its seeds of each variant."""
+        """The means of both scores over the seeds, by variant. Variants without both scores are left out."""
         summary = self.comparison.summary().scores
-        names = [score.replace("/", " ") for score in (self.consistency, self.diversity)]
-        variants = list(self.comparison["variant"].unique())
-        found = {variant: [summary.get(f"{variant}/{name}") for name in names] for variant in variants}
-        return {v: (x, y) for v, (x, y) in found.items() if x is not None and y is not None}
+        consistency, diversity = self._rows()
+        points = {}
+        for variant in self.comparison["variant"].unique():
+            x, y = summary.get(f"{variant}/{consistency}"), summary.get(f"{variant}/{diversity}")
+            if x is not None and y is not None:
+                points[variant] = x, y
+        return points
 
     def frontier(self) -> list[str]:
-        """The variants that no other beats: better in one, and at least as good in the other."""
+        """The variants on the Pareto frontier: no other is better in one score and at least as good in the other."""
         points = self.points()
         best = [name for name, own in points.items() if not any(_beats(other, own) for other in points.values())]
         return sorted(best, key=lambda name: points[name])
 
     def table(self) -> Report:
-        """Both scores of each variant, their spread over the seeds, the frontier marked; and those of real data."""
+        """Both scores of each variant and of the real data, with their spread; the frontier is marked."""
         summary, frontier = self.comparison.summary(), self.frontier()
-        rows, spread = {}, {}
-        columns = {name: f"{name}{' *' if name in frontier else ''}" for name in self.points()}
-        for score in (self.consistency.replace("/", " "), self.diversity.replace("/", " ")):
-            for name, column in columns.items():
-                rows[f"{column}/{score}"] = summary[f"{name}/{score}"]
-                if f"{name}/{score}" in summary.spread:
-                    spread[f"{column}/{score}"] = summary.spread[f"{name}/{score}"]
+        scores, spread = {}, {}
+        for place, row in enumerate(self._rows()):
+            for name, point in self.points().items():
+                cell = f"{name}{' *' if name in frontier else ''}/{row}"
+                scores[cell] = point[place]
+                if f"{name}/{row}" in summary.spread:
+                    spread[cell] = summary.spread[f"{name}/{row}"]
         if self.real:
-            names = (self.consistency.replace("/", " "), self.diversity.replace("/", " "))
-            rows |= {f"real data/{score}": value for score, value in zip(names, self.real)}
-        return Report(rows, spread, ["* on the frontier: no other variant is better in one and as good in the other"])
+            scores |= {f"real data/{row}": value for row, value in zip(self._rows(), self.real)}
+        return Report(scores, spread, ["* on the frontier: no other variant is better in one and as good in the other"])
 
     def chart(self) -> Chart:
-        """The picture: consistency to the right, diversity upwards."""
-        return draw(self)
+        """The chart: consistency to the right, diversity upwards.
+
+        Raises:
+            LimnerError: if no variant has both scores.
+        """
+        points, results = self.points(), self.comparison.results
+        if not points:
+            raise LimnerError("There is nothing to draw: no run has both scores.")
+        seeds = f"{results.seeds} seed{'s' if results.seeds > 1 else ''}"
+        title = f"{', '.join(results.vary)}: {seeds}, {results.budget_text} each"
+        scores = (self.consistency, self.diversity)
+        return tradeoff_chart(self.comparison, scores, points, self.frontier(), self.real, title)
+
+    def _rows(self) -> tuple[str, str]:
+        """What tables call the two scores."""
+        return self.consistency.replace("/", " "), self.diversity.replace("/", " ")
 
     def _repr_png_(self) -> bytes:
         return self.chart()._repr_png_()
 
     def table_of_values(self) -> dict[str, Any]:
-        """What tradeoff.json holds."""
+        """The content of tradeoff.json."""
         return {
             "consistency": self.consistency,
             "diversity": self.diversity,
@@ -83,6 +98,11 @@ class Tradeoff:
             "points": self.points(),
             "frontier": self.frontier(),
         }
+
+    def write(self, folder: Path) -> None:
+        """Write tradeoff.json and tradeoff.png."""
+        replace_file(folder / TRADEOFF_FILE, json.dumps(self.table_of_values(), indent=1).encode())
+        replace_file(folder / PICTURE_FILE, self._repr_png_())
 
 
 def tradeoff(
@@ -99,10 +119,10 @@ def tradeoff(
     quiet: bool = False,
     plugins: PluginHost | None = None,
 ) -> Tradeoff:
-    """Compare variants of a recipe (`limner.compare`), and set their diversity against their consistency.
+    """Compare variants of a recipe as `limner.compare` does, and plot their diversity against their consistency.
 
-    Keys that say how images are sampled, such as `{"sampling.truncation": [0.5, 1.0, 2.0]}`, cost no training of their
-    own: one model is sampled at each of their values.
+    Variants that differ only in how images are sampled, such as `{"sampling.truncation": [0.5, 1.0, 2.0]}`, share one
+    training.
 
     Args:
         recipe: a recipe's name, a TOML file, a dict, or a `Recipe`.
@@ -112,35 +132,31 @@ def tradeoff(
         diversity: the score that says how much the images of one prompt differ.
         steps: the budget of each training in steps,
         seconds: or in seconds; by default the recipe's own.
-        out: a folder for all that `limner.compare` writes, tradeoff.json and tradeoff.png; it is gone on with.
+        out: a folder for the files of `limner.compare`, tradeoff.json and tradeoff.png; called again, it is resumed.
         overrides: changes to the recipe for all variants.
         quiet: show no progress bar.
         plugins: the plugin host; by default all that is installed.
 
     Raises:
-        LimnerError: where a variant is wrong, before any work, or no run has one of the two scores.
+        LimnerError: if a variant is wrong, before any work, or if no run has one of the two scores.
     """
     plugins = plugins or host()
     found = compare(
         recipe, vary, seeds, steps=steps, seconds=seconds, out=out, overrides=overrides, quiet=quiet, plugins=plugins
     )
-    for score in (consistency, diversity):
-        if len(found) and score not in found.metrics:
-            raise LimnerError(
-                f"No run has the score '{score}'{nearest(score, found.metrics)}; there is {', '.join(found.metrics)}."
-            )
+    if len(found):
+        found.require_scores([consistency, diversity])
     source = recipe.table() if isinstance(recipe, Recipe) else recipe
     checked = Recipe.check(plugins, resolve(plugins, source, overrides), "the recipe")
     result = Tradeoff(found, consistency, diversity, real_point(plugins, checked, (consistency, diversity)))
     if out is not None and len(found):
-        replace_file(Path(out) / TRADEOFF_FILE, json.dumps(result.table_of_values(), indent=1).encode())
-        replace_file(Path(out) / PICTURE_FILE, result._repr_png_())
+        result.write(Path(out))
     return result
 
 
 def real_point(plugins: PluginHost, recipe: Recipe, scores: tuple[str, str]) -> Point | None:
-    """The two scores of the data's own images, where the data can show several images of one prompt."""
-    dataset = build_dataset(plugins, recipe)
+    """The two scores of the data's own images; None if the data cannot show several images of one prompt."""
+    dataset = build_dataset(recipe)
     if type(dataset).real_images is Dataset.real_images:
         return None
     report = measure(plugins, recipe, RealImages(dataset))
@@ -148,10 +164,10 @@ def real_point(plugins: PluginHost, recipe: Recipe, scores: tuple[str, str]) -> 
 
 
 def load_tradeoff(folder: str | Path) -> Tradeoff:
-    """Read a trade-off back from its folder.
+    """Read a trade-off from its folder.
 
     Raises:
-        LimnerError: when there is none, or it is damaged.
+        LimnerError: if there is none, or it is damaged.
     """
     file = Path(folder) / TRADEOFF_FILE
     if not file.is_file():
@@ -159,9 +175,9 @@ def load_tradeoff(folder: str | Path) -> Tradeoff:
             f"There is no trade-off {file}; 'limner tradeoff RECIPE --vary ... --out {folder}' makes one."
         )
     try:
-        told = json.loads(file.read_text(encoding="utf-8"))
-        real = tuple(told["real"]) if told["real"] else None
-        return Tradeoff(load_comparison(folder), told["consistency"], told["diversity"], real)
+        table = json.loads(file.read_text(encoding="utf-8"))
+        real = tuple(table["real"]) if table["real"] else None
+        return Tradeoff(load_comparison(folder), table["consistency"], table["diversity"], real)
     except (ValueError, KeyError, TypeError) as error:
         raise LimnerError(f"{file} is damaged: {type(error).__name__}: {error}.") from None
 

@@ -1,0 +1,69 @@
+"""Resuming a comparison: the runs that its folder holds already, if they belong to the same comparison."""
+
+import json
+from collections.abc import Mapping, Sequence, Set
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from limner.comparisons.results_file import RESULTS_FILE, Results, read_results
+from limner.comparisons.variants import text_of
+from limner.errors import LimnerError
+from limner.files import free_folder
+from limner.recipes.merging import spelled_out
+
+
+def with_kept_runs(results: Results, folder: Path, asked: Set[tuple[str, int]]) -> Results:
+    """The results with the runs that the folder holds already.
+
+    Args:
+        results: of the comparison that is asked for, without runs.
+        folder: of the comparison; it may hold other variants and seeds of it.
+        asked: variant and seed of each run that is asked for.
+
+    Raises:
+        LimnerError: if the folder holds anything else.
+    """
+    if not (folder / RESULTS_FILE).exists():
+        free_folder(folder)
+        return results
+    kept = read_results(folder)
+    missing = len(asked - kept.finished)
+    shared = sorted(kept.recipes.keys() & results.recipes.keys())
+    resumes = bool(missing and kept.runs)
+    asked_for = Results.from_json(json.loads(json.dumps(results.to_json())))  # tuples become lists, as in the file
+    if difference := _difference(_identity(kept, shared, resumes), _identity(asked_for, shared, resumes)):
+        raise LimnerError(f"{folder} holds another comparison: {difference}; name another folder.")
+    if not missing:
+        return replace(kept, missing=0)
+    vary = {
+        key: _distinct([*(run.settings[key] for run in kept.runs), *values]) for key, values in results.vary.items()
+    }
+    seeds = max([results.seeds, *(run.seed + 1 for run in kept.runs)])
+    recipes = kept.recipes | results.recipes
+    return replace(results, vary=vary, recipes=recipes, seeds=seeds, missing=missing, runs=kept.runs)
+
+
+def _identity(results: Results, shared: Sequence[str], resumes: bool) -> dict[str, Any]:
+    """What must be equal in two parts of one comparison. Machine and versions only matter if training resumes."""
+    versions = {name: version for name, version in results.versions.items() if name != "plugins"}
+    return {
+        "recipe": spelled_out(results.recipe),  # keys of older recipes get their new names
+        "recipes": {name: spelled_out(results.recipes[name]) for name in shared},
+        "varied": " and ".join(results.vary),
+        **({"machine": results.machine, "versions": versions} if resumes else {}),
+    }
+
+
+def _difference(kept: Any, asked: Any, place: str = "") -> str | None:
+    """The first place where two tables differ, in words."""
+    if isinstance(kept, Mapping) and isinstance(asked, Mapping):
+        both = ((key, kept.get(key), asked.get(key)) for key in dict.fromkeys([*kept, *asked]))
+        found = (_difference(one, other, f"{place}.{key}" if place else key) for key, one, other in both)
+        return next((difference for difference in found if difference), None)
+    words = ["not given" if value is None else text_of(value) for value in (kept, asked)]
+    return None if kept == asked else f"{place} is {words[0]} there and {words[1]} here"
+
+
+def _distinct(values: Sequence[Any]) -> list[Any]:
+    return [value for place, value in enumerate(values) if value not in values[:place]]

@@ -1,0 +1,110 @@
+"""What results.json holds: how a comparison was made, and every run."""
+
+import json
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any
+
+from limner.errors import LimnerError
+from limner.files import replace_file
+from limner.types import Scores
+
+RESULTS_FILE = "results.json"
+
+
+@dataclass(frozen=True)
+class RunResult:
+    """One run of a comparison: a variant trained with one seed, and measured."""
+
+    variant: str
+    settings: dict[str, Any]  # the varied keys of the recipe, and their values
+    seed: int
+    steps: int
+    seconds: float
+    images_per_second: float  # "images/s" in the file
+    precision: str
+    scores: Scores  # empty if training diverged
+    folder: str | None  # within that of the comparison; None if nothing is written
+    problem: str | None = None  # the error if training diverged; otherwise not in the file
+
+    @property
+    def key(self) -> tuple[str, int]:
+        """The variant and the seed; a comparison holds one run of each."""
+        return self.variant, self.seed
+
+    @classmethod
+    def from_json(cls, table: dict[str, Any]) -> "RunResult":
+        """Read a run of results.json."""
+        table = {"problem": None, **table, "images_per_second": table["images/s"]}
+        return cls(**{field.name: table[field.name] for field in fields(cls)})
+
+    def to_json(self) -> dict[str, Any]:
+        """The run as it stands in results.json."""
+        table = {"images/s" if name == "images_per_second" else name: value for name, value in vars(self).items()}
+        return table if self.problem else {name: value for name, value in table.items() if name != "problem"}
+
+
+@dataclass
+class Results:
+    """How a comparison was made, and its finished runs."""
+
+    command: str  # the command line that makes these results
+    date: str
+    source: str  # the recipe's name or file; "RECIPE" for a dict
+    overrides: list[str]
+    vary: dict[str, list[Any]]
+    seeds: int
+    budget: dict[str, int | float]  # of each run: {"steps": 2000} or {"seconds": 60}
+    recipe: dict[str, Any]
+    recipes: dict[str, dict[str, Any]]  # by value of the key "recipe", if that is varied
+    machine: dict[str, Any]
+    versions: dict[str, Any]
+    missing: int  # number of runs that are not finished
+    runs: list[RunResult]
+
+    @property
+    def finished(self) -> set[tuple[str, int]]:
+        """The keys of the finished runs."""
+        return {run.key for run in self.runs}
+
+    @property
+    def budget_text(self) -> str:
+        """The budget of each run, such as "2000 steps"."""
+        return " ".join(f"{amount:.10g} {unit}" for unit, amount in self.budget.items())
+
+    def ordered_runs(self) -> list[RunResult]:
+        """The runs in the order of the varied values, and of the seeds within each variant."""
+        place = {key: values.index for key, values in self.vary.items()}
+        return sorted(self.runs, key=lambda run: ([place[k](v) for k, v in run.settings.items()], run.seed))
+
+    @classmethod
+    def from_json(cls, table: dict[str, Any]) -> "Results":
+        """Read results.json."""
+        table = {"recipes": {}, **table, "runs": [RunResult.from_json(run) for run in table["runs"]]}
+        return cls(**{field.name: table[field.name] for field in fields(cls)})
+
+    def to_json(self) -> dict[str, Any]:
+        """The results as they stand in results.json."""
+        return vars(self) | {"runs": [run.to_json() for run in self.runs]}
+
+    def write(self, folder: Path) -> None:
+        """Write results.json into a folder, which is created if needed."""
+        folder.mkdir(parents=True, exist_ok=True)
+        replace_file(folder / RESULTS_FILE, json.dumps(self.to_json(), indent=1, ensure_ascii=False).encode())
+
+
+def read_results(path: Path) -> Results:
+    """Read the results.json of a folder, or that file itself.
+
+    Raises:
+        LimnerError: if there is none, or it is damaged.
+    """
+    file = path if path.suffix == ".json" else path / RESULTS_FILE
+    if not file.is_file():
+        raise LimnerError(f"There is no comparison {file}; 'limner compare RECIPE --vary ... --out {path}' makes one.")
+    try:
+        results = Results.from_json(json.loads(file.read_text(encoding="utf-8")))
+        results.ordered_runs()
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise LimnerError(f"{file} is damaged: {type(error).__name__}: {error}.") from None
+    return results

@@ -1,0 +1,131 @@
+"""A training under way, and how it is set up from a recipe."""
+
+import math
+import warnings
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import cast
+
+import torch
+from accelerate import PartialState
+from jaxtyping import Float
+from torch import Tensor
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
+
+from limner.data.batches import Batches
+from limner.data.tokenizer import Tokenizer
+from limner.errors import LimnerError
+from limner.models.model import Model
+from limner.plugins import PluginHost
+from limner.recipes.build import Networks, build_dataset, build_networks, parts_named, pretrained_model
+from limner.recipes.schema import Recipe
+from limner.step import ConditionalGenerator, Step
+from limner.training.warm_start import copy_weights
+from limner.types import Batch
+
+
+@dataclass
+class Run:
+    """A training under way: its parts, and how far it has come. Training hooks receive it."""
+
+    recipe: Recipe
+    model: Model  # what is trained: its generator and encoder have the averaged weights
+    networks: Networks
+    ema: AveragedModel  # the exponential moving average of the weights that paint
+    batches: Batches
+    noise_source: torch.Generator
+    folder: Path | None
+    prompts: list[str]
+    step: int = 0  # steps made
+    seconds: float = 0.0  # since the first step began
+    images: int = 0  # real images seen, by all processes together
+    interrupted: bool = False
+    snapshots: list[Path | None] = field(default_factory=list)  # the folders of the snapshots so far
+    good: dict[str, Tensor] = field(default_factory=dict)  # the last weights that were checked to be finite
+
+    @property
+    def progress(self) -> float:
+        """The part of the budget that is used, from 0 to 1."""
+        training = self.recipe.training
+        used = self.step / training.steps if training.steps else self.seconds / (training.seconds or math.inf)
+        return min(1.0, used)
+
+    @property
+    def lr_decay(self) -> float:
+        """The factor of the learning rates: 1, then falling linearly to 0 over the last part of the budget."""
+        decay = self.recipe.training.decay
+        return min(1.0, (1 - self.progress) / decay) if decay else 1.0
+
+    def draw_noise(self, rows: int) -> Float[Tensor, "{rows} Z"]:
+        """z ~ N(0, I) for the rows of this process. Every process draws the noise of all and keeps its own."""
+        state = PartialState()
+        whole = torch.randn(rows * state.num_processes, self.networks.sizes.noise, generator=self.noise_source)
+        return whole[state.process_index :: state.num_processes].to(state.device)
+
+
+def set_up(plugins: PluginHost, recipe: Recipe, folder: Path | None = None) -> Run:
+    """Read the data, learn the tokenizer, and build the networks from the recipe's seed."""
+    dataset = build_dataset(recipe)
+    data = dataset.load()
+    captions = [a["caption"] for annotations in data.annotations for a in annotations]
+    state, settings = PartialState(), recipe.training
+    earlier = earlier_model(plugins, recipe)
+    if earlier:
+        tokenizer = earlier.tokenizer.with_words(captions)
+    else:
+        tokenizer = Tokenizer.learn(captions, recipe.text, pretrained_model(recipe))
+    batches = Batches(
+        data, tokenizer, settings.batch_size, settings.seed, state.device, state.process_index, state.num_processes
+    )
+    torch.manual_seed(settings.seed)
+    networks = build_networks(recipe, tokenizer.vocabulary).to(state.device)
+    if earlier:
+        told = copy_weights(earlier, networks, str(settings.start_from), settings.load_parts)
+        warnings.warn(told, stacklevel=3)
+    for part in parts_named(networks, settings.freeze, "training.freeze"):
+        part.requires_grad_(False)
+    average = get_ema_multi_avg_fn(settings.ema_decay)
+    ema = AveragedModel(networks.conditional_generator, multi_avg_fn=average).eval()
+    averaged = cast(ConditionalGenerator, ema.module)
+    model = Model(plugins, recipe, tokenizer, averaged, networks.conditional_discriminator, networks.losses)
+    prompts = recipe.prompts if recipe.prompts is not None else dataset.preview_prompts()
+    noise_source = torch.Generator().manual_seed(settings.seed)
+    return Run(recipe, model, networks, ema, batches, noise_source, folder, prompts)
+
+
+def earlier_model(plugins: PluginHost, recipe: Recipe) -> Model | None:
+    """The model that a recipe starts from; None if it names none.
+
+    Raises:
+        LimnerError: if its run folder is missing, half written or damaged, if its captions have another length, or if
+            the recipe's encoder has another tokenizer.
+    """
+    if recipe.training.start_from is None:
+        return None
+    try:
+        earlier = Model.load(recipe.training.start_from, plugins)
+    except LimnerError as error:
+        raise LimnerError(f"training.start_from: {error}") from None
+    if earlier.tokenizer.length != recipe.text.length:
+        raise LimnerError(
+            f"training.start_from: {recipe.training.start_from} reads captions of {earlier.tokenizer.length} tokens, "
+            f"and this recipe of {recipe.text.length}; set text.length={earlier.tokenizer.length}."
+        )
+    model = pretrained_model(recipe)
+    own = earlier.tokenizer if model is None else Tokenizer.learn([], recipe.text, model)
+    if own.inner.get_vocab() != earlier.tokenizer.inner.get_vocab():
+        raise LimnerError(
+            f"training.start_from: {recipe.training.start_from} has another tokenizer than '{model}', "
+            "the pretrained model of this recipe's encoder; start from a run with the same pretrained model."
+        )
+    return earlier
+
+
+def new_step(run: Run, batch: Batch, noise: Float[Tensor, "B Z"]) -> Step:
+    """The step that the losses read. Its real images are differentiable if a loss that is due needs that."""
+    networks, parts = run.networks, run.recipe.losses
+    losses = [loss for name, loss in networks.named_losses().items() if parts[name].weight]
+    differentiate = any(loss.differentiates_images for loss in losses if run.step % loss.every == 0)
+    reads_distractors = any(loss.reads_distractors for loss in losses)
+    generator, discriminator = networks.conditional_generator, networks.conditional_discriminator
+    return Step(generator, discriminator, batch, noise, differentiate, reads_distractors)
