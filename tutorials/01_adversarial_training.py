@@ -94,7 +94,7 @@ limner.Pictures.of(batch.images[:8], wrong)
 SECONDS = 40
 alone = ["losses.sentence-contrast=false", "losses.cycle=false", f"training.seconds={SECONDS}"]
 variants = {
-    "image only": [*alone, "losses.hinge.condition=none", "discriminator.realism=true", "losses.r1.weight=0.05"],
+    "image only": [*alone, "losses.hinge.condition=none", "discriminator.realism=true", "losses.r1.condition=none"],
     "image and text": [*alone, "losses.hinge.mismatched=false"],
     "with mismatched pairs": alone,
 }

@@ -181,7 +181,8 @@ comparison[["variant", "steps", "images/s"]]
 
 # %% [markdown]
 # For a comparison you can trust, we trained three seeds for three minutes each, on scenes with two objects. It is part of
-# the project and took 38 minutes. (The recipe then set `width = 128` for multi-head attention; the default is 32.)
+# the project and took 38 minutes. (The recipe then used Adam, with which everything takes longer, and `width = 128` for
+# multi-head attention; the default is 32.)
 #
 # ```
 # limner compare scenes-32 --vary generator.attention.name=none,spatial,channel,multi-head \

@@ -32,9 +32,9 @@ import torch
 from einops import rearrange
 from IPython.display import Code
 from limner import resize
+from limner.layers import ImageDecoder
 from limner_hierarchy.convex import ConvexEnlargement
 from limner_hierarchy.generator import StagedGenerator
-from limner_hierarchy.initial import InitialStage
 from limner_hierarchy.refinement import RefinementStage
 from limner_hierarchy.scale_consistency import ScaleConsistency
 from limner_hierarchy.super_resolution import SuperResolutionStage
@@ -71,7 +71,7 @@ Code(inspect.getsource(StagedGenerator.forward), language="python")
 # The **initial** stage starts from noise and a sentence. It is the generator that you already know, with a smaller image.
 
 # %%
-Code(inspect.getsource(InitialStage.forward), language="python")
+Code(inspect.getsource(ImageDecoder.decode), language="python")
 
 # %% [markdown]
 # A **refinement** stage doubles the resolution of the hidden map and looks at the words again.
@@ -164,7 +164,8 @@ comparison[["variant", "steps", "images/s"]]
 
 # %% [markdown]
 # Less than a minute and **one** seed show what each recipe learns early, not which is best: outlines come last. For a
-# comparison you can trust, we trained three seeds for two and a half minutes each:
+# comparison you can trust, we trained three seeds for two and a half minutes each. This and all longer trainings below
+# were made with Adam, before the recipes used Muon:
 #
 # ```
 # limner compare scenes-64 --vary recipe=scenes-64,scenes-three-stages,scenes-super-resolution \

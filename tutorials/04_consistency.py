@@ -95,7 +95,7 @@ comparison.plot(["trained/background", "trained/color", "trained/relation", "tra
 # %% [markdown]
 # The first number is the weight of the matching loss, the second that of the cycle loss. This is **one** seed and half a
 # minute, enough for colors but not yet for outlines. For a comparison you can trust, we trained three seeds for 95 seconds
-# each:
+# each, with Adam, which the recipes used before Muon:
 #
 # ```
 # limner compare scenes-32 --vary losses.sentence-contrast.weight=0,1 --vary losses.cycle.weight=0,0.25 \

@@ -172,7 +172,8 @@ live.table()
 
 # %% [markdown]
 # Each label is *weight of noise reading, truncation*. After such a short training few images are exact yet. The longer
-# comparison that comes with the project has three seeds, and a second way to sample:
+# comparison that comes with the project has three seeds, and a second way to sample. It was made with Adam, before the
+# recipes used Muon:
 #
 # ```
 # limner tradeoff scenes-one --vary losses.noise-reading.weight=0.0,1.0 --vary sampling.candidates=1,8 --vary sampling.truncation=1.0,4.0 \

@@ -30,8 +30,8 @@ GROUP = "limner"
 """The entry-point group, and the project name of the hooks."""
 
 API_VERSION = "1.1"
-"""The version of the hooks and of the names in `limner`, major and minor. 1.1 added `DivergedError`, `RealImages`,
-`coco_index`, `resize`, `to_bytes` and `to_float`."""
+"""The version of the hooks and of the names in `limner`, major and minor. 1.1 added `DivergedError`, `Optimizer`,
+`RealImages`, `coco_index`, `resize`, `to_bytes` and `to_float`, and the attribute `renamed_options` of components."""
 
 hookspec = pluggy.HookspecMarker(GROUP)
 hookimpl = pluggy.HookimplMarker(GROUP)
@@ -78,6 +78,11 @@ def limner_datasets() -> Named:  # pyright: ignore[reportReturnType]
 @hookspec
 def limner_metrics() -> Named:  # pyright: ignore[reportReturnType]
     """Metrics: subclasses of `limner.Metric`."""
+
+
+@hookspec
+def limner_optimizers() -> Named:  # pyright: ignore[reportReturnType]
+    """Optimizers of the players: subclasses of `limner.Optimizer`."""
 
 
 @hookspec

@@ -12,8 +12,9 @@ the constructor, with types and defaults. Exactly these can be set in a recipe. 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, ClassVar, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol, runtime_checkable
 
+import torch
 from jaxtyping import Float, Int, UInt8
 from torch import Tensor, nn
 
@@ -227,6 +228,31 @@ class Stage(nn.Module, ABC):
     @abstractmethod
     def forward(self, canvas: Canvas | None, noise: Float[Tensor, "B Z"], text: TextFeatures) -> Canvas:
         """The next canvas. The first stage gets None and starts from noise and text."""
+
+
+class Optimizer(torch.optim.Optimizer, ABC):
+    """Updates the weights of one player from their gradients, as an optimizer of torch.
+
+    It is built once per player as `Optimizer(groups, **options)`. The training loop computes and clips the gradients,
+    sets the `lr` of every group, and calls `step`. Everything that an optimizer remembers of a weight belongs into
+    `self.state[weight]`, so that `state_dict` holds it.
+
+    The smallest one, gradient descent::
+
+        class GradientDescent(Optimizer):
+            def __init__(self, groups):
+                super().__init__(groups, {"lr": 1e-3})
+
+            @torch.no_grad()
+            def step(self, closure=None):
+                for group in self.param_groups:
+                    for weight in group["params"]:
+                        if weight.grad is not None:
+                            weight.sub_(group["lr"] * weight.grad)
+    """
+
+    def __init__(self, groups: list[dict[str, Any]], defaults: dict[str, Any]):
+        super().__init__(groups, defaults)
 
 
 @runtime_checkable

@@ -110,6 +110,17 @@ KINDS: dict[str, Kind] = {
             "[metrics.{}]",
             Example("A metric of how sharp generated images are.", "metrics.$name={}", "[metrics.$name]"),
         ),
+        Kind(
+            "optimizer",
+            "limner_optimizers",
+            "Optimizer",
+            "[training.optimizer]",
+            Example(
+                "Gradient descent with momentum.",
+                "training.optimizer=$name",
+                '[training]\noptimizer = "$name"',
+            ),
+        ),
         Kind("recipe", "limner_recipes"),
         Kind("data command", "limner_data_commands"),
     )

@@ -8,6 +8,7 @@ def limner_encoders():
     return {
         "mlp": "limner_baseline.encoders:MLPEncoder",
         "lstm": "limner_baseline.encoders:LSTMEncoder",
+        "phrase": "limner_baseline.phrase:PhraseEncoder",
         "transformer": "limner_baseline.encoders:TransformerEncoder",
     }
 

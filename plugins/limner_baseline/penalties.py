@@ -19,16 +19,16 @@ class R1(Loss):
 
         L_D = 1/2 E_{x,c}[ ||grad_x D(x, c)||^2 ]
 
-    `condition` says which score D is: "text", the score D(x, c) of the image with its caption; "none", the score D(x)
-    of the image alone; "both", their sum. Set it as the adversarial loss has it. The penalty is computed every `every`
-    steps only, and then counts `every` times (Karras et al. 2020, StyleGAN2).
+    `condition` names the score D: "text" is D(x, c), the score of the image with its caption; "none" is D(x), the score
+    of the image alone; "both" is their sum. Set it to the `condition` of the adversarial loss. The penalty is lazy: it
+    is computed once in `every` steps, and multiplied by `every` (Karras et al. 2020, StyleGAN2).
     """
 
     differentiates_images = True
 
     def __init__(self, sizes: Sizes, *, every: Every = 16, condition: Condition = "text"):
-        """`every`: the number of steps from one penalty to the next; `condition`: the score whose gradient is taken, as
-        in the adversarial loss: "text", "none" or "both".
+        """`every`: the number of steps from one penalty to the next; `condition`: the score that is penalized: that of
+        the image with its caption ("text"), of the image alone ("none"), or the sum ("both").
         """
         super().__init__(sizes)
         self.every = every

@@ -176,11 +176,11 @@ def store_folder(root: Path, given: str | None) -> tuple[Path, str]:
     root, or, if that is not writable, `.cache/limner` in the home folder.
     """
     if given is None and root.stat().st_mode & 0o222:  # os.access is always true for an administrator
-        beside = root / ".limner"
+        default = root / ".limner"
         with suppress(OSError):
-            beside.mkdir(exist_ok=True)
-            if os.access(beside, os.W_OK):
-                return beside, ""
+            default.mkdir(exist_ok=True)
+            if os.access(default, os.W_OK):
+                return default, ""
     elsewhere = Path(given).expanduser() if given else Path.home() / ".cache" / "limner"
     resolved = str(root.resolve())
     return elsewhere, f"{root.resolve().name}-{hashlib.sha256(resolved.encode()).hexdigest()[:8]}-"

@@ -46,7 +46,7 @@ class Distribution(Metric):
         Args:
             dataset: the data set that the generated images are compared with.
             images: how many real images, and how many generated ones; fewer if the data has fewer.
-            neighbors: k.
+            neighbors: k, the number of neighbors.
             features: "random", or "inception" if its weights are on this machine.
             seed: of the noise, and of KID's subsets.
         """

@@ -112,18 +112,23 @@ def _with_article(noun: str) -> str:
 def distractors(asked: Sequence[int], wording: Wording, random: Random, count: int = 4) -> list[str]:
     """Wrong captions in the same wording. None of them is true of an image of which `asked` is true.
 
-    For two objects: the colors exchanged, the shapes exchanged (if that changes anything), then single words replaced.
-    For one object: single words replaced. A wrong caption never introduces a held-out pair, or a model in training
-    would learn that such a pair is always wrong.
+    For two objects: the objects exchanged (the same words, with the relation reversed), the colors exchanged, the
+    shapes exchanged (if that changes anything), then single words replaced. For one object: single words replaced. A
+    wrong caption never introduces a held-out pair, or a model in training would learn that such a pair is always wrong.
+
+    The first one matters most: it is the only caption that a model cannot reject by its colors and shapes.
     """
-    candidates: list[tuple[Sequence[int], Wording]] = []
+    exchanges: list[Sequence[int]] = []
     if len(asked) == len(COLUMNS[2]):
         axis, color_1, shape_1, color_2, shape_2, background = asked
-        candidates.append(((axis, color_1, shape_2, color_2, shape_1, background), wording))
-        candidates.append(((axis, color_2, shape_1, color_1, shape_2, background), wording))
+        exchanges = [
+            (axis, color_2, shape_2, color_1, shape_1, background),
+            (axis, color_2, shape_1, color_1, shape_2, background),
+            (axis, color_1, shape_2, color_2, shape_1, background),
+        ]
     true, found = caption(asked, wording), dict[str, None]()
     while len(found) < count:
-        changed, its_wording = candidates.pop() if candidates else _change_one_word(asked, wording, random)
+        changed, its_wording = (exchanges.pop(0), wording) if exchanges else _change_one_word(asked, wording, random)
         wrong = caption(changed, its_wording)
         if wrong != true and not _held_out_pairs(changed) - _held_out_pairs(asked):
             found[wrong] = None

@@ -151,7 +151,7 @@ def test_broken_plugins_and_clashes_are_listed(command, install):
         "two plugins bring the loss 'hinge': plugin 'baseline' (limner 0.1.0) and plugin 'glow' (limner-glow 0.3)"
         in out
     )
-    assert "encoder: lstm, mlp, transformer" in out
+    assert "encoder: lstm, mlp, phrase, transformer" in out
     status, _, err = command("train", "tiny.toml")
     assert status == 1
     assert "two plugins bring the loss 'hinge'" in err

@@ -96,7 +96,7 @@ def test_weights_of_a_backbone_are_read_under_their_old_name(sizes, loss):
     assert isinstance(part.backbone, Backbone)
     old = {name.replace("backbone.", "eye."): torch.randn_like(value) for name, value in part.state_dict().items()}
     part.load_state_dict(dict(old))
-    assert torch.equal(part.backbone[0].weight, old["eye.0.weight"])
+    assert torch.equal(part.get_parameter("backbone.0.weight"), old["eye.0.weight"])
     assert part.renamed_options == {"own_eye": "own_backbone"}
 
 

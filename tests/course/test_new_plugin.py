@@ -85,7 +85,7 @@ def test_the_projects_pass_ruff_and_pyright(projects, site):
 def test_the_projects_pass_their_own_tests(projects, site):
     tests = sorted(projects.glob("*/tests"))
     options = ("-q", "--import-mode=importlib", "-p", "no:cacheprovider", "-W", "error")
-    assert "25 passed" in run(BIN / "pytest", *options, *tests, at=projects, site=site)
+    assert "28 passed" in run(BIN / "pytest", *options, *tests, at=projects, site=site)
 
 
 def test_the_projects_are_found_when_installed(projects, site):

@@ -71,9 +71,21 @@ def test_distractors_are_wrong_and_have_the_same_wording(objects, held_out):
             assert text in (caption(asked, wording), caption(asked, replace(wording, flipped=not wording.flipped)))
 
 
-def test_distractors_of_two_objects_exchange_colors_and_shapes():
-    wrong = distractors(ABOVE, Wording(), Random(0))
-    assert wrong[:2] == ["a blue circle above a red square", "a red square above a blue circle"]
+def test_distractors_exchange_objects_colors_and_shapes():
+    assert distractors(ABOVE, Wording(), Random(0))[:3] == [
+        "a blue square above a red circle",
+        "a blue circle above a red square",
+        "a red square above a blue circle",
+    ]
+
+
+@pytest.mark.parametrize("form", range(WORDINGS))
+def test_the_first_distractor_reverses_the_relation_in_the_same_words(form):
+    for flipped in (False, True):
+        wording = Wording(form, flipped, 1, 0, 0, 0)
+        first = distractors(ABOVE, wording, Random(0))[0]
+        assert sorted(first.replace(",", "").split()) == sorted(caption(ABOVE, wording).replace(",", "").split())
+        assert parse(first) == [1, *ABOVE[3:5], *ABOVE[1:3], ANY]
 
 
 @pytest.mark.parametrize("objects", [1, 2])

@@ -15,6 +15,7 @@ from limner.testing import (
     check_generator,
     check_loss,
     check_metric,
+    check_optimizer,
     check_plugin,
     check_stage,
     tiny_recipe,
@@ -103,7 +104,7 @@ def test_folders(make_folder):
 
 @pytest.mark.parametrize("name", names("metric"))
 def test_metrics(name, scoring_model):
-    few = {"images": 12, "prompts": 12, "neighbours": 2}
+    few = {"images": 12, "prompts": 12, "neighbors": 2}
     metric = BUNDLED.load("metric", name)
     options = {key: value for key, value in few.items() if key in option_model(metric).model_fields}
     trained = scoring_model if name in ("retrieval", "scene-captions") else None
@@ -117,6 +118,11 @@ def scoring_model(host):
         data={"name": "scenes", "count": 64}, losses={"tiny": {}, "sentence-contrast": {}, "cycle": {}}
     )
     return train(recipe, plugins=host, callbacks=[])
+
+
+@pytest.mark.parametrize("name", names("optimizer"))
+def test_optimizers(name):
+    check_optimizer(BUNDLED.load("optimizer", name))
 
 
 def test_no_kind_is_forgotten():

@@ -211,7 +211,7 @@ def test_the_rates_fall_to_zero_over_the_last_part_of_the_budget(recipe, monkeyp
 
 def test_gradients_are_clipped_to_twice_the_running_norm():
     weights = [torch.nn.Parameter(torch.zeros(2, 2)), torch.nn.Parameter(torch.zeros(3))]
-    player = training.Player(weights, (0.0, 0.9))
+    player = training.Player(weights)
     lengths = (0, 3, 1, 2.5, 14, 0, 100, 2, 1e6, 1) * 12  # more than a hundred
     directions = torch.randn(len(lengths), 7, generator=torch.Generator().manual_seed(0)).double()
     usual, kept = 0.0, []
@@ -236,7 +236,7 @@ def test_one_huge_gradient_does_not_undo_a_training():
     """Adam remembers the square of a gradient: after one of a million it would hardly move for long."""
 
     def after(factor):
-        player = training.Player([weight := torch.nn.Parameter(torch.zeros(5))], (0.5, 0.99))
+        player = training.Player([weight := torch.nn.Parameter(torch.zeros(5))])
         for step in range(200):
             weight.grad = torch.ones(5) * (factor if step == 50 else 1)
             player.step(0.001)

@@ -1,6 +1,7 @@
 """From a recipe's file to one complete table: what it extends, and then `--set`, merged in. Nothing is checked here."""
 
 import tomllib
+import warnings
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -27,6 +28,19 @@ def spelled_out(table: Mapping[str, Any]) -> dict[str, Any]:
     for group, renamed in RENAMED.items():
         if isinstance(full.get(group), Mapping):
             full[group] = rename_keys(full[group], renamed, group)
+    if isinstance(full.get("training"), Mapping):
+        full["training"] = _optimizer_in_full(full["training"])
+    return full
+
+
+def _optimizer_in_full(training: Mapping[str, Any]) -> dict[str, Any]:
+    """The training table with its optimizer as a table, and `betas`, which older recipes have, moved into it."""
+    full = dict(training)
+    if isinstance(full.get("optimizer"), str):
+        full["optimizer"] = {"name": full["optimizer"]}
+    if "betas" in full:
+        warnings.warn("training.betas is now called training.optimizer.betas.", FutureWarning, stacklevel=2)
+        full["optimizer"] = {"betas": full.pop("betas"), **full.get("optimizer", {})}
     return full
 
 

@@ -53,7 +53,7 @@ class Training(BaseModel):
     batch_size: Annotated[int, Field(ge=2)] = 32  # real images per step, and as many generated ones
     generator_lr: Annotated[float, Field(gt=0)] = 1e-3  # learning rate of the generator
     discriminator_lr: Annotated[float, Field(gt=0)] = 1e-3  # also of the encoder and of the losses' own modules
-    betas: list[Annotated[float, Field(ge=0, lt=1)]] = Field([0.0, 0.99], min_length=2, max_length=2)  # of Adam
+    optimizer: Part | None = None  # of both players; left out: Adam
     decay: Annotated[float, Field(ge=0, le=1)] = 0.3  # the learning rates fall to 0 over this last part of the budget
     ema_decay: Annotated[float, Field(ge=0, lt=1)] = 0.99  # of the moving average of the weights that paint, per step
     seed: Annotated[int, Field(ge=0, lt=2**63)] = 0  # of the initial weights, the noise and the order of the data
@@ -117,12 +117,20 @@ class Recipe(BaseModel):
                 table[group] = {
                     key: {"name": key, **part} if isinstance(part, dict) else part for key, part in table[group].items()
                 }
+        training = table.get("training")
+        if isinstance(training, dict) and isinstance(training.get("optimizer"), dict):
+            table["training"] = {**training, "optimizer": {"name": "adam", **training["optimizer"]}}
         try:
             recipe = cls(**table)
         except ValidationError as error:
             raise LimnerError(f"{name}: {explain(error, '', 'a recipe', _known_keys(error))}") from None
         for kind, place, part in recipe.parts():
-            recipe._resolved[place] = resolve_component(host, kind, part.name, part.options, place, name)
+            found = resolve_component(host, kind, part.name, part.options, place, name)
+            recipe._resolved[place] = found
+            if part.model_extra:  # with the new names of renamed options, so that a saved recipe has them
+                renamed = getattr(found.component, "renamed_options", {})
+                for old in renamed.keys() & part.model_extra.keys():
+                    part.model_extra[renamed[old]] = part.model_extra.pop(old)
         return recipe
 
     def resolved(self, place: str) -> Resolved:
@@ -137,6 +145,8 @@ class Recipe(BaseModel):
         """Every component of the recipe as (kind, place, part)."""
         single = [("dataset", "data", self.data), ("encoder", "encoder", self.encoder)]
         single += [("generator", "generator", self.generator), ("discriminator", "discriminator", self.discriminator)]
+        if self.training.optimizer:
+            single.append(("optimizer", "training.optimizer", self.training.optimizer))
         losses = [("loss", f"losses.{name}", part) for name, part in self.losses.items()]
         metrics = [("metric", f"metrics.{name}", part) for name, part in (self.metrics or {}).items()]
         return single + losses + metrics

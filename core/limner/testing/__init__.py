@@ -20,6 +20,7 @@ May import every room of `limner` but `limner.cli`.
 from limner.testing.checks import BrokenPromise
 from limner.testing.losses_data_metrics import check_dataset, check_loss, check_metric, check_plugin
 from limner.testing.networks import check_attention, check_discriminator, check_encoder, check_generator, check_stage
+from limner.testing.optimizers import check_optimizer
 from limner.testing.tiny import (
     BagOfWords,
     ColoredSquares,
@@ -49,6 +50,7 @@ __all__ = [
     "check_generator",
     "check_loss",
     "check_metric",
+    "check_optimizer",
     "check_plugin",
     "check_stage",
     "tiny_host",

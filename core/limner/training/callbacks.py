@@ -120,7 +120,9 @@ class LivePictures:
 
         self.shown = time.monotonic()
         bar = "█" * round(24 * run.progress) + "░" * round(24 * (1 - run.progress))
-        self.line.update(Markdown(f"`{bar}` {run.progress:.0%}, step {run.step}, {run.seconds:.0f} s: {text}"))
+        left = run.seconds * (1 - run.progress) / run.progress if run.progress else 0.0
+        about = f", about {left:.0f} s left" if left >= 1 else ""
+        self.line.update(Markdown(f"`{bar}` {run.progress:.0%}, step {run.step}, {run.seconds:.0f} s{about}: {text}"))
 
 
 def describe(run: "Run", losses: Mapping[str, float]) -> str:

@@ -71,10 +71,9 @@ def train(
 def fit(plugins: PluginHost, run: Run) -> None:
     """The loop. It ends when the budget is used, or after Ctrl-C. Either way the weights are saved."""
     settings, networks, device = run.recipe.training, run.networks, run.batches.device
-    generator = Player(list(networks.conditional_generator.generator.parameters()), settings.betas)
-    discriminator = Player(
-        [*networks.conditional_discriminator.parameters(), *networks.losses.parameters()], settings.betas
-    )
+    optimizer = run.recipe.resolved("training.optimizer") if settings.optimizer else None
+    generator = Player(list(networks.conditional_generator.generator.parameters()), optimizer)
+    discriminator = Player([*networks.conditional_discriminator.parameters(), *networks.losses.parameters()], optimizer)
     bfloat16 = precision_of(settings, device) == "bfloat16"
     autocast = partial(torch.autocast, device.type, torch.bfloat16, enabled=bfloat16, cache_enabled=False)
 
@@ -97,8 +96,10 @@ def fit(plugins: PluginHost, run: Run) -> None:
                 del step  # free the graph before the next step
                 losses = read_losses(judged | generated)
                 stop_unless_finite(run, losses)
-                generator.step(settings.generator_lr * run.lr_decay)
-                discriminator.step(settings.discriminator_lr * run.lr_decay)
+                threads.run_both(
+                    partial(generator.step, settings.generator_lr * run.lr_decay),
+                    partial(discriminator.step, settings.discriminator_lr * run.lr_decay),
+                )
                 run.ema.update_parameters(networks.conditional_generator)
 
                 run.step += 1

@@ -1,16 +1,23 @@
 """A player: its weights, their gradients, and the optimizer that updates them."""
 
 from collections.abc import Sequence
-from typing import cast
+from typing import Any, cast
 
 import torch
 from accelerate import PartialState
 from accelerate.utils import reduce
 from torch import Tensor, nn
 
+from limner.recipes.options import Resolved
+
+
+def adam(groups: list[dict[str, Any]]) -> torch.optim.Optimizer:
+    """Adam (Kingma and Ba 2015), for recipes that name no optimizer."""
+    return torch.optim.Adam(groups, betas=(0.0, 0.99), fused=True)
+
 
 class Player:
-    """The generator or the discriminator as an opponent: its weights, their gradients, Adam (Kingma and Ba 2015).
+    """The generator or the discriminator as an opponent: its weights, their gradients, and its optimizer.
 
         g <- g min(1, 2 u / |g|),      u <- u + (|g| - u) / min(n, 100)
 
@@ -21,13 +28,14 @@ class Player:
     A weight may have an attribute `lr_scale`: its learning rate is multiplied by it (used for pretrained weights).
     """
 
-    def __init__(self, weights: list[nn.Parameter], betas: Sequence[float]):
+    def __init__(self, weights: list[nn.Parameter], optimizer: Resolved | None = None):
+        """`weights`: of the player; `optimizer`: that of the recipe, ready to be built; by default Adam."""
         self.weights = weights
         scales: dict[float, list[nn.Parameter]] = {}
         for weight in weights:
             scales.setdefault(getattr(weight, "lr_scale", 1.0), []).append(weight)
         groups = [{"params": alike, "lr_scale": scale} for scale, alike in scales.items()]
-        self.optimizer = torch.optim.Adam(groups, betas=(betas[0], betas[1]), fused=True)
+        self.optimizer: torch.optim.Optimizer = optimizer.build(groups) if optimizer else adam(groups)
         self.running_norm, self.steps = 0.0, 0  # u, n
 
     def compute_gradients(self, loss: Tensor) -> None:
