@@ -86,13 +86,13 @@ limner.Pictures.of(batch.images[:8], wrong)
 # %% [markdown]
 # ## With and without, on an equal budget
 #
-# Three models learn to paint one object, each for the same time and from the same seed. The recipe also has two losses
+# Three models learn to paint one object, each for the same number of steps and from the same seed. The recipe also has two losses
 # that hold an image to its text. We remove both, so that each model can learn what words mean from the adversarial loss
 # alone. Later lessons cover these losses.
 
 # %%
-SECONDS = 40
-alone = ["losses.sentence-contrast=false", "losses.cycle=false", f"training.seconds={SECONDS}"]
+STEPS = 500
+alone = ["losses.sentence-contrast=false", "losses.cycle=false", f"training.steps={STEPS}"]
 variants = {
     "image only": [*alone, "losses.hinge.condition=none", "discriminator.realism=true", "losses.r1.condition=none"],
     "image and text": [*alone, "losses.hinge.mismatched=false"],
@@ -125,7 +125,7 @@ plt.show()
 
 # %% [markdown]
 # The model whose discriminator judges the *image only* paints shapes of any color: nothing told it what the words mean.
-# The other two learn from the discriminator alone, and forty seconds are short, so shapes are still blobs. Be careful
+# The other two learn from the discriminator alone, and 500 steps are few, so shapes are still rough. Be careful
 # when you compare the bars of these two: they come from **one** seed each, and runs of this length differ between seeds
 # about as much as the two bars do. A claim needs several seeds; exercise 3 below shows how.
 

@@ -160,24 +160,23 @@ assert fixed[1, :, :, 2:].sum() == 0
 #
 # One line of the recipe says which attention the generator uses, and at which resolutions:
 # `generator.attention = {name = "spatial", at = [4, 8]}`. `limner.compare` trains one model with each kind, for the same
-# time and from the same seed.
+# number of steps and from the same seed.
 
 # %%
 comparison = limner.compare(
     "scenes-one",
     vary={"generator.attention.name": ["none", "spatial", "channel", "multi-head"]},
     seeds=1,
-    seconds=28,
+    steps=300,
     quiet=True,
 )
 comparison.plot(["trained/background", "trained/color", "trained/size", "trained/shape", "diversity"])
 
 # %% [markdown]
-# Do not pick a winner yet: this is **one** seed and half a minute. A model with attention also makes fewer steps in that
-# time, because each step costs more:
+# Do not pick a winner yet: this is **one** seed and 300 steps. A step of a model with attention also costs more time:
 
 # %%
-comparison[["variant", "steps", "images/s"]]
+comparison[["variant", "steps", "seconds", "images/s"]]
 
 # %% [markdown]
 # For a comparison you can trust, we trained three seeds for three minutes each, on scenes with two objects. It is part of
@@ -211,11 +210,11 @@ kept.plot(["trained/exact", "trained/shape", "trained/color", "trained/relation"
 # ## Where a model looks
 #
 # `model.explain` paints a prompt and shows, word by word, where each word is drawn. The model has spatial attention and
-# only forty seconds of training, so look for a tendency, not for clean outlines: does *circle* have its largest weight
+# only 800 steps of training, so look for a tendency, not for clean outlines: does *circle* have its largest weight
 # where the circle is?
 
 # %%
-model = limner.train("scenes-one", overrides=["training.seconds=40"], quiet=True)
+model = limner.train("scenes-one", overrides=["training.steps=800"], quiet=True)
 model.explain("a large red circle on a white background")
 
 # %% [markdown]

@@ -152,18 +152,17 @@ print(ScaleConsistency.__doc__)
 # %%
 folder = Path(tempfile.mkdtemp())
 names = ["scenes-64", "scenes-three-stages", "scenes-super-resolution"]
-comparison = limner.compare("scenes-64", {"recipe": names}, seeds=1, seconds=45, out=folder / "hierarchy", quiet=True)
+comparison = limner.compare("scenes-64", {"recipe": names}, seeds=1, steps=300, out=folder / "hierarchy", quiet=True)
 comparison.plot(["trained/background", "trained/color", "trained/relation", "trained/shape", "diversity"])
 
 # %% [markdown]
-# A step costs more when more stages paint, so the budget buys fewer steps (`scenes-three-stages` and
-# `scenes-super-resolution` make most of their steps while the images are small):
+# A step takes longer when more stages paint. `scenes-three-stages` and `scenes-super-resolution` start with small images:
 
 # %%
-comparison[["variant", "steps", "images/s"]]
+comparison[["variant", "steps", "seconds", "images/s"]]
 
 # %% [markdown]
-# Less than a minute and **one** seed show what each recipe learns early, not which is best: outlines come last. For a
+# 300 steps and **one** seed show what each recipe learns early, not which is best: outlines come last. For a
 # comparison you can trust, we trained three seeds for two and a half minutes each. This and all longer trainings below
 # were made with Adam, before the recipes used Muon:
 #

@@ -86,15 +86,15 @@ comparison = limner.compare(
     "scenes-32",
     vary={"losses.sentence-contrast.weight": [0, 1], "losses.cycle.weight": [0, 0.25]},
     seeds=1,
-    seconds=27,
+    steps=300,
     out=folder / "consistency",
     quiet=True,
 )
 comparison.plot(["trained/background", "trained/color", "trained/relation", "trained/shape", "diversity"])
 
 # %% [markdown]
-# The first number is the weight of the matching loss, the second that of the cycle loss. This is **one** seed and half a
-# minute, enough for colors but not yet for outlines. For a comparison you can trust, we trained three seeds for 95 seconds
+# The first number is the weight of the matching loss, the second that of the cycle loss. This is **one** seed and 300
+# steps, enough for backgrounds and the first colors, but not for outlines. For a comparison you can trust, we trained three seeds for 95 seconds
 # each, with Adam, which the recipes used before Muon:
 #
 # ```
@@ -165,15 +165,15 @@ limner.Pictures.of(painted[fooled], [prompts.texts[i] for i in fooled]) if len(f
 # %% [markdown]
 # ## Too little, right, too much
 #
-# Now we vary the weight of the cycle, with twenty seconds of training each.
+# Now we vary the weight of the cycle, with 200 steps of training each.
 
 # %%
-weights = limner.compare("scenes-32", {"losses.cycle.weight": [0.02, 0.25, 5.0]}, seeds=1, seconds=20, quiet=True)
+weights = limner.compare("scenes-32", {"losses.cycle.weight": [0.02, 0.25, 5.0]}, seeds=1, steps=200, quiet=True)
 weights.plot(["trained/background", "trained/color", "trained/relation", "diversity"])
 
 # %% [markdown]
 # Too much is obvious: at 5, the cycle loss drowns out the other losses, and not even the background comes. Between .02 and
-# .25, one seed and twenty seconds show no difference; the longer comparison above does.
+# .25, one seed and 200 steps do not tell which is better.
 #
 # ## Exercises
 #
@@ -234,7 +234,7 @@ alone = [
     "losses.hinge.weight=0.0",
     "losses.r1.weight=0.0",
     "losses.sentence-contrast.weight=0.0",
-    "training.seconds=15",
+    "training.steps=150",
 ]
 flatterer = limner.train("scenes-32", overrides=alone, quiet=True)
 asked = prompts.texts[:4]

@@ -160,7 +160,7 @@ live = limner.tradeoff(
     "scenes-one",
     {"losses.noise-reading.weight": [0, 1], "sampling.truncation": [4.0, 1.0, 0.5]},
     seeds=1,
-    seconds=50,
+    steps=500,
     out=folder,
     overrides=[*changes, "training.snapshots=[0.85, 0.92]"],
     quiet=True,
@@ -296,7 +296,7 @@ limner.Report(
 # its own may look as good as ever.
 
 # %%
-silent = ["losses.noise-reading.weight=0.0", "generator.noise_scale=0.01", "training.seconds=30", *changes]
+silent = ["losses.noise-reading.weight=0.0", "generator.noise_scale=0.01", "training.steps=300", *changes]
 collapsed = limner.train("scenes-one", overrides=silent, quiet=True)
 collapsed.paint(prompt, n=8, seed=2)
 

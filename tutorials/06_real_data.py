@@ -241,7 +241,7 @@ for word in ("red", "circle", "large"):
 # stored on disk, so it costs almost nothing. (`fine_tune = 0.02` lets it learn, at one fiftieth of the learning rate.)
 
 # %%
-same = [f"data={{name='folder', root='{folder}'}}", "training.seconds=40"]
+same = [f"data={{name='folder', root='{folder}'}}", "training.steps=400"]
 encoders = {
     "LSTM": "encoder={name='lstm'}",
     "BERT": f"encoder={{name='pretrained', model='{root / 'bert'}'}}",
@@ -282,7 +282,7 @@ print("lengths of the directions in which 300 captions differ:", [f"{s / stretch
 
 # %% [markdown]
 # In one direction they are far apart (whether the caption names a background at all). The directions that tell red from
-# blue and circles from squares are some fifteen times shorter. A linear map has to stretch them first, and forty seconds
+# blue and circles from squares are some fifteen times shorter. A linear map has to stretch them first, and 400 steps
 # are not enough. The LSTM learns vectors that differ in what matters. Sentence vectors of large models are uneven in the
 # same way, and evening them out helps (Su et al. 2021, *Whitening sentence representations*); so does fine-tuning. A
 # pretrained encoder pays off when there are many captions with rare words: of the 7,257 words in the 25,014 captions of
@@ -292,13 +292,13 @@ print("lengths of the directions in which 300 captions differ:", [f"{s / stretch
 # ## What would all of MS-COCO take?
 #
 # `limner data coco --root coco --download` downloads it (20 GB), and `limner train coco --set data.root=coco` trains at 64
-# px. How long does that take? We measure the recipe's speed for a few seconds, on our folder in place of MS-COCO:
+# px. How long does that take? We measure the recipe's speed in 60 steps, on our folder in place of MS-COCO:
 
 # %%
 start = time.perf_counter()
 CaptionedFolder(64, root=str(folder)).load()
 prepared = count / (time.perf_counter() - start)
-trial = limner.train("coco", overrides=[f"data.root={folder}", "training.seconds=12"], quiet=True)
+trial = limner.train("coco", overrides=[f"data.root={folder}", "training.steps=60"], quiet=True)
 speed = trial.history[-1]["images"] / trial.history[-1]["seconds"]
 print(f"measured at 64 px: {prepared:.0f} images/s to prepare (once), {speed:.0f} images/s in training")
 rows = []
@@ -309,7 +309,7 @@ for machine, factor in {"this machine": 1, "a GPU, if it is 30 times as fast": 3
 HTML(f"<table><tr><th>on</th><th>epochs</th><th></th><th>estimated</th></tr>{''.join(rows)}</table>")
 
 # %% [markdown]
-# **These are estimates**: the speed was measured for a few seconds, the rest is arithmetic, and the GPU's factor is an
+# **These are estimates**: the speed was measured in 60 steps, the rest is arithmetic, and the GPU's factor is an
 # assumption. MS-COCO's photographs are larger than our drawings and take longer to prepare, but that happens once. And good
 # photographs of everything take more than time: a larger model, larger images, and a closer look at everything that can
 # fail. That is why this course paints scenes.

@@ -111,10 +111,10 @@ list(limner.host().components("loss"))
 # %% [markdown]
 # ## Train without it and with it
 #
-# From now on a recipe can name the loss. Both trainings get the same seed and the same time.
+# From now on a recipe can name the loss. Both trainings get the same seed and the same number of steps.
 
 # %%
-quick = ["training.seconds=35", "metrics.scene-judge.prompts=200", "metrics.scene-diversity.prompts=10"]
+quick = ["training.steps=500", "metrics.scene-judge.prompts=200", "metrics.scene-diversity.prompts=10"]
 without = limner.train("scenes-one", overrides=quick, quiet=True)
 matched = limner.train("scenes-one", overrides=[*quick, "losses.feature-matching.weight=1.0"], quiet=True)
 
@@ -131,7 +131,7 @@ rows = ("trained/exact", "trained/shape", "trained/color", "trained/background",
 limner.Report({f"{name}/{row.removeprefix('trained/')}": scores[row] for name, scores in found.items() for row in rows})
 
 # %% [markdown]
-# One seed and half a minute are a first look, not proof: differences of a few hundredths are luck. For a real comparison,
+# One seed and 500 steps are a first look, not proof: differences of a few hundredths are luck. For a real comparison,
 # once the plugin is installed:
 #
 # ```
