@@ -171,7 +171,7 @@ live
 live.table()
 
 # %% [markdown]
-# Each label is *weight of noise reading, truncation*. After such a short training few images are exact yet. The longer
+# Each label is *weight of noise reading, truncation*. After such a short training most images are not exact yet. The longer
 # comparison that comes with the project has three seeds, and a second way to sample. It was made with Adam, before the
 # recipes used Muon:
 #
@@ -196,7 +196,8 @@ kept.table()
 #   .65 to .45 (with noise reading; without, .55 to .58 and .77 to .55).
 # - **Noise reading** made images more often exact here: .55 ± .07 without and .68 ± .05 with it. It did *not* make them
 #   more diverse: .77 ± .18 and .65 ± .06. But it made the seeds agree; without it, one kept .97 of the real diversity and
-#   another .63. In such a short training on one object, no generator had stopped using its noise yet.
+#   another .63. With Adam, on one object, no generator had stopped using its
+#   noise yet; compare the live run above, one seed with Muon.
 # - **The best of 8 by the model's own matching** gained nothing: .68 became .67, at .58 of diversity. The generator was
 #   trained to please this very matching, so the matching cannot see what is wrong. The model's captioner does little better
 #   (.69).
