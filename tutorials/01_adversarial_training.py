@@ -124,10 +124,10 @@ axes.legend()
 plt.show()
 
 # %% [markdown]
-# The model whose discriminator judges the *image only* paints shapes of any color: nothing told it what the words mean.
-# The other two learn from the discriminator alone, and 500 steps are few, so shapes are still rough. Be careful
-# when you compare the bars of these two: they come from **one** seed each, and runs of this length differ between seeds
-# about as much as the two bars do. A claim needs several seeds; exercise 3 below shows how.
+# The model whose discriminator judges the *image only* paints nearly the same whatever the prompt says: nothing told it
+# what the words mean. The other two learn from the discriminator alone, and 500 steps are few, so shapes are still rough.
+# Be careful when you compare the bars of these two: they come from **one** seed each, and runs of this length differ
+# between seeds about as much as the two bars do. A claim needs several seeds; exercise 3 below shows how.
 
 # %%
 assert reports["with mismatched pairs"]["trained/color"] > reports["image only"]["trained/color"]
