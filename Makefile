@@ -4,7 +4,7 @@ BIN := .venv/bin
 
 .PHONY: quickstart test quick check notebooks lab docs
 
-quickstart: .venv/lab        ## train on drawn scenes, paint, and judge: about three minutes after the installation
+quickstart: .venv/lab        ## train on drawn scenes, paint, and judge: three to five minutes after the installation
 	$(BIN)/limner train quickstart --evaluate
 
 test: .venv/dev              ## all the tests, notebooks included: under half an hour on two cores
@@ -12,7 +12,7 @@ test: .venv/dev              ## all the tests, notebooks included: under half an
 	$(BIN)/pytest -m notebook -k "00_quickstart or 01_adversarial"  # these must paint well, so they run alone
 	OMP_NUM_THREADS=1 $(BIN)/pytest -m notebook -k "not 00_quickstart and not 01_adversarial" -n 2 --dist loadfile
 
-quick: .venv/dev             ## the tests without the notebooks: under three minutes
+quick: .venv/dev             ## the tests without the notebooks: three to four minutes
 	$(BIN)/pytest -m "not notebook" -n 2 --dist loadfile
 
 check: .venv/dev             ## formatting, lint and types, of code and notebooks
