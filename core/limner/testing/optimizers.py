@@ -1,6 +1,6 @@
 """The contract of optimizers."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from copy import deepcopy
 from typing import Any
 
@@ -14,6 +14,10 @@ SHAPES = ((), (6,), (6, 5), (4, 6, 3, 3), (6, 4, 4, 4), (1, 8, 1, 1))
 """Weights of every form: a number, a vector, a matrix, convolutions."""
 
 
+Make = Callable[..., tuple[list[nn.Parameter], Optimizer]]
+"""Makes weights with these values, and an optimizer of them with this learning rate."""
+
+
 def check_optimizer(component: type[Optimizer], **options: Any) -> None:
     """Check that an optimizer keeps the promises of its interface; `options`: those to build it with.
 
@@ -21,13 +25,25 @@ def check_optimizer(component: type[Optimizer], **options: Any) -> None:
         BrokenPromise: for the first promise that it breaks.
     """
     check_description(component, [], options)
+    source = torch.Generator().manual_seed(0)
+    values = [torch.randn(shape, generator=source) for shape in SHAPES]
 
     def make(values: Sequence[Tensor], lr: float = 1e-2) -> tuple[list[nn.Parameter], Optimizer]:
         weights = [nn.Parameter(value.clone()) for value in values]
         return weights, component([{"params": weights, "lr": lr}], **options)
 
-    source = torch.Generator().manual_seed(0)
-    values = [torch.randn(shape, generator=source) for shape in SHAPES]
+    _check_steps(component, make, values)
+    with promise(component, "each group has its own learning rate"):
+        weights = [nn.Parameter(values[2].clone()) for _ in range(2)]
+        groups = [{"params": [weight], "lr": lr} for weight, lr in zip(weights, (1e-2, 0.0))]
+        descend(weights, component(groups, **options), 2)
+        require(not torch.equal(weights[0], values[2]), "the group with a learning rate above 0 stays where it was.")
+        require(torch.equal(weights[1], values[2]), "the group with a learning rate of 0 moved.")
+    _check_state(component, make, values)
+
+
+def _check_steps(component: type[Optimizer], make: Make, values: Sequence[Tensor]) -> None:
+    """Every weight moves, towards a lower loss, and only if it should."""
     with promise(component, "it can be built, and every weight moves by a finite amount"):
         weights, optimizer = make(values)
         descend(weights, optimizer, 3)
@@ -44,12 +60,6 @@ def check_optimizer(component: type[Optimizer], **options: Any) -> None:
         weights, optimizer = make(values, lr=0.0)
         descend(weights, optimizer, 2)
         require(all(torch.equal(a, b) for a, b in zip(weights, values)), "a weight moved.")
-    with promise(component, "each group has its own learning rate"):
-        weights = [nn.Parameter(values[2].clone()) for _ in range(2)]
-        groups = [{"params": [weight], "lr": lr} for weight, lr in zip(weights, (1e-2, 0.0))]
-        descend(weights, component(groups, **options), 2)
-        require(not torch.equal(weights[0], values[2]), "the group with a learning rate above 0 stays where it was.")
-        require(torch.equal(weights[1], values[2]), "the group with a learning rate of 0 moved.")
     with promise(component, "a weight without a gradient stays where it is"):
         weights, optimizer = make(values)
         optimizer.step()
@@ -61,6 +71,10 @@ def check_optimizer(component: type[Optimizer], **options: Any) -> None:
         optimizer.step()
         descend(weights, optimizer, 1)
         require(all(bool(weight.isfinite().all()) for weight in weights), "a weight is no longer finite.")
+
+
+def _check_state(component: type[Optimizer], make: Make, values: Sequence[Tensor]) -> None:
+    """Saved and loaded, it continues as if nothing had happened."""
     with promise(component, "with its state saved and loaded, it continues exactly"):
         whole, optimizer = make(values)
         descend(whole, optimizer, 6)
