@@ -11,7 +11,6 @@ from typer.main import get_command
 
 from limner.errors import LimnerError
 from limner.plugins import host
-from limner.reference.commands import command_of
 
 
 class DataCommands(TyperGroup):
@@ -23,6 +22,8 @@ class DataCommands(TyperGroup):
 
     def get_command(self, ctx: Any, cmd_name: str) -> Any:
         """The command of that name. If it cannot be imported, this is a command that says why."""
+        from limner.reference.commands import command_of
+
         known = {name for kind, name in host().clashes if kind == "data command"} | set(self.list_commands(ctx))
         if cmd_name not in known:
             return None
