@@ -116,7 +116,7 @@ def distractors(asked: Sequence[int], wording: Wording, random: Random, count: i
     shapes exchanged (if that changes anything), then single words replaced. For one object: single words replaced. A
     wrong caption never introduces a held-out pair, or a model in training would learn that such a pair is always wrong.
 
-    The first one matters most: it is the only caption that a model cannot reject by its colors and shapes.
+    The first one is the only caption that a model cannot reject by its colors and shapes.
     """
     exchanges: list[Sequence[int]] = []
     if len(asked) == len(COLUMNS[2]):
