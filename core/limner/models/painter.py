@@ -12,6 +12,7 @@ from einops import rearrange
 from jaxtyping import Float
 from torch import Tensor
 
+from limner.data.batches import to_float
 from limner.errors import LimnerError
 from limner.interfaces import Dataset, Metric, Painter
 from limner.models.pictures import Pictures
@@ -234,4 +235,4 @@ class RealImages:
     def paint_images(self, prompts: Sequence[str], seed: int = 0) -> Float[Tensor, "N 3 H W"]:
         """A real image of each prompt; equal prompts get different ones."""
         images = [self.dataset.real_images(text, 1, seed + place) for place, text in enumerate(prompts)]
-        return torch.cat(images).float() / 127.5 - 1
+        return to_float(torch.cat(images))

@@ -11,6 +11,7 @@ from jaxtyping import Float
 from PIL import Image, ImageOps
 from torch import Tensor
 
+from limner.data.batches import to_float
 from limner.errors import LimnerError
 from limner.interfaces import Loss
 from limner.recipes.scorers import can_caption, losses_that, pick_scorer
@@ -64,8 +65,8 @@ def open_images(paths: Sequence[str | Path], size: int) -> Float[Tensor, "N 3 {s
         except (OSError, ValueError, Image.DecompressionBombError) as error:
             raise LimnerError(f"{path} cannot be read as an image: {error}.") from None
         square = ImageOps.fit(upright, (size, size), Image.Resampling.BOX if upright.width > size else 3)
-        images.append(rearrange(torch.from_numpy(np.array(square)), "h w c -> c h w").float() / 127.5 - 1)
-    return torch.stack(images)
+        images.append(rearrange(torch.from_numpy(np.array(square)), "h w c -> c h w"))
+    return to_float(torch.stack(images))
 
 
 def _losses(model: "Model") -> dict[str, Loss]:

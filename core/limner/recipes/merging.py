@@ -16,15 +16,11 @@ def spelled_out(table: Mapping[str, Any]) -> dict[str, Any]:
 
     An old key triggers a FutureWarning.
     """
-
-    def part(value: Any) -> Any:
-        return {"name": value} if isinstance(value, str) else value
-
     single = ("data", "encoder", "generator", "discriminator")
-    full = {key: part(value) if key in single else value for key, value in table.items()}
+    full = {key: _part(value) if key in single else value for key, value in table.items()}
     for group in ("losses", "metrics"):
         if isinstance(full.get(group), Mapping):
-            full[group] = {name: part(value) for name, value in full[group].items()}
+            full[group] = {name: _part(value) for name, value in full[group].items()}
     for group, renamed in RENAMED.items():
         if isinstance(full.get(group), Mapping):
             full[group] = rename_keys(full[group], renamed, group)
@@ -33,11 +29,16 @@ def spelled_out(table: Mapping[str, Any]) -> dict[str, Any]:
     return full
 
 
+def _part(value: Any) -> Any:
+    """A component as a table: a text is its name."""
+    return {"name": value} if isinstance(value, str) else value
+
+
 def _optimizer_in_full(training: Mapping[str, Any]) -> dict[str, Any]:
     """The training table with its optimizer as a table, and `betas`, which older recipes have, moved into it."""
     full = dict(training)
-    if isinstance(full.get("optimizer"), str):
-        full["optimizer"] = {"name": full["optimizer"]}
+    if "optimizer" in full:
+        full["optimizer"] = _part(full["optimizer"])
     if "betas" in full:
         warnings.warn("training.betas is now called training.optimizer.betas.", FutureWarning, stacklevel=2)
         full["optimizer"] = {"betas": full.pop("betas"), **full.get("optimizer", {})}

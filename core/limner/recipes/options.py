@@ -21,6 +21,7 @@ class Resolved:
 
     place: str  # in the recipe, such as "losses.hinge"
     component: type
+    given: dict[str, Any]  # the options that the recipe gives, under their present names
     options: dict[str, Any]  # complete: defaults are filled in
 
     def build(self, known: object) -> Any:
@@ -47,7 +48,8 @@ def resolve_component(
     """
     where = f"{source}: {place}" if source else place
     component = host.load(kind, name, where)
-    return Resolved(place, component, check_options(host, component, f"the {kind} '{name}'", options, where))
+    given = rename_keys(options, getattr(component, "renamed_options", {}), where)
+    return Resolved(place, component, given, check_options(host, component, f"the {kind} '{name}'", given, where))
 
 
 @cache
@@ -72,7 +74,7 @@ def check_options(
         LimnerError: in one sentence that names the place, what was expected, and the nearest right name.
     """
     model = option_model(component)
-    given = rename_keys(options, getattr(component, "renamed_options", {}), place)
+    given = dict(options)
     for option, field in model.model_fields.items():
         if get_origin(field.annotation) is Slot and option in given and not isinstance(given[option], Slot):
             slot_kind = kind_of(get_args(field.annotation)[0])

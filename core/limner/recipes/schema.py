@@ -125,12 +125,8 @@ class Recipe(BaseModel):
         except ValidationError as error:
             raise LimnerError(f"{name}: {explain(error, '', 'a recipe', _known_keys(error))}") from None
         for kind, place, part in recipe.parts():
-            found = resolve_component(host, kind, part.name, part.options, place, name)
-            recipe._resolved[place] = found
-            if part.model_extra:  # with the new names of renamed options, so that a saved recipe has them
-                renamed = getattr(found.component, "renamed_options", {})
-                for old in renamed.keys() & part.model_extra.keys():
-                    part.model_extra[renamed[old]] = part.model_extra.pop(old)
+            recipe._resolved[place] = resolve_component(host, kind, part.name, part.options, place, name)
+            part.__pydantic_extra__ = recipe._resolved[place].given  # a saved recipe has the present names
         return recipe
 
     def resolved(self, place: str) -> Resolved:

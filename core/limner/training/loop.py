@@ -96,6 +96,8 @@ def fit(plugins: PluginHost, run: Run) -> None:
                 del step  # free the graph before the next step
                 losses = read_losses(judged | generated)
                 stop_unless_finite(run, losses)
+                generator.average_gradients()
+                discriminator.average_gradients()
                 threads.run_both(
                     partial(generator.step, settings.generator_lr * run.lr_decay),
                     partial(discriminator.step, settings.discriminator_lr * run.lr_decay),

@@ -48,14 +48,25 @@ class Player:
             for weight, gradient in zip(trainable, gradients):
                 weight.grad = gradient
 
-    def step(self, lr: float) -> None:
-        """Update the weights with the gradients, averaged over all processes and clipped."""
-        gradients = [weight.grad for weight in self.weights if weight.grad is not None]
+    @property
+    def gradients(self) -> list[Tensor]:
+        """The gradients of the weights that have one."""
+        return [weight.grad for weight in self.weights if weight.grad is not None]
+
+    def average_gradients(self) -> None:
+        """Average the gradients over all processes.
+
+        Both players must do this in the same order everywhere, so not in threads of their own.
+        """
+        gradients = self.gradients
         if gradients and PartialState().num_processes > 1:
             mean = cast(Tensor, reduce(torch.cat([gradient.flatten() for gradient in gradients]), "mean"))
             for gradient, piece in zip(gradients, mean.split([gradient.numel() for gradient in gradients])):
                 gradient.copy_(piece.view_as(gradient))
-        self.clip(gradients)
+
+    def step(self, lr: float) -> None:
+        """Clip the gradients and update the weights."""
+        self.clip(self.gradients)
         for group in self.optimizer.param_groups:
             group["lr"] = lr * group["lr_scale"]
         self.optimizer.step()
