@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from limner.errors import LimnerError
+from limner.locks import LOCK_FILE
 
 
 def free_folder(folder: Path) -> Path:
@@ -14,7 +15,7 @@ def free_folder(folder: Path) -> Path:
     parent = next(parent for parent in folder.absolute().parents if parent.exists())
     if not parent.is_dir():
         raise LimnerError(f"{folder} cannot be created, because {parent} is not a folder; name another one.")
-    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+    if folder.exists() and (not folder.is_dir() or any(path.name != LOCK_FILE for path in folder.iterdir())):
         raise LimnerError(f"{folder} is there already and is not an empty folder; name another one.")
     return folder
 
