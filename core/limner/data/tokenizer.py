@@ -6,6 +6,8 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import numpy as np
+import torch
 from tokenizers import Tokenizer as FastTokenizer
 from tokenizers import models, normalizers, pre_tokenizers, processors, trainers
 from transformers import AutoTokenizer, PreTrainedTokenizerBase, PreTrainedTokenizerFast
@@ -56,8 +58,11 @@ class Tokenizer:
 
     def __call__(self, captions: Sequence[str]) -> Tokens:
         """Tokens [B, T] of captions; T is the length of the longest, at most `length`."""
-        encoded = self.inner(list(captions), padding=True, truncation=True, max_length=self.length, return_tensors="pt")
-        return Tokens(encoded["input_ids"], encoded["attention_mask"].bool())
+        encoded = self.inner(
+            list(captions), padding=True, truncation=True, max_length=self.length, return_token_type_ids=False
+        )
+        ids, mask = (np.array(encoded[name], dtype=np.int64) for name in ("input_ids", "attention_mask"))
+        return Tokens(torch.from_numpy(ids), torch.from_numpy(mask).bool())
 
     def count(self, caption: str) -> int:
         """The number of tokens of a caption before it is truncated."""
