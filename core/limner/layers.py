@@ -286,22 +286,25 @@ class ResidualBlock(nn.Module):
 class TextHead(nn.Module):
     """Scores how well a feature map f matches a sentence s.
 
-        D(f, s) = v . leaky((1 + a(s)) W f + b(s))
+        g = leaky((1 + a(s)) W f + b(s)),    D(f, s) = v . g,    D_p(f, s) = u . g_p
 
-    The sentence scales and shifts the channels of W f, the same way at every position; a and b are linear.
+    The sentence scales and shifts the channels of W f, alike at every position; a and b are linear. With `regions`
+    (PatchGAN, Isola et al. 2017), the scores are the h w D_p, then h w times D, so that both weigh the same in a mean.
     """
 
-    def __init__(self, text: int, channels: int, size: int, width: int):
-        """`text`: D; `channels`: of f; `size`: height and width of f; `width`: channels of W f."""
+    def __init__(self, text: int, channels: int, size: int, width: int, regions: bool = False):
+        """`text`: D; `channels`: of f; `size`: h and w; `width`: of W f; `regions`: score each position p, too."""
         super().__init__()
         self.project = nn.Conv2d(channels, width, 1)
         self.affine = nn.Linear(text, 2 * width)
-        self.match = nn.Linear(width * size**2, 1)
+        self.match, self.region = nn.Linear(width * size**2, 1), nn.Conv2d(width, 1, 1) if regions else None
 
-    def forward(self, features: Float[Tensor, "B C h w"], text: TextFeatures) -> Float[Tensor, "B 1"]:
+    def forward(self, features: Float[Tensor, "B C h w"], text: TextFeatures) -> Float[Tensor, "B S"]:
         scale, shift = rearrange(self.affine(text.sentence), "b (two c) -> two b c 1 1", two=2)
         joined = leaky_relu((1 + scale) * self.project(features) + shift, 0.2)
-        return self.match(rearrange(joined, "b c h w -> b (c h w)")).float()
+        whole = self.match(rearrange(joined, "b c h w -> b (c h w)")).float()
+        regions = None if self.region is None else self.region(joined).float().flatten(1)
+        return whole if regions is None else torch.cat([regions, whole.expand_as(regions)], 1)
 
 
 def rename_weights(module: nn.Module, old: str, new: str) -> None:

@@ -19,7 +19,8 @@ class ConvolutionalDiscriminator(Discriminator):
         f = Look(x),    D(x, c) = w . leaky((1 + a(s)) W f + b(s)),    D(x) = v . f
 
     The sentence s scales and shifts the channels by a and b, the same way at every position. There is no normalization:
-    a penalty on the gradient keeps the discriminator smooth.
+    a penalty on the gradient keeps the discriminator smooth. With `regions`, the head also scores each position of
+    the feature map (`limner.layers.TextHead`).
     """
 
     def __init__(
@@ -31,6 +32,7 @@ class ConvolutionalDiscriminator(Discriminator):
         head: Annotated[int, Field(ge=1)] = 96,
         residual: list[int] = [],  # noqa: B006
         realism: bool = False,
+        regions: bool = False,
     ):
         """
         Args:
@@ -41,6 +43,8 @@ class ConvolutionalDiscriminator(Discriminator):
             head: channels on which image and text are compared.
             residual: resolutions of the map at which a residual block is added, such as [8].
             realism: whether the image is also scored without its text, for losses that need this score.
+            regions: whether each region of the image is scored with the text, too; all regions together count as much
+                as the whole image.
 
         Raises:
             LimnerError: if the image cannot be shrunk so far, or there is no map of a resolution in `residual`.
@@ -57,7 +61,7 @@ class ConvolutionalDiscriminator(Discriminator):
         )
         for layer in self.trunk:
             initialize(layer)
-        self.head = TextHead(sizes.text, channels[-1], self.feature_size, head)
+        self.head = TextHead(sizes.text, channels[-1], self.feature_size, head, regions)
         self.realism = nn.Linear(channels[-1] * self.feature_size**2, 1) if realism else None
         for old, new in {"to_head": "project", "affine": "affine", "match": "match"}.items():
             rename_weights(self, old, f"head.{new}")
@@ -66,7 +70,7 @@ class ConvolutionalDiscriminator(Discriminator):
         return self.trunk(images[-1])
 
     def judge(self, features: Float[Tensor, "B C h w"], text: TextFeatures) -> Judgement:
-        realism = None
+        match, realism = self.head(features, text), None
         if self.realism is not None:
-            realism = self.realism(rearrange(features, "b c h w -> b (c h w)")).float()
-        return Judgement(self.head(features, text), realism, features)
+            realism = self.realism(rearrange(features, "b c h w -> b (c h w)")).float().expand_as(match)
+        return Judgement(match, realism, features)

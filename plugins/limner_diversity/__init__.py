@@ -6,6 +6,7 @@ from limner.hooks import hookimpl
 @hookimpl
 def limner_losses():
     return {
+        "autoencoding": "limner_diversity.autoencoding:Autoencoding",
         "noise-reading": "limner_diversity.noise_reading:NoiseReading",
         "mode-seeking": "limner_diversity.mode_seeking:ModeSeeking",
         "conditioning-divergence": "limner_diversity.conditioning:ConditioningDivergence",

@@ -25,7 +25,8 @@ class ScalesDiscriminator(Discriminator):
     Together (Karnewar and Wang 2020, MSG-GAN), one trunk sees all scales and can tell whether they belong together.
     Apart (Zhang et al. 2018, StackGAN++), each stage has a discriminator of its own. A scale that is not there yet,
     because the generator is still growing, contributes zeros. Together, all stems but the first start with a hundredth
-    of their initial weights, so that a scale that joins later does not disturb what is already learned.
+    of their initial weights, so that a scale that joins later does not disturb what is already learned. With `regions`,
+    a head also scores each position of its feature map (`limner.layers.TextHead`).
     """
 
     def __init__(
@@ -37,6 +38,7 @@ class ScalesDiscriminator(Discriminator):
         apart: bool = False,
         head: Annotated[int, Field(ge=1)] = 96,
         residual: list[int] = [],  # noqa: B006
+        regions: bool = False,
     ):
         """
         Args:
@@ -47,6 +49,8 @@ class ScalesDiscriminator(Discriminator):
             apart: one trunk and head for each scale, instead of one for all.
             head: channels on which image and text are compared.
             residual: resolutions of the map at which a residual block is added, such as [8].
+            regions: whether each region of the image is scored with the text, too; all regions together count as much
+                as the whole image.
 
         Raises:
             LimnerError: if an image size is not a multiple of `meet`, the map shrinks too far, or it never has a
@@ -62,7 +66,7 @@ class ScalesDiscriminator(Discriminator):
         groups = [[scale] for scale in self.scales] if apart else [list(self.scales)]
         self.feature_channels, self.feature_size = channels[-1] * len(groups), meet // 2 ** (len(channels) - 2)
         self.trunks = nn.ModuleList(Trunk(group, channels, meet, residual) for group in groups)
-        self.heads = nn.ModuleList(TextHead(sizes.text, channels[-1], self.feature_size, head) for _ in groups)
+        self.heads = nn.ModuleList(TextHead(sizes.text, channels[-1], self.feature_size, head, regions) for _ in groups)
 
     def look(self, images: Sequence[Float[Tensor, "B 3 _ _"]]) -> Float[Tensor, "B C h w"]:
         by_scale = {image.shape[-1]: image for image in images}

@@ -3,15 +3,17 @@
 import pickle
 from copy import deepcopy
 
+import limner
 import pytest
 import torch
 from limner import Attention, LimnerError, Sizes, Slot, TextFeatures
-from limner.layers import PalettePixels, ResidualBlock, rename_weights
+from limner.layers import PalettePixels, ResidualBlock, TextHead, rename_weights
 from limner.plugins import PluginHost
 from limner.recipes.options import fill_slot, resolve_component
+from limner.testing import check_discriminator
 from limner_baseline.discriminator import ConvolutionalDiscriminator
 from limner_baseline.generator import ConvolutionalGenerator
-from torch.nn.functional import leaky_relu, pixel_shuffle
+from torch.nn.functional import leaky_relu, pixel_shuffle, relu
 
 
 class Tint(Attention):
@@ -118,6 +120,74 @@ def test_every_requested_residual_block_is_there_once(stem_stride, residual):
     options = {"channels": [4, 6, 8, 8], "stem_stride": stem_stride, "residual": residual}
     discriminator = ConvolutionalDiscriminator(sizes_of(32), **options)
     assert sum(isinstance(part, ResidualBlock) for part in discriminator.modules()) == len(residual)
+
+
+# --- scores of regions ----------------------------------------------------------------------------------------------
+
+
+def test_the_scores_are_those_of_the_formula():
+    head = TextHead(16, 6, size=3, width=5, regions=True).double()
+    features, text = torch.randn(2, 6, 3, 3).double(), torch.randn(2, 16).double()
+    scores = head(features, TextFeatures(text[:, None], text, torch.ones(2, 1, dtype=torch.bool)))
+    assert scores.shape == (2, 18)
+    scale, shift = head.affine(text).chunk(2, 1)
+    weights = head.state_dict()
+    for row in range(2):
+        whole = weights["match.bias"].clone()
+        for place in range(9):
+            y, x = divmod(place, 3)
+            projected = weights["project.weight"][:, :, 0, 0] @ features[row, :, y, x] + weights["project.bias"]
+            joined = leaky_relu((1 + scale[row]) * projected + shift[row], 0.2)
+            region = weights["region.weight"].flatten() @ joined + weights["region.bias"]
+            assert scores[row, place].item() == pytest.approx(region.item())
+            whole += weights["match.weight"].view(5, 3, 3)[:, y, x] @ joined.detach()
+        assert scores[row, 9:].tolist() == pytest.approx([whole.item()] * 9)
+
+
+def test_all_regions_together_count_as_much_as_the_whole():
+    discriminator = ConvolutionalDiscriminator(sizes_of(32), channels=[4, 6, 8], head=5, regions=True)
+    match = discriminator([torch.randn(2, 3, 32, 32)], text_of(2)).match
+    assert match.shape == (2, 2 * 8 * 8)
+    regions, whole = match[:, :64], match[:, 64]
+    for function in (lambda score: score, lambda score: relu(1 - score)):  # as a penalty and a hinge loss do
+        expected = (function(regions).mean() + function(whole).mean()) / 2
+        torch.testing.assert_close(function(match).mean(), expected)
+
+
+def test_a_region_has_a_score_of_its_own():
+    discriminator = ConvolutionalDiscriminator(sizes_of(32), channels=[4, 6, 8], head=5, regions=True)
+    features = torch.randn(1, 8, 8, 8)
+    changed = features.clone()
+    changed[:, :, 2, 3] += 1
+    before, after = (discriminator.judge(some, text_of(1)).match[0] for some in (features, changed))
+    assert (before != after).nonzero().flatten().tolist() == [2 * 8 + 3, *range(64, 128)]
+
+
+def test_regions_add_no_weights_unless_asked_for():
+    plain, regional = (
+        (torch.manual_seed(0), ConvolutionalDiscriminator(sizes_of(16), channels=[4, 6], head=5, regions=regions))[1]
+        for regions in (False, True)
+    )
+    added = regional.state_dict().keys() - plain.state_dict().keys()
+    assert added == {"head.region.weight", "head.region.bias"}
+    assert all(torch.equal(value, regional.state_dict()[name]) for name, value in plain.state_dict().items())
+    images, text = [torch.randn(2, 3, 16, 16)], text_of(2)
+    assert torch.equal(plain(images, text).match[:, 0], regional(images, text).match[:, -1])
+
+
+def test_a_discriminator_of_regions_keeps_its_promises():
+    check_discriminator(ConvolutionalDiscriminator, channels=[8, 8, 8], head=8, regions=True)
+
+
+@pytest.mark.parametrize("loss", ["hinge", "relativistic"])
+def test_a_recipe_trains_with_scores_of_regions(recipe, tmp_path, loss):
+    recipe["discriminator"] |= {"regions": True, "realism": True}
+    penalties = {"r1": {"condition": "both", "weight": 0.1}, "matching-aware-penalty": {"weight": 0.1}}
+    recipe["losses"] = {loss: {"condition": "both"}, **penalties}
+    trained = limner.train(recipe, tmp_path / "run", quiet=True).conditional_discriminator.discriminator
+    loaded = limner.load(tmp_path / "run").conditional_discriminator.discriminator
+    images, text = [torch.randn(2, 3, 16, 16)], text_of(2)
+    assert torch.equal(loaded(images, text).match, trained(images, text).match)
 
 
 # --- old weights ----------------------------------------------------------------------------------------------------

@@ -6,6 +6,7 @@ import limner
 import pytest
 import torch
 from limner import LimnerError, Sizes, Slot, TextFeatures
+from limner.testing import check_discriminator
 from limner_hierarchy.convex import ConvexEnlargement
 from limner_hierarchy.discriminator import ScalesDiscriminator
 from limner_hierarchy.generator import StagedGenerator
@@ -159,6 +160,21 @@ def test_a_missing_scale_contributes_zeros(apart):
     judgement = part(images_of(2, (8,)), text_of(2))
     assert judgement.features.shape[1] == part.feature_channels
     assert judgement.match.isfinite().all()
+
+
+@pytest.mark.parametrize("apart", [False, True])
+def test_every_head_scores_its_regions_too(apart):
+    options = {"channels": [8, 8, 8], "meet": 8, "apart": apart}
+    plain, part = (
+        (torch.manual_seed(0), ScalesDiscriminator(sizes_of(16, (8, 16)), **options, regions=regions))[1]
+        for regions in (False, True)
+    )
+    part.load_state_dict(plain.state_dict(), strict=False)
+    images, text = images_of(2, (8, 16)), text_of(2)
+    whole, scores = plain(images, text).match, part(images, text).match.unflatten(1, (-1, 2, 16))
+    assert torch.equal(scores[:, :, 1], whole[..., None].expand(-1, -1, 16))
+    assert scores[:, :, 0].std(-1).min() > 1e-4
+    check_discriminator(ScalesDiscriminator, **options, regions=True)
 
 
 def test_a_scale_that_joins_changes_little_but_learns():
