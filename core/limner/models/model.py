@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from copy import deepcopy
+from html import escape
 from pathlib import Path
 
 import torch
@@ -14,7 +15,14 @@ from limner.errors import LimnerError
 from limner.models.explain import Explanation, record_attention
 from limner.models.painter import TrainedPainter
 from limner.models.pictures import Pictures, film_strip
-from limner.models.run_folder import ENCODER_FOLDER, WEIGHTS_FILE, read_run, write_run
+from limner.models.run_folder import (
+    ENCODER_FOLDER,
+    SavedRun,
+    check_shapes,
+    read_run,
+    read_weights,
+    write_run,
+)
 from limner.models.sampling import draw_noise, truncate
 from limner.models.scoring import caption_images, open_images, score_images
 from limner.plugins import PluginHost, host
@@ -139,22 +147,23 @@ class Model(TrainedPainter, nn.Module):
         """
         folder, plugins = Path(folder), plugins or host()
         saved = read_run(folder, plugins)
-        networks = build_networks(saved.recipe, saved.tokenizer.vocabulary, folder / ENCODER_FOLDER)
-        generator = deepcopy(networks.conditional_generator)  # with a copy of the encoder: the one that is averaged
-        model = cls(
-            plugins, saved.recipe, saved.tokenizer, generator, networks.conditional_discriminator, networks.losses
-        )
-        try:
-            model.load_state_dict(saved.weights)
-        except RuntimeError as error:
-            raise LimnerError(
-                f"{folder / WEIGHTS_FILE} does not fit the recipe beside it: {' '.join(str(error).split())[:300]}."
-            ) from None
+        with torch.device("meta"):  # a model that the weights do not fit takes no memory
+            check_shapes(folder, cls._built(plugins, saved).state_dict())
+        model = cls._built(plugins, saved)
+        model.load_state_dict(read_weights(folder))
         model.history = saved.history
         return model.eval()
 
+    @classmethod
+    def _built(cls, plugins: PluginHost, saved: SavedRun) -> "Model":
+        """The model of a run, with fresh weights."""
+        networks = build_networks(saved.recipe, saved.tokenizer.vocabulary, saved.folder / ENCODER_FOLDER)
+        generator = deepcopy(networks.conditional_generator)  # with a copy of the encoder: the one that is averaged
+        discriminator, losses = networks.conditional_discriminator, networks.losses
+        return cls(plugins, saved.recipe, saved.tokenizer, generator, discriminator, losses)
+
     def _repr_html_(self) -> str:
-        rows = "".join(f"<li>{kind}: <b>{part.name}</b></li>" for kind, _, part in self.recipe.parts())
+        rows = "".join(f"<li>{kind}: <b>{escape(part.name)}</b></li>" for kind, _, part in self.recipe.parts())
         steps = int(self.history[-1]["step"]) if self.history else 0
         return f"<b>Limner model</b>, {steps} steps, {self.recipe.image_size} px<ul>{rows}</ul>"
 

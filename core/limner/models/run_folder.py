@@ -1,22 +1,29 @@
-"""The folder of a run: what is written into it, and how it is read back. Each file is whole, or as it was before."""
+"""The folder of a run: what is written into it, and how it is read back. Each file is whole, or as it was before.
+
+A run folder may come from a stranger: nothing in it is run as code, no other file is read, and no memory is taken for
+weights that it does not hold.
+"""
 
 import json
 import shutil
 import warnings
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from shlex import quote
 
 import tomli_w
-from safetensors import SafetensorError
+from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from limner.data.tokenizer import WORDS_FILE, Tokenizer
-from limner.errors import LimnerError
-from limner.files import replace_file
+from limner.errors import LimnerError, shortened
+from limner.files import replace_file, writing
 from limner.interfaces import TextEncoder
 from limner.plugins import PluginHost
 from limner.recipes.build import pretrained_model
+from limner.recipes.limits import read_toml
 from limner.recipes.schema import Recipe
 
 RECIPE_FILE, WEIGHTS_FILE, HISTORY_FILE, TOKENIZER_FOLDER, ENCODER_FOLDER = (
@@ -33,12 +40,11 @@ History = list[dict[str, int | float]]
 
 @dataclass(frozen=True)
 class SavedRun:
-    """What a run folder holds."""
+    """What a run folder holds; its weights stay on the disk until `read_weights` reads them."""
 
     folder: Path
     recipe: Recipe
     tokenizer: Tokenizer
-    weights: dict[str, Tensor]
     history: History
 
 
@@ -50,20 +56,35 @@ def write_run(
     weights: dict[str, Tensor],
     history: History,
 ) -> None:
-    """Write recipe, tokenizer, weights and history into `folder`; and, once, the encoder's pretrained model."""
-    (folder / TOKENIZER_FOLDER).mkdir(parents=True, exist_ok=True)
-    if not (folder / TOKENIZER_FOLDER / WORDS_FILE).exists():
-        tokenizer.save(folder / TOKENIZER_FOLDER)
-    if encoder.pretrained and not (folder / ENCODER_FOLDER).exists():
-        whole = folder / f"{ENCODER_FOLDER}.partial"
-        shutil.rmtree(whole, ignore_errors=True)
-        encoder.save_pretrained(whole)
-        whole.rename(folder / ENCODER_FOLDER)
+    """Write recipe, tokenizer, weights and history into `folder`; and, once, the encoder's pretrained model.
+
+    Raises:
+        LimnerError: if something cannot be written, because the disk is full, for example.
+    """
+    _write_once(folder / TOKENIZER_FOLDER, tokenizer.save)
+    if encoder.pretrained:
+        _write_once(folder / ENCODER_FOLDER, encoder.save_pretrained)
     replace_file(folder / RECIPE_FILE, tomli_w.dumps(recipe.table()).encode())
     replace_file(folder / HISTORY_FILE, json.dumps(history).encode())
     partial = folder / f"{WEIGHTS_FILE}.partial"
-    save_file({name: value.contiguous() for name, value in weights.items()}, partial)
-    partial.replace(folder / WEIGHTS_FILE)
+    with writing(folder / WEIGHTS_FILE, partial):
+        save_file({name: value.contiguous() for name, value in weights.items()}, partial)
+        partial.replace(folder / WEIGHTS_FILE)
+
+
+def _write_once(folder: Path, save: Callable[[Path], None]) -> None:
+    """Write a folder that never changes; it is there as a whole, or not at all."""
+    if folder.exists():
+        return
+    partial = folder.with_name(f"{folder.name}.partial")
+    try:
+        with writing(folder):
+            shutil.rmtree(partial, ignore_errors=True)
+            partial.mkdir(parents=True)
+            save(partial)
+            partial.rename(folder)
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
 
 
 def read_run(folder: Path, plugins: PluginHost) -> SavedRun:
@@ -73,12 +94,11 @@ def read_run(folder: Path, plugins: PluginHost) -> SavedRun:
         LimnerError: if it is not a run folder, is only half written, or a file in it is damaged.
     """
     if not folder.is_dir():
-        raise LimnerError(f"There is no run folder {folder}; 'limner train RECIPE --out {folder}' makes one.")
+        made = f"'limner train RECIPE --out {quote(str(folder))}' makes one"
+        raise LimnerError(f"There is no run folder {folder}; {made}.")
     if not (folder / RECIPE_FILE).is_file():
         raise LimnerError(f"{folder} is not a run folder: it has no {RECIPE_FILE}.")
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", FutureWarning)  # Limner wrote the old keys here, not the user
-        recipe = Recipe.read(plugins, folder / RECIPE_FILE)
+    recipe = _read_recipe(folder / RECIPE_FILE, plugins)
     needed = [WEIGHTS_FILE, f"{TOKENIZER_FOLDER}/{WORDS_FILE}"]
     for file in [*needed, ENCODER_FOLDER] if pretrained_model(recipe) else needed:
         if not (folder / file).exists():
@@ -86,21 +106,109 @@ def read_run(folder: Path, plugins: PluginHost) -> SavedRun:
                 f"{folder} is only half written: it has no {file}. Its training ended before the first weights "
                 "were saved, so train again into another folder."
             )
+    for part in (TOKENIZER_FOLDER, ENCODER_FOLDER):
+        _refuse_code(folder / part)
+    tokenizer = _read_tokenizer(folder / TOKENIZER_FOLDER, recipe.text.length)
+    return SavedRun(folder, recipe, tokenizer, _read_history(folder / HISTORY_FILE))
+
+
+def _read_recipe(file: Path, plugins: PluginHost) -> Recipe:
+    """The recipe of a run. It is complete, so that it never reads another file."""
+    table = read_toml(file)
+    if "extends" in table:
+        raise LimnerError(f"{file}: extends: the recipe of a run is complete and extends no other; remove this key.")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", FutureWarning)  # Limner wrote the old keys here, not the user
+        return Recipe.check(plugins, table, str(file))
+
+
+def _refuse_code(folder: Path) -> None:
+    """Refuse a tokenizer or a model that names Python code of its own, which transformers would offer to run."""
+    for file in sorted(folder.glob("*.json")):
+        try:
+            table = json.loads(file.read_text(encoding="utf-8"))
+        except (OSError, ValueError, RecursionError):
+            continue  # it is told when it is used
+        if isinstance(table, dict) and "auto_map" in table:
+            raise LimnerError(
+                f"{file} asks to run code of its own ('auto_map'), and Limner runs code of plugins only; "
+                "use a run without it."
+            )
+
+
+def _read_tokenizer(folder: Path, length: int) -> Tokenizer:
+    """The tokenizer of a run, which reads captions of `length` tokens."""
     try:
-        tokenizer = Tokenizer.load(folder / TOKENIZER_FOLDER)
-    except Exception as error:  # transformers and tokenizers raise many kinds
-        cause = " ".join(str(error).split())[:300]
-        raise LimnerError(f"The tokenizer in {folder / TOKENIZER_FOLDER} is damaged: {cause}.") from None
+        tokenizer = Tokenizer.load(folder)
+        tokenizer(["a"])
+        tokenizer.pieces("a")
+        known = all(isinstance(word, str) for word in tokenizer.words)
+    except (KeyboardInterrupt, SystemExit):
+        raise
+    except BaseException as error:  # transformers and tokenizers raise many kinds; a panic of Rust is no Exception
+        cause = shortened(" ".join(str(error).split()), 300)
+        raise LimnerError(f"The tokenizer in {folder} is damaged: {cause}.") from None
+    if not known or tokenizer.length != length:
+        raise LimnerError(
+            f"The tokenizer in {folder} is damaged: {WORDS_FILE} should have a list of words and the length {length}, "
+            "that of the recipe."
+        )
+    return tokenizer
+
+
+def _read_history(file: Path) -> History:
+    """The losses of each step; none for a run that kept none."""
     try:
-        weights = {_new_name(name): value for name, value in load_file(folder / WEIGHTS_FILE).items()}
+        history = json.loads(file.read_text(encoding="utf-8")) if file.is_file() else []
+        if not isinstance(history, list):
+            raise ValueError("it should be a list")
+        for number, row in enumerate(history, 1):
+            if not isinstance(row, dict) or type(row.get("step")) is not int:
+                raise ValueError(f"row {number} should be a table with a 'step'")
+            if odd := [key for key, value in row.items() if type(value) not in (int, float)]:
+                raise ValueError(f"'{odd[0]}' in row {number} should be a number")
+    except (OSError, ValueError, RecursionError) as error:
+        raise LimnerError(f"{file} is damaged: {error}.") from None
+    return history
+
+
+# --- weights --------------------------------------------------------------------------------------------------------
+
+
+def check_shapes(folder: Path, expected: Mapping[str, Tensor]) -> None:
+    """Compare the names and shapes of a run's weights with those of the model to be built, without reading any weight.
+
+    `expected` may be on the meta device, where it takes no memory.
+
+    Raises:
+        LimnerError: for the first weights that are missing, unknown, or of another shape.
+    """
+    file = folder / WEIGHTS_FILE
+    try:
+        with safe_open(file, "pt") as opened:
+            shapes = {_new_name(name): tuple(opened.get_slice(name).get_shape()) for name in opened.keys()}  # noqa: SIM118
+    except (SafetensorError, OSError) as error:
+        raise LimnerError(f"{file} is damaged: {error}.") from None
+    wanted = {name: tuple(value.shape) for name, value in expected.items()}
+    for name in sorted(wanted.keys() | shapes.keys()):
+        if wanted.get(name) != shapes.get(name):
+            needed, found = (list(of[name]) if name in of else "none" for of in (wanted, shapes))
+            raise LimnerError(
+                f"{file} does not fit the recipe beside it: size mismatch of '{name}', {needed} by the recipe and "
+                f"{found} in the file."
+            )
+
+
+def read_weights(folder: Path) -> dict[str, Tensor]:
+    """The weights of a run, under their present names.
+
+    Raises:
+        LimnerError: if the file is damaged.
+    """
+    try:
+        return {_new_name(name): value for name, value in load_file(folder / WEIGHTS_FILE).items()}
     except (SafetensorError, OSError) as error:
         raise LimnerError(f"{folder / WEIGHTS_FILE} is damaged: {error}.") from None
-    try:
-        file = folder / HISTORY_FILE
-        history = json.loads(file.read_text(encoding="utf-8")) if file.is_file() else []
-    except ValueError as error:
-        raise LimnerError(f"{folder / HISTORY_FILE} is damaged: {error}.") from None
-    return SavedRun(folder, recipe, tokenizer, weights, history)
 
 
 def _new_name(weight: str) -> str:

@@ -19,6 +19,9 @@ from limner.types import Sizes
 if TYPE_CHECKING:
     from limner.recipes.schema import Recipe
 
+MOST_WEIGHTS = 10**10
+"""The weights of the largest model that is trained: with gradients and averages, some 160 GB."""
+
 
 class Networks(nn.Module):
     """Everything that has weights: generator and discriminator, which share the encoder, and the losses' modules."""
@@ -154,6 +157,8 @@ def dry_run(host: PluginHost, recipe: "Recipe") -> None:
         networks = build_networks(recipe, recipe.text.vocabulary)
         parts_named(networks, recipe.training.freeze, "training.freeze")
         parts_named(networks, recipe.training.load_parts, "training.load_parts")
+    if (weights := sum(weight.numel() for weight in networks.parameters())) > MOST_WEIGHTS:
+        raise LimnerError(f"This model would have {weights / 1e9:.0f} billion weights; choose smaller sizes.")
     if recipe.sampling.candidates > 1:
         pick_scorer(host, networks.named_losses(), recipe.sampling.by, "sampling.by")
     if not any(_trains_generator(type(loss)) for loss in networks.named_losses().values()):

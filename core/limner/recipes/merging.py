@@ -1,13 +1,13 @@
 """From a recipe's file to one complete table: what it extends, and then `--set`, merged in. Nothing is checked here."""
 
-import tomllib
 import warnings
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from limner.errors import LimnerError, nearest
+from limner.errors import LimnerError, nearest, quoted, shortened
 from limner.plugins import PluginHost
+from limner.recipes.limits import DEEPEST, check_values, parse_toml, read_toml
 from limner.recipes.renamed_keys import RENAMED, rename_keys
 
 
@@ -35,10 +35,8 @@ def _part(value: Any) -> Any:
 
 
 def _optimizer_in_full(training: Mapping[str, Any]) -> dict[str, Any]:
-    """The training table with its optimizer as a table, and `betas`, which older recipes have, moved into it."""
-    full = dict(training)
-    if "optimizer" in full:
-        full["optimizer"] = _part(full["optimizer"])
+    """The training table with its optimizers as tables, and `betas`, which older recipes have, moved into it."""
+    full = {key: _part(value) if key.endswith("optimizer") else value for key, value in training.items()}
     if "betas" in full:
         warnings.warn("training.betas is now called training.optimizer.betas.", FutureWarning, stacklevel=2)
         full["optimizer"] = {"betas": full.pop("betas"), **full.get("optimizer", {})}
@@ -79,18 +77,19 @@ def resolve(host: PluginHost, source: str | Path | Mapping[str, Any], overrides:
 def _extended(host: PluginHost, source: str | Path | Mapping[str, Any], seen: tuple[str, ...]) -> dict[str, Any]:
     """The table of a recipe merged into what it extends; `seen` are the recipes that led to it."""
     if isinstance(source, Mapping):
+        check_values(source, "the recipe")
         table, folder = dict(source), Path()
     else:
         path = _locate(host, str(source), seen)
-        if str(path) in seen:
+        if path.resolve() in [Path(other).resolve() for other in seen] or len(seen) > DEEPEST:
             raise LimnerError(f"{path}: recipes extend each other in a circle: {' -> '.join((*seen, str(path)))}.")
-        table, folder, seen = _read_toml(path), path.parent, (*seen, str(path))
+        table, folder, seen = read_toml(path), path.parent, (*seen, str(path))
     table = spelled_out(table)
     parent = table.pop("extends", None)
     if parent is None:
         return table
     if not isinstance(parent, str):
-        raise LimnerError(f"{source}: extends: expected the name or file of one recipe, got {parent!r}.")
+        raise LimnerError(f"{source}: extends: expected the name or file of one recipe, got {quoted(parent)}.")
     if parent.endswith(".toml") and not Path(parent).is_absolute():
         parent = str(folder / parent)
     return merge(_extended(host, parent, seen), table)
@@ -100,7 +99,7 @@ def _locate(host: PluginHost, source: str, seen: tuple[str, ...] = ()) -> Path:
     """The file of a recipe; `seen` are the recipes that led to it."""
     path, where = Path(source), f"{seen[-1]}: extends: there" if seen else "There"
     if path.suffix == ".toml" or "/" in source:
-        if not path.is_file():
+        if not _is_file(path):
             raise LimnerError(f"{where} is no recipe file {path}.")
         return path
     known = host.components("recipe")
@@ -112,28 +111,26 @@ def _locate(host: PluginHost, source: str, seen: tuple[str, ...] = ()) -> Path:
     return host.recipe_path(source)
 
 
-def _read_toml(path: Path) -> dict[str, Any]:
+def _is_file(path: Path) -> bool:
     try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise LimnerError(f"{path} is not valid TOML: {error}.") from None
-    except OSError as error:
-        raise LimnerError(f"{path} cannot be read: {error.strerror}.") from None
+        return path.is_file()
+    except OSError:  # its name is too long
+        return False
 
 
 def _parse_override(text: str) -> dict[str, Any]:
     """ "training.steps=500" -> {"training": {"steps": 500}}."""
     key, equals, value = text.partition("=")
-    if not equals or not key.strip():
-        raise LimnerError(f"--set {text}: expected KEY=VALUE, such as training.steps=500.")
+    if not equals or not key.strip() or key.count(".") >= DEEPEST:
+        raise LimnerError(f"--set {shortened(text, 80)}: expected KEY=VALUE, such as training.steps=500.")
     return setting(key.strip(), parse_value(value))
 
 
 def parse_value(text: str) -> Any:
     """The value that a text has in TOML. A text that is not a TOML value is taken as a string."""
     try:
-        return tomllib.loads(f"value = {text}")["value"]
-    except tomllib.TOMLDecodeError:
+        return parse_toml(f"value = {text}")["value"]
+    except ValueError:
         return text
 
 

@@ -1,6 +1,7 @@
 """From a component's name and options in a recipe to its class and checked options, ready to be built."""
 
 import inspect
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
@@ -8,11 +9,14 @@ from typing import Any, get_args, get_origin, get_type_hints
 
 from pydantic import BaseModel, ConfigDict, ValidationError, create_model
 
-from limner.errors import LimnerError, nearest
+from limner.errors import LimnerError, nearest, quoted
 from limner.kinds import kind_of
 from limner.plugins import PluginHost
 from limner.recipes.renamed_keys import rename_keys
 from limner.slots import Slot
+
+TOO_LARGE = re.compile("overflow|out of memory|can't allocate memory", re.IGNORECASE)
+"""What torch says, with different types of exceptions, of a tensor that does not fit into memory."""
 
 
 @dataclass(frozen=True)
@@ -28,12 +32,19 @@ class Resolved:
         """The component. `known` is the first argument of its constructor: sizes, a data set, or the image size.
 
         Raises:
-            LimnerError: if the component refuses its options. The message begins with the place in the recipe.
+            LimnerError: if the component refuses its options, or its weights cannot fit into any memory. The message
+                begins with the place in the recipe.
         """
         try:
             return self.component(known, **self.options)
         except LimnerError as error:
             raise LimnerError(f"{self.place}: {error}") from None
+        except (RuntimeError, TypeError, OverflowError, MemoryError) as error:
+            if not isinstance(error, OverflowError | MemoryError) and not TOO_LARGE.search(str(error)):
+                raise
+            raise LimnerError(
+                f"{self.place}: '{self.component.__name__}' needs more memory than there is; choose smaller sizes."
+            ) from None
 
 
 def resolve_component(
@@ -61,7 +72,9 @@ def option_model(component: type) -> type[BaseModel]:
         if parameter.kind is parameter.KEYWORD_ONLY:
             default = ... if parameter.default is parameter.empty else parameter.default
             fields[name] = (hints.get(name, Any), default)
-    config = ConfigDict(extra="forbid", strict=True, arbitrary_types_allowed=True, protected_namespaces=())
+    config = ConfigDict(
+        extra="forbid", strict=True, allow_inf_nan=False, arbitrary_types_allowed=True, protected_namespaces=()
+    )
     return create_model(component.__name__, __config__=config, **fields)
 
 
@@ -94,13 +107,13 @@ def fill_slot(host: PluginHost, kind: str, value: Any, place: str) -> Slot:
     for entry in value if isinstance(value, list) else [value]:
         entry = {"name": entry} if isinstance(entry, str) else entry
         if not isinstance(entry, dict) or not isinstance(entry.get("name"), str):
-            raise LimnerError(f'{place}: expected "name" or {{name = "...", at = [...]}}, got {entry!r}.')
+            raise LimnerError(f'{place}: expected "name" or {{name = "...", at = [...]}}, got {quoted(entry)}.')
         if entry["name"] == "none":
             continue
         options = {key: option for key, option in entry.items() if key not in ("name", "at")}
         at = entry.get("at")
         if at is not None and not (isinstance(at, list) and all(type(size) is int for size in at)):
-            raise LimnerError(f"{place}.at: expected a list of resolutions such as [8, 16], got {at!r}.")
+            raise LimnerError(f"{place}.at: expected a list of resolutions such as [8, 16], got {quoted(at)}.")
         found = resolve_component(host, kind, entry["name"], options, place)
         entries.append((found.component, at, found.options))
     return Slot(entries)
@@ -118,4 +131,4 @@ def explain(error: ValidationError, place: str, owner: str, known: list[str]) ->
     if first["type"] == "missing":
         return f"{where}: {owner} needs this option, and it is not given."
     expected = first["msg"][0].lower() + first["msg"][1:]
-    return f"{where}: {expected.replace('input should be', 'expected')}, got {first['input']!r}."
+    return f"{where}: {expected.replace('input should be', 'expected')}, got {quoted(first['input'])}."

@@ -13,6 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, ValidationError,
 
 from limner.errors import LimnerError
 from limner.plugins import PluginHost
+from limner.recipes.limits import check_values
 from limner.recipes.merging import resolve, spelled_out
 from limner.recipes.options import Resolved, explain, resolve_component
 
@@ -20,7 +21,7 @@ from limner.recipes.options import Resolved, explain, resolve_component
 class Part(BaseModel):
     """A component by name. Every other key is an option of that component."""
 
-    model_config = ConfigDict(extra="allow", strict=True)
+    model_config = ConfigDict(extra="allow", strict=True, allow_inf_nan=False)
     name: str
 
     @property
@@ -37,9 +38,9 @@ class LossPart(Part):
 class Text(BaseModel):
     """How captions become tokens."""
 
-    model_config = ConfigDict(extra="forbid", strict=True)
+    model_config = ConfigDict(extra="forbid", strict=True, allow_inf_nan=False)
     vocabulary: Annotated[int, Field(ge=50)] = 2000  # WordPiece tokens learned from the captions, at most
-    length: Annotated[int, Field(ge=3)] = 24  # tokens that a caption may have
+    length: Annotated[int, Field(ge=3, le=4096)] = 24  # tokens that a caption may have
     # a pretrained tokenizer, by hub name or folder, in place of a learned one; a pretrained encoder brings its own
     tokenizer: str | None = None
 
@@ -47,7 +48,7 @@ class Text(BaseModel):
 class Training(BaseModel):
     """The budget, the learning rates, the precision, and what to start from."""
 
-    model_config = ConfigDict(extra="forbid", strict=True)
+    model_config = ConfigDict(extra="forbid", strict=True, allow_inf_nan=False)
     steps: Annotated[int, Field(ge=1)] | None = None  # the budget: so many steps,
     seconds: Annotated[float, Field(gt=0)] | None = None  # or so much time
     batch_size: Annotated[int, Field(ge=2)] = 32  # real images per step, and as many generated ones
@@ -74,7 +75,7 @@ class Training(BaseModel):
 class Sampling(BaseModel):
     """How images are sampled from a trained model by default. Metrics measure these images."""
 
-    model_config = ConfigDict(extra="forbid", strict=True)
+    model_config = ConfigDict(extra="forbid", strict=True, allow_inf_nan=False)
     truncation: Annotated[float, Field(gt=0)] | None = None  # keep the noise within ± this number
     candidates: Annotated[int, Field(ge=1, le=1024)] = 1  # each image is the best of this many,
     by: str = "matching"  # judged by "matching", by the captioner ("caption"), or by the loss of this name
@@ -83,9 +84,9 @@ class Sampling(BaseModel):
 class Recipe(BaseModel):
     """A whole experiment. `Recipe.read(host, "quickstart")` reads one by name or from a file."""
 
-    model_config = ConfigDict(extra="forbid", strict=True)
+    model_config = ConfigDict(extra="forbid", strict=True, allow_inf_nan=False)
     title: str = ""  # what it is, in a line
-    image_size: Annotated[int, Field(ge=8)] = 32  # height and width of the images, in pixels
+    image_size: Annotated[int, Field(ge=8, le=4096)] = 32  # height and width of the images, in pixels
     data: Part  # a data set
     text: Text = Text()
     encoder: Part  # encodes the captions
@@ -111,6 +112,7 @@ class Recipe(BaseModel):
     @classmethod
     def check(cls, host: PluginHost, table: Mapping[str, Any], name: str) -> "Recipe":
         """Check a complete table, and find the class and the options of each component. `name` is for messages."""
+        check_values(table, name)
         table = spelled_out(table)
         for group in ("losses", "metrics"):
             if isinstance(table.get(group), dict):
