@@ -243,6 +243,26 @@ def lacking_a_layer(folder):
     (folder / "config.json").write_text(json.dumps(config | {"num_hidden_layers": 3}))
 
 
+def configured(**entries):
+    """A damage: other entries in the configuration."""
+
+    def damage(folder):
+        config = json.loads((folder / "config.json").read_text())
+        (folder / "config.json").write_text(json.dumps(config | entries))
+
+    return damage
+
+
+def indexed(content):
+    """A damage: an index of several files of weights."""
+
+    def damage(folder):
+        (folder / "model.safetensors").rename(folder / "part.safetensors")
+        (folder / "model.safetensors.index.json").write_text(content)
+
+    return damage
+
+
 @pytest.mark.parametrize(
     ("damage", "message"),
     [
@@ -255,9 +275,26 @@ def lacking_a_layer(folder):
         (too_many_tokens, "the weights of '.*damaged' cannot be read|the tokenizer of '.*' has .* tokens"),
         (lacking_a_layer, r"lacks weights, such as 'encoder\.layer\.2"),
         (lambda folder: [file.unlink() for file in folder.glob("tokenizer*")], "encoder: '.*damaged' is .* tokenizer"),
+        (indexed("[]"), r"model\.safetensors\.index\.json is damaged"),
+        (indexed("{"), r"model\.safetensors\.index\.json is damaged"),
+        (indexed('{"weight_map": []}'), r"model\.safetensors\.index\.json is damaged"),
+        (indexed('{"weight_map": {"a": 3}}'), r"index\.json is damaged: 3 is no file beside it"),
+        (indexed('{"weight_map": {"a": "../bert/model.safetensors"}}'), r"index\.json is damaged: '\.\./bert"),
+        (indexed('{"weight_map": {"a": "gone.safetensors"}}'), "the weights of '.*damaged' cannot be read"),
+        (configured(hidden_size=10**9), "This model would have 256 billion weights"),
+        (configured(hidden_size=24 * 10**4), "the weights of '.*damaged' cannot be read: .* do not fit into files"),
+        (configured(hidden_size="wide"), "transformers cannot read '.*damaged'|is damaged"),
+        (configured(num_hidden_layers=10**9), "should have a number of layers, not 1000000000"),
+        (configured(num_hidden_layers="2"), "transformers cannot read '.*damaged'|number of layers, not '2'"),
+        (configured(max_position_embeddings=[]), "transformers cannot read '.*damaged'"),
+        (
+            configured(model_type="evil", auto_map={"AutoConfig": "evil.Evil"}),
+            r"config\.json asks to run code of its own",
+        ),
     ],
 )
-def test_a_wrong_model_is_refused_in_one_sentence(recipe, small_bert, tmp_path, damage, message):
+def test_a_wrong_model_is_refused_in_one_sentence(recipe, small_bert, tmp_path, monkeypatch, damage, message):
+    monkeypatch.setattr("builtins.input", lambda *_: pytest.fail("the user was asked"))
     folder = copy_of(small_bert, tmp_path)
     damage(folder)
     recipe["encoder"] = {"name": "pretrained", "model": str(folder)}
