@@ -1,7 +1,8 @@
 """Captioned scenes: any number of colored shapes on colored backgrounds, and a judge that reads them back.
 
-`scenes` defines what a scene is, `shapes` and `drawing` draw it, `grammar` describes it, and `dataset` provides both as
-captioned images. `judge` (with `templates`) reads an image back, and `metrics` applies the judge to a model.
+`scenes` defines what a scene is, `shapes` and `drawing` draw it, `grammar` describes it in the words of `wordings` and
+`spelling`, and `dataset` provides both as captioned images. `parsing` reads a caption, `judge` (with `templates`) reads
+an image, and `metrics` applies the judge to a model.
 """
 
 from collections.abc import Mapping

@@ -10,8 +10,11 @@ from limner import CaptionedImages, Dataset, LimnerError, coco_index
 from torch import Tensor
 
 from .drawing import render
-from .grammar import WORDINGS, caption, distractors, draw_wording, parse
+from .grammar import caption, distractors
+from .parsing import parse
 from .scenes import ANY, BACKGROUNDS, COLUMNS, SceneBatch, compose, draw_facts, draw_scenes
+from .spelling import misspell
+from .wordings import WORDINGS, Wording, draw_wording
 
 CAPTIONS_PER_IMAGE = 3  # if there are several wordings
 
@@ -45,6 +48,7 @@ class Scenes(Dataset):
         count: int = 20_000,
         wordings: int = 1,
         background_mentioned: float = 0.5,
+        misspelled: float = 0.0,
         seed: int = 0,
     ):
         """
@@ -52,9 +56,12 @@ class Scenes(Dataset):
             image_size: width and height of the images in pixels.
             objects: how many objects a scene shows, 1 (with a size) or 2 (with a relation).
             count: how many training scenes `load` draws.
-            wordings: how many sentence forms the captions use, from 1 (the plain one, one caption per
-                image) to 8 (with synonyms, and up to three captions per image).
+            wordings: how many sentence forms the captions use, from 1 (the plain one, one caption per image) to
+                20. With several, there are synonyms and up to three captions per image; with more than 8, there are
+                more synonyms, and half of the captions have a capital and a period.
             background_mentioned: the probability, from 0 to 1, that a caption names the color of the background.
+            misspelled: the probability, from 0 to 1, that a caption or prompt has one misspelled word, such as
+                "cirlce".
             seed: of the training scenes and their captions.
 
         Raises:
@@ -65,10 +72,12 @@ class Scenes(Dataset):
         _require(count >= 1, "count", "at least 1", count)
         _require(1 <= wordings <= WORDINGS, "wordings", f"from 1 to {WORDINGS}", wordings)
         _require(0 <= background_mentioned <= 1, "background_mentioned", "from 0 to 1", background_mentioned)
+        _require(0 <= misspelled <= 1, "misspelled", "from 0 to 1", misspelled)
         self.objects = objects
         self.count = count
         self.wordings = wordings
         self.background_mentioned = background_mentioned
+        self.misspelled = misspelled
         self.seed = seed
 
     def scenes(self) -> SceneBatch:
@@ -84,13 +93,16 @@ class Scenes(Dataset):
 
     def captions(self, scenes: SceneBatch) -> dict[str, Any]:
         """`scenes` in the COCO captions layout, as the dictionary that a captions file would hold."""
-        random = Random(f"captions {self.seed}")
+        random, spelling = Random(f"captions {self.seed}"), Random(f"misspellings {self.seed}")
         images, annotations = [], []
         for image_id, facts in enumerate(scenes.facts.tolist(), start=1):
             size = {"width": self.image_size, "height": self.image_size}
             images.append({"id": image_id, "file_name": f"scene-{image_id:06}.png", **size, "facts": facts})
             for text, entry in self._captions_of(facts, random).items():
-                annotations.append({"id": len(annotations) + 1, "image_id": image_id, "caption": text, **entry})
+                # A wrong caption is misspelled where the true one is, so that a misspelling tells nothing.
+                text, *wrong = self._misspell([text, *entry["distractors"]], spelling)
+                entry = {"caption": text, **entry, "distractors": wrong}
+                annotations.append({"id": len(annotations) + 1, "image_id": image_id, **entry})
         info = {"description": "Captioned scenes, drawn by limner_scenes", "version": "1"}
         return {"info": info, "images": images, "annotations": annotations}
 
@@ -108,18 +120,27 @@ class Scenes(Dataset):
         mentioned = random.random() < self.background_mentioned
         return [*facts[:-1], facts[-1] if mentioned else ANY]
 
-    def prompts(self, count: int, seed: int, *, held_out: bool = False) -> Prompts:
+    def _misspell(self, texts: list[str], random: Random) -> list[str]:
+        """The texts, with the probability `misspelled` each with a misspelled word, at the same place if possible."""
+        if random.random() >= self.misspelled:
+            return texts
+        place = random.random()
+        return [misspell(text, Random(place)) for text in texts]
+
+    def prompts(self, count: int, seed: int, *, held_out: bool = False, held_out_wording: bool = False) -> Prompts:
         """New prompts with what they ask for; their random numbers differ from those of the training scenes.
 
         Args:
             count: how many.
-            seed: equal seeds give equal prompts.
+            seed: equal seeds give prompts that ask for the same, in any wording.
             held_out: True for prompts that each name a held-out pair, False for prompts that name none.
+            held_out_wording: True for sentence forms that no training caption has (`wordings.HELD_OUT_FORMS`).
         """
         facts = draw_facts(count, _generator("prompts", seed), objects=self.objects, held_out=held_out).tolist()
-        random = Random(f"prompts {seed}")
+        random, spelling = Random(f"prompts {seed}"), Random(f"misspelled prompts {seed}")
         asked = [self._asked(row, random) for row in facts]
-        return Prompts([caption(row, draw_wording(random, self.wordings)) for row in asked], torch.tensor(asked))
+        texts = [caption(row, draw_wording(random, self.wordings, held_out=held_out_wording)) for row in asked]
+        return Prompts([self._misspell([text], spelling)[0] for text in texts], torch.tensor(asked))
 
     def preview_prompts(self) -> list[str]:
         """Eight new prompts of trained pairs."""
@@ -133,7 +154,8 @@ class Scenes(Dataset):
         """
         asked = parse(prompt)
         if asked is None:
-            raise LimnerError(f"{prompt!r} is not a caption of a scene, such as {self.prompts(1, 0).texts[0]!r}.")
+            example = caption(self.prompts(1, 0).asked[0].tolist(), Wording())
+            raise LimnerError(f"{prompt!r} is not a caption of a scene, such as {example!r}.")
         generator = _generator("real images", seed)
         facts = torch.tensor(asked).repeat(count, 1)
         backgrounds = torch.randint(len(BACKGROUNDS), (count,), generator=generator)

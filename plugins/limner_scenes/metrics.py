@@ -9,8 +9,8 @@ from limner import Dataset, LimnerError, Metric, Painter, Scores, to_float
 from torch import Tensor
 
 from .dataset import Prompts, Scenes
-from .grammar import parse
 from .judge import read, score
+from .parsing import parse
 from .scenes import ANY, COLUMNS
 
 IMAGES_PER_PASS = 100
@@ -29,18 +29,20 @@ class Captioner(Protocol):
 class SceneJudge(Metric):
     """The share of images that show each attribute as asked for, read by the judge without any network.
 
-    It takes one image of each of 500 (option `prompts`) new prompts of trained combinations, and as many of prompts
-    that name a held-out pair of color and shape. Each number is between 0 and 1: `shape` and `color` (right for every
-    object), `relation` (of two objects) or `size` (of one), `background` (over the prompts that mention it), and
-    `exact` (everything that is asked for, and the right number of objects). Keys: "trained/exact", "held out/exact",
-    ...
+    It takes one image of each of 500 (option `prompts`) new prompts of trained combinations ("trained"), and as many of
+    prompts that name a held-out pair of color and shape ("held out"). If the captions have several wordings, the
+    prompts of "held-out wordings" ask for the same as those of "trained", in sentence forms that no caption has.
+
+    Each number is between 0 and 1: `shape` and `color` (right for every object), `relation` (of two objects) or `size`
+    (of one), `background` (over the prompts that mention it), and `exact` (everything that is asked for, and the right
+    number of objects). Keys: "trained/exact", "held out/exact", "held-out wordings/exact", ...
     """
 
     def __init__(self, dataset: Dataset, *, prompts: int = 500, seed: int = 0):
         """
         Args:
             dataset: the captioned scenes on which the model was trained.
-            prompts: how many prompts of each of the two kinds; the standard error of a share is at most
+            prompts: how many prompts of each kind; the standard error of a share is at most
                 0.5 / sqrt(prompts).
             seed: of the prompts and the noise; prompts never share random numbers with training scenes.
 
@@ -51,12 +53,16 @@ class SceneJudge(Metric):
         self.scenes = _scenes(dataset)
         self.prompts = _at_least(1, "prompts", prompts)
         self.seed = seed
-        self.about = f"{prompts} prompts of trained pairs and {prompts} of held-out ones, seed {seed}"
+        self.groups: dict[str, dict[str, bool]] = {"trained": {}, "held out": {"held_out": True}}
+        if self.scenes.wordings > 1:
+            self.groups["held-out wordings"] = {"held_out_wording": True}
+        reworded = f", {prompts} in held-out wordings" if self.scenes.wordings > 1 else ""
+        self.about = f"{prompts} prompts of trained pairs and {prompts} of held-out ones{reworded}, seed {seed}"
 
     def measure(self, painter: Painter) -> Scores:
         scores: Scores = {}
-        for name, held_out in (("trained", False), ("held out", True)):
-            prompts = self.scenes.prompts(self.prompts, self.seed, held_out=held_out)
+        for name, group in self.groups.items():
+            prompts = self.scenes.prompts(self.prompts, self.seed, **group)
             images = _paint(painter, prompts.texts, self.seed)
             scores |= {f"{name}/{attribute}": value for attribute, value in shares(images, prompts).items()}
         return scores

@@ -1,18 +1,20 @@
 """The data set: facts that agree with captions and pixels, in the COCO layout, and checked options."""
 
+import json
+from hashlib import sha256
 from typing import Any
 
 import pytest
 import torch
 from limner import LimnerError
 from limner_scenes.dataset import Scenes
-from limner_scenes.grammar import parse
+from limner_scenes.parsing import parse
 from limner_scenes.scenes import ANY, HELD_OUT
 
 HELD_OUT_NAMES = [f"{color} {shape}" for color, shape in HELD_OUT]
 
 
-@pytest.mark.parametrize(("objects", "wordings"), [(1, 1), (2, 1), (1, 8), (2, 8)])
+@pytest.mark.parametrize(("objects", "wordings"), [(1, 1), (2, 1), (1, 8), (2, 8), (1, 20), (2, 20)])
 def test_captions_ask_for_what_their_image_shows(objects, wordings):
     data = Scenes(32, objects=objects, wordings=wordings, count=60).load()
     assert data.pixels.shape == (60, 3, 32, 32)
@@ -27,6 +29,23 @@ def test_captions_ask_for_what_their_image_shows(objects, wordings):
             assert all(a in (ANY, fact) for a, fact in zip(asked, image["facts"], strict=True))
             assert len(annotation["distractors"]) == 4
             assert not any(name in annotation["caption"] for name in HELD_OUT_NAMES)
+
+
+@pytest.mark.parametrize(
+    ("objects", "wordings", "expected"),
+    [
+        (1, 1, "5af923bc57ff6990"),
+        (1, 8, "978bf43e80eb8bff"),
+        (2, 1, "efbaa8f2e6cc3296"),
+        (2, 8, "c15642c1fa1962cc"),
+    ],
+)
+def test_measured_figures_stay_valid(objects, wordings, expected):
+    """The captions and prompts with one wording and with the eight usual ones never change."""
+    scenes = Scenes(16, objects=objects, wordings=wordings, count=500)
+    prompts = [scenes.prompts(200, 3, held_out=held_out).texts for held_out in (False, True)]
+    texts = [scenes.captions(scenes.scenes())["annotations"], *prompts, scenes.preview_prompts()]
+    assert sha256(json.dumps(texts).encode()).hexdigest()[:16] == expected
 
 
 def test_only_equal_seeds_load_equal_data():
@@ -52,6 +71,14 @@ def test_prompts_are_new_and_seeded():
     assert len(scenes.preview_prompts()) == 8
 
 
+def test_held_out_wordings_ask_for_the_same_in_other_words():
+    scenes = Scenes(32, wordings=8)
+    usual, reworded = scenes.prompts(100, 0), scenes.prompts(100, 0, held_out_wording=True)
+    assert torch.equal(usual.asked, reworded.asked)
+    assert not set(usual.texts) & set(reworded.texts)
+    assert [parse(text) for text in reworded.texts] == usual.asked.tolist()
+
+
 def test_held_out_prompts_name_a_held_out_pair():
     scenes = Scenes(32)
     assert all(any(name in text for name in HELD_OUT_NAMES) for text in scenes.prompts(100, 0, held_out=True).texts)
@@ -63,6 +90,7 @@ def test_real_images_of_one_prompt_vary():
     images = scenes.real_images("a red circle above a blue square", 16, seed=0)
     assert images.shape == (16, 3, 32, 32)
     assert images.float().std(dim=0).mean() > 5
+    assert torch.equal(images, scenes.real_images("A bule square which has a red circle above it.", 16, seed=0))
     with pytest.raises(LimnerError, match="'a red dog' is not a caption of a scene"):
         scenes.real_images("a red dog", 1, seed=0)
 
@@ -72,8 +100,9 @@ def test_real_images_of_one_prompt_vary():
     [
         ({"objects": 3}, "`objects` of the scenes data set should be 1 or 2, not 3"),
         ({"count": 0}, "`count` .* at least 1"),
-        ({"wordings": 9}, "`wordings` .* from 1 to 8"),
+        ({"wordings": 21}, "`wordings` .* from 1 to 20, not 21"),
         ({"background_mentioned": 1.5}, "`background_mentioned` .* from 0 to 1"),
+        ({"misspelled": -0.1}, "`misspelled` of the scenes data set should be from 0 to 1, not -0.1"),
     ],
 )
 def test_options_out_of_range_are_refused(options, message):

@@ -4,10 +4,13 @@ from random import Random
 
 import pytest
 import torch
+from limner_scenes.dataset import Scenes
 from limner_scenes.drawing import render
-from limner_scenes.grammar import caption, distractors, draw_wording, parse
+from limner_scenes.grammar import caption, distractors
 from limner_scenes.judge import NONE, read, score
-from limner_scenes.scenes import ANY, COLORS, PALETTE, SceneBatch, draw_scenes
+from limner_scenes.parsing import parse
+from limner_scenes.scenes import ANY, COLORS, PALETTE, SceneBatch, compose, draw_scenes
+from limner_scenes.wordings import WORDINGS, draw_wording
 from torch import Tensor
 from torch.nn.functional import conv2d, pad
 
@@ -52,6 +55,21 @@ def test_mild_blur_and_noise_do_no_harm(objects, size):
     images = paint(scenes, size)
     noise = 0.05 * torch.randn(images.shape, generator=torch.Generator().manual_seed(0))
     assert exact(blur(images, 0.5 * size / 32) + noise, scenes) >= 0.97
+
+
+@pytest.mark.parametrize("objects", [1, 2])
+@pytest.mark.parametrize("size", [32, 64])
+def test_prompts_of_the_whole_grammar_are_judged_correctly(objects, size):
+    """Real images of a thousand prompts: in all wordings, half of them misspelled, half of them held-out wordings."""
+    scenes = Scenes(size, objects=objects, wordings=WORDINGS, misspelled=0.5)
+    right = []
+    for held_out_wording in (False, True):
+        prompts = scenes.prompts(125, size, held_out_wording=held_out_wording)
+        asked = torch.tensor([parse(text) for text in prompts.texts])
+        shown = torch.where(asked == ANY, torch.arange(125)[:, None] % 4, asked)  # any background
+        images = paint(compose(shown, torch.Generator().manual_seed(size)), size)
+        right.append(score(read(images), prompts.asked)["exact"])
+    assert torch.cat(right).float().mean() >= 0.995
 
 
 def test_held_out_combinations_are_read_correctly():

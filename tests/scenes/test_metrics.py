@@ -7,8 +7,8 @@ import pytest
 import torch
 from limner import Dataset, Ensemble, LimnerError, Metric
 from limner_scenes.dataset import Scenes
-from limner_scenes.grammar import parse
 from limner_scenes.metrics import SceneCaptions, SceneDiversity, SceneJudge, truths
+from limner_scenes.parsing import parse
 from limner_scenes.scenes import ANY
 
 
@@ -35,8 +35,31 @@ def test_a_perfect_painter_has_perfect_scores(objects, placing):
     scenes = Scenes(32, objects=objects, wordings=8)
     scores = SceneJudge(scenes, prompts=40).measure(Perfect(scenes))
     names = ("exact", "shape", "color", placing, "background")
-    assert set(scores) == {f"{group}/{name}" for group in ("trained", "held out") for name in names}
+    groups = ("trained", "held out", "held-out wordings")
+    assert list(scores) == [f"{group}/{name}" for group in groups for name in names]
     assert min(scores.values()) >= 0.98
+
+
+def test_held_out_wordings_are_scored_apart():
+    class Painter(Perfect):
+        """Understands no held-out wording."""
+
+        def paint_images(self, prompts, seed=0):
+            return super().paint_images(["a red circle above a pink heart" if p in reworded else p for p in prompts])
+
+    scenes = Scenes(32, wordings=2)
+    reworded = scenes.prompts(30, 0, held_out_wording=True).texts
+    metric = SceneJudge(scenes, prompts=30)
+    scores = metric.measure(Painter(scenes))
+    assert metric.about == "30 prompts of trained pairs and 30 of held-out ones, 30 in held-out wordings, seed 0"
+    assert min(scores["trained/exact"], scores["held out/exact"]) >= 0.98
+    assert scores["held-out wordings/exact"] < 0.1
+
+
+def test_one_wording_has_no_held_out_wordings():
+    metric = SceneJudge(Scenes(32), prompts=5)
+    assert metric.about == "5 prompts of trained pairs and 5 of held-out ones, seed 0"
+    assert {name.split("/")[0] for name in metric.measure(Blank())} == {"trained", "held out"}
 
 
 def test_a_blank_painter_shows_nothing():
