@@ -31,12 +31,11 @@ import limner
 import numpy as np
 import torch
 from IPython.display import HTML
-from limner import Tokenizer
+from limner import Tokenizer, decode_image
 from limner.data.batches import Batches
 from limner.data.export import export
 from limner.recipes.schema import Text
 from limner_coco.checking import check
-from limner_coco.decoding import decode
 from limner_coco.folder import CaptionedFolder
 from limner_scenes.dataset import Scenes
 from limner_scenes.judge import read, score
@@ -112,7 +111,7 @@ held = Image.fromarray(wide)
 exif = Image.Exif()
 exif[0x0112] = 6  # the camera was turned
 held.save(root / "turned.jpg", exif=exif)
-square = decode(root / "turned.jpg", 64)
+square = decode_image(root / "turned.jpg", 64)
 values = torch.from_numpy(square).float() / 127.5 - 1
 print(held.size, "->", tuple(values.shape), f"from {values.min():.2f} to {values.max():.2f}")
 limner.Pictures.of(values[None], ["what the model sees"])

@@ -18,8 +18,10 @@ if TYPE_CHECKING:
     from limner.course import exercises
     from limner.data.batches import to_bytes, to_float
     from limner.data.captions import coco_index
+    from limner.data.images import DECODER_VERSION, decode_image, decode_images, image_format
     from limner.data.tokenizer import Tokenizer
     from limner.errors import DivergedError, LimnerError
+    from limner.files import visible_files
     from limner.hooks import hookimpl
     from limner.interfaces import (
         Attention,
@@ -52,8 +54,10 @@ _HOMES = {
     "comparisons.train_variants": ["compare"],
     "data.batches": ["to_bytes", "to_float"],
     "data.captions": ["coco_index"],
+    "data.images": ["DECODER_VERSION", "decode_image", "decode_images", "image_format"],
     "data.tokenizer": ["Tokenizer"],
     "errors": ["DivergedError", "LimnerError"],
+    "files": ["visible_files"],
     "hooks": ["hookimpl"],
     "interfaces": [
         "Attention",
@@ -83,6 +87,7 @@ _HOMES = {
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
 
 __all__ = [
+    "DECODER_VERSION",
     "Attention",
     "Batch",
     "Canvas",
@@ -119,9 +124,12 @@ __all__ = [
     "Tradeoff",
     "coco_index",
     "compare",
+    "decode_image",
+    "decode_images",
     "exercises",
     "hookimpl",
     "host",
+    "image_format",
     "load",
     "load_comparison",
     "load_tradeoff",
@@ -130,6 +138,7 @@ __all__ = [
     "to_float",
     "tradeoff",
     "train",
+    "visible_files",
 ]
 
 

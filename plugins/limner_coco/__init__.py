@@ -1,7 +1,8 @@
 """Captioned images from files: MS-COCO, or a folder of your own.
 
-`layouts` reads which image has which captions, `finding` finds the image files, `decoding` turns each into a square of
-pixels, and `store` keeps these squares in a file, so that each is made only once. `folder` provides all of it as
+`layouts` finds out which image has which captions: `tables`, `jsons` and `beside` read the forms that files of captions
+have, with `files` for text and JSON, into the `listing` of a folder. `finding` finds the image files, and `store` keeps
+their squares of pixels in a file, so that each is made only once. `folder` provides all of it as
 captioned images. `published` downloads MS-COCO, `checking` finds what is wrong with a folder, and `commands` holds
 `limner data coco` and `limner data folder`.
 """

@@ -69,7 +69,7 @@ def check_coco(
 def _fetch_missing(root: Path, splits: list[str], source: str, remove: bool, thorough: bool) -> None:
     """Downloads and unpacks what these splits lack; the captions first, as they say which images there should be."""
     from .checking import check
-    from .layouts import is_json
+    from .files import is_json
     from .published import ANNOTATIONS, SPLITS, obtain
 
     if root.exists() and not root.is_dir():
@@ -100,7 +100,8 @@ def check_folder(
     """Check a folder of your own: how many images and captions it has, and what is missing or broken.
 
     It can hold captions.json in the COCO layout and a folder images; or a table (CSV, TSV, JSON Lines) with the columns
-    file_name and caption; or images, each with a .txt file of the same name, one caption per line.
+    file_name and caption; or images, each with a .txt file of the same name, one caption per line; or a published set
+    such as Flickr8k, Flickr30k, Karpathy's splits, TextCaps, VizWiz, nocaps, CUB or Oxford-102.
     """
     from .checking import check
 

@@ -5,7 +5,6 @@ import json
 import re
 import warnings
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Annotated, Any, cast
 
 from limner import CaptionedImages, Dataset, LimnerError, coco_index
@@ -13,8 +12,9 @@ from pycocotools.coco import COCO
 from pydantic import Field
 
 from .finding import find
-from .layouts import Listing, first_few, read_listing
-from .store import PixelStore, store_folder
+from .layouts import read_listing
+from .listing import Listing, first_few
+from .store import PixelStore, at_home, store_folder
 
 SIDES = re.compile(r"\b(left|right|(counter|anti)?-?clockwise)", re.IGNORECASE)
 """Words of a caption that are not true of the mirror image."""
@@ -23,7 +23,7 @@ Wanted = dict[str, str | int | float | bool]
 
 
 class CaptionedFolder(Dataset):
-    """The images and captions of a folder: MS-COCO's, or your own as JSON, CSV, JSON Lines, or as text files.
+    """The images and captions of a folder: MS-COCO's, another published set, or your own as a table or as text files.
 
     `layouts.read_listing` lists the known layouts. Images of any size, mode and shape become RGB squares: they are
     turned upright, cropped at the center, and resized with a Lanczos filter; transparent parts become white. The
@@ -65,7 +65,7 @@ class CaptionedFolder(Dataset):
                 `.cache/limner` in the home folder.
         """
         super().__init__(image_size)
-        self.root, self.split = Path(root).expanduser(), split
+        self.root, self.split = at_home(root, "data.root"), split
         self.captions, self.images, self.mirror = captions, images, mirror
         self.images_with, self.captions_with = images_with, captions_with
         self.bad_images, self.limit, self.cache = bad_images, limit, cache
@@ -79,12 +79,14 @@ class CaptionedFolder(Dataset):
     def _read(self) -> CaptionedImages:
         listing = read_listing(self.root, self.split, self.captions, self.images)
         coco = coco_index(listing.table, str(listing.source))
-        notes = [*listing.notes]
+        notes = [*listing.notes, *listing.remarks]
         numbers = self._captioned(coco, listing, notes)
         names = [coco.imgs[number]["file_name"] for number in numbers]
         folder, prefix = store_folder(self.root, self.cache)
-        store = PixelStore(folder, prefix + self._store_name(listing), self.image_size)
-        prepared = store.prepare(find(listing.images, names))
+        images, root = listing.images.resolve(), self.root.resolve()
+        place = images.relative_to(root) if images.is_relative_to(root) else images  # the root may move with its store
+        store = PixelStore(folder, prefix + self._store_name(listing), self.image_size, place.as_posix())
+        prepared = store.prepare(find(listing.images, names, self.root))
         broken = [f"{listing.images / n} ({p})" for n, p in zip(names, prepared.problems) if p is not None]
         if broken:
             count = f"{len(broken)} of {len(names)} images cannot be used: {first_few(broken)}"
@@ -120,10 +122,10 @@ class CaptionedFolder(Dataset):
 
     def _store_name(self, listing: Listing) -> str:
         """A name for each selection of images; `limit` makes no difference."""
-        name = listing.source.stem if listing.source.is_file() else "texts"
-        if not self.images_with and not self.captions_with:
+        name = re.sub(r"[^\w.-]", "_", listing.source.stem)[:40] if listing.source.is_file() else "texts"
+        if not self.images_with and not self.captions_with and not self.images:
             return name
-        wanted = json.dumps([self.images_with, self.captions_with], sort_keys=True)
+        wanted = json.dumps([self.images_with, self.captions_with, self.images], sort_keys=True)
         return f"{name}-{hashlib.sha256(wanted.encode()).hexdigest()[:8]}"
 
 

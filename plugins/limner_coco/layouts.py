@@ -1,238 +1,154 @@
-"""Which image has which captions: from COCO's JSON, a CSV or JSON Lines table, or text files next to the images."""
+"""Which image has which captions: finds the file of captions in a folder, or text files beside the images."""
 
-import csv
-import io
-import json
-import os
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
-from itertools import islice
+from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
 
-from limner import LimnerError
+from limner import LimnerError, visible_files
 
-FILE_COLUMNS = ("file_name", "file", "filename", "image", "path")
-CAPTION_COLUMNS = ("caption", "captions", "text")
-ROWS_ENDINGS = (".csv", ".tsv", ".jsonl")
-IMAGE_ENDINGS = (".jpg", ".jpeg", ".png", ".webp", ".gif", ".bmp", ".tif", ".tiff")
-
-
-@dataclass(frozen=True)
-class Listing:
-    """The contents of a folder: a table in the COCO captions layout, and the folder of its images.
-
-    `source` is what the table was read from; `notes` say what could not be used.
-    """
-
-    table: Mapping[str, Any]
-    source: Path
-    images: Path
-    notes: list[str] = field(default_factory=list)
+from .beside import is_image, texts_beside
+from .files import read_json
+from .jsons import is_known, json_listing
+from .listing import Listing, folders_of, listing_of_rows
+from .tables import TABLE_ENDINGS, is_table, rows_of_table
 
 
 def read_listing(root: Path, split: str, captions: str | None = None, images: str | None = None) -> Listing:
     """The listing of a folder, in the first of these layouts that it has:
 
     - `captions.json` in the COCO layout, next to `images/`;
-    - MS-COCO's own: `annotations/captions_SPLIT.json`, next to `SPLIT/`;
-    - a table with a column of files and one of captions, in a file `*.csv`, `*.tsv` or `*.jsonl`;
-    - a `.txt` next to each image, with one caption per line.
+    - MS-COCO's own: `annotations/captions_SPLIT.json`, next to `SPLIT/`; VizWiz has `annotations/SPLIT.json`;
+    - a table with a column of files and one of captions, in a file `*.csv`, `*.tsv` or `*.jsonl`; the lists of Flickr8k
+      and Flickr30k (`*.token`, `*.txt`) and of Conceptual Captions, which have no header;
+    - any other `*.json`: COCO's layout (nocaps), Karpathy's splits, TextCaps, a list of objects with a file and a
+      caption, or an object of captions by file;
+    - `metadata.csv` or `metadata.jsonl` in a folder of images, as the image folders of Hugging Face;
+    - a `.txt`, `.caption` or `.json` for each image, next to it (img2dataset) or in another folder (CUB, Oxford-102).
 
-    `captions` names another file of the first or third kind in the root; `images` names another folder of images in it.
+    `captions` names another file of captions in the root; `images` names another folder of images in it.
 
     Raises:
         LimnerError: if the folder has none of these layouts, or a file is damaged.
     """
+    try:
+        return _read(root, split, captions, images)
+    except OSError as error:
+        raise LimnerError(f"data.root: {error.filename or root} cannot be read: {error.strerror or error}.") from None
+
+
+def _read(root: Path, split: str, captions: str | None, images: str | None) -> Listing:
     if not root.is_dir():
         raise LimnerError(
             f"data.root: there is no folder {root}; name yours, or download MS-COCO with "
             f"'limner data coco --root {root} --download'."
         )
-    file = _captions_file(root, split, captions)
-    if file is None:
-        return _texts_beside(root / images if images else root, root, split)
-    folder = root / images if images else _images_of(file, root, split)
-    listing = _rows_listing(file, folder) if file.suffix.lower() in ROWS_ENDINGS else None
-    listing = listing or Listing(read_json(file), file, folder)
+    if captions is not None:
+        file = root / captions
+        if not file.is_file():
+            raise LimnerError(f"data.captions: there is no file {file}.")
+        return _listing_of(file, root, split, images)
+    file = _captions_file(root, split)
+    if file is not None:
+        return _listing_of(file, root, split, images)
+    files = visible_files(root)
+    problem = None
+    if not (tables := _tables(files)):
+        tables, problem = _json_tables(files)
+    tables = tables or _metadata(root, split)
+    if len(tables) > 1:
+        names = ", ".join(path.relative_to(root).as_posix() for path in tables[:8])
+        raise LimnerError(f"{root} holds several tables: {names}; choose one with data.captions.")
+    if tables:
+        return _listing_of(tables[0], root, split, images)
+    listing = texts_beside(_named(root, images) if images else root)
+    if listing is None:
+        raise problem or _nothing(root, split, files)
+    return listing
+
+
+def _listing_of(file: Path, root: Path, split: str, images: str | None) -> Listing:
+    """The listing of one file of captions."""
+    if images:
+        folders: Iterable[Path] = [_named(root, images)]
+    elif file.parent.name == "annotations":
+        folders = [root / name for name in (split, _short(split), "images")]
+    elif file.name == "captions.json":
+        folders = folders_of(root, root / "images")
+    else:
+        folders = folders_of(root, file.parent)
+    if file.suffix.lower() == ".json":
+        listing = json_listing(file, read_json(file), folders)
+    else:
+        listing = listing_of_rows(file, rows_of_table(file), folders)
     if not listing.images.is_dir():
         raise LimnerError(f"{file} is there, but the folder of its images, {listing.images}, is not.")
     return listing
 
 
-def _captions_file(root: Path, split: str, captions: str | None) -> Path | None:
-    if captions is not None:
-        if not (root / captions).is_file():
-            raise LimnerError(f"data.captions: there is no file {root / captions}.")
-        return root / captions
-    for file in (root / "captions.json", root / "annotations" / f"captions_{split}.json"):
+def _named(root: Path, images: str) -> Path:
+    folder = root / images
+    if not folder.is_dir():
+        raise LimnerError(f"data.images: there is no folder {folder}.")
+    return folder
+
+
+def _short(split: str) -> str:
+    """The split without its year."""
+    return split.rstrip("0123456789") or split
+
+
+def _captions_file(root: Path, split: str) -> Path | None:
+    """The file of captions at one of the usual places."""
+    annotations = root / "annotations"
+    for file in (
+        root / "captions.json",
+        *(annotations / name for name in (f"captions_{split}.json", f"{split}.json", f"{_short(split)}.json")),
+    ):
         if file.is_file():
             return file
-    tables = sorted(path for path in root.iterdir() if path.suffix.lower() in ROWS_ENDINGS and path.is_file())
-    if len(tables) > 1:
-        names = ", ".join(path.name for path in tables)
-        raise LimnerError(f"{root} holds several tables: {names}; choose one with data.captions.")
-    return tables[0] if tables else None
+    return None
 
 
-def _images_of(file: Path, root: Path, split: str) -> Path:
-    if file.parent.name == "annotations":
-        return root / split
-    return root if file.suffix.lower() in ROWS_ENDINGS else root / "images"
+def _tables(files: list[Path]) -> list[Path]:
+    """The tables among these files: by their endings, or text files that look like one and have no image beside."""
+    tables = [path for path in files if path.suffix.lower() in TABLE_ENDINGS]
+    if not tables:
+        images = {path.stem for path in files if is_image(path)}
+        tables = [p for p in files if p.suffix.lower() == ".txt" and p.stem not in images and is_table(p)]
+    return tables
 
 
-# --- COCO's JSON ----------------------------------------------------------------------------------------------------
+def _json_tables(files: list[Path]) -> tuple[list[Path], LimnerError | None]:
+    """The JSON files of captions among these files, and what is wrong with the first one that cannot be read."""
+    images = {path.stem for path in files if path.suffix.lower() != ".json"}
+    tables, problem = [], None
+    for path in files:
+        if path.suffix.lower() == ".json" and path.stem not in images:
+            try:
+                if is_known(read_json(path)):
+                    tables.append(path)
+            except LimnerError as error:
+                problem = problem or error
+    return tables, problem
 
 
-def read_json(path: Path) -> dict[str, Any]:
-    """The JSON object in a file; a `LimnerError` says where it is damaged."""
-    try:
-        table = json.loads(path.read_text(encoding="utf-8-sig"))
-    except json.JSONDecodeError as error:
-        raise LimnerError(
-            f"{path} is not valid JSON: {error.msg} at line {error.lineno}; it may be truncated, so download it again."
-        ) from None
-    except (OSError, UnicodeDecodeError) as error:
-        raise LimnerError(f"{path} cannot be read: {error}.") from None
-    if not isinstance(table, dict):
-        raise LimnerError(f"{path} is not in the COCO captions layout: it holds a {type(table).__name__}.")
-    return table
+def _metadata(root: Path, split: str) -> list[Path]:
+    """Hugging Face's `metadata` files one folder deeper; that of the split, if there are several."""
+    inner = [folder for folder in folders_of(root) if folder.parent == root and folder.is_dir()]
+    found = [path for folder in dict.fromkeys(inner) for path in visible_files(folder) if _is_metadata(path)]
+    return [path for path in found if path.parent.name in (split, _short(split))] or found
 
 
-def is_json(path: Path) -> bool:
-    """Whether a file exists and holds a complete JSON object."""
-    try:
-        return bool(read_json(path))
-    except LimnerError:
-        return False
+def _is_metadata(path: Path) -> bool:
+    return path.stem.lower() == "metadata" and path.suffix.lower() in TABLE_ENDINGS
 
 
-# --- tables of files and captions -----------------------------------------------------------------------------------
-
-
-def _rows_listing(path: Path, folder: Path) -> Listing:
-    """A table in which every row names a file and a caption; other columns become keys of both."""
-    try:
-        text = path.read_text(encoding="utf-8-sig")
-        rows = list(_json_rows(path, text) if path.suffix.lower() == ".jsonl" else _csv_rows(path, text))
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise LimnerError(f"{path} cannot be read: {error}; it should be text in UTF-8.") from None
-    if not rows:
-        raise LimnerError(f"{path} holds no row with a file and a caption.")
-    columns = list(dict.fromkeys(column for _, row in islice(rows, 100) for column in row))
-    file, caption = (_column(path, columns, known) for known in (FILE_COLUMNS, CAPTION_COLUMNS))
-    named = [(number, row, row[file].strip()) for number, row in rows if _is_text(row.get(file))]
-    notes = []
-    if nameless := [number for number, row in rows if not _is_text(row.get(file))]:
-        notes.append(f"{len(nameless)} rows of {path} name no file and are left out; the first is line {nameless[0]}")
-    if not _any_in(folder, named) and _any_in(folder / "images", named):
-        folder = folder / "images"
-    captioned = []
-    for number, row, name in named:
-        more = {key: value for key, value in row.items() if key not in (file, caption) and value is not None}
-        captions = row.get(caption)
-        for text in captions if isinstance(captions, list) else [captions]:
-            if text is not None and not isinstance(text, str):
-                raise LimnerError(f"{path}: line {number}: expected a caption, got {text!r:.80}.")
-            captioned.append((name, text or "", more))
-    return Listing(as_coco(captioned), path, folder, notes)
-
-
-def _any_in(folder: Path, named: list[tuple[int, dict[str, Any], str]]) -> bool:
-    """Whether a folder has any of the files that these rows name."""
-    return any(os.path.exists(folder / name) for _, _, name in named)  # noqa: PTH110 - Path.exists raises an error for long names
-
-
-def _is_text(value: Any) -> bool:
-    return isinstance(value, str) and bool(value.strip())
-
-
-def _column(path: Path, columns: list[str], known: tuple[str, ...]) -> str:
-    """The column with one of the known names; earlier names come first."""
-    found = {column.strip().lower(): column for column in columns}
-    for name in known:
-        if name in found:
-            return found[name]
-    raise LimnerError(f"{path} has the columns {', '.join(columns)}; none of them is called {' or '.join(known)}.")
-
-
-def _csv_rows(path: Path, text: str) -> Iterator[tuple[int, dict[str, Any]]]:
-    """The rows of a table with a header, each with its line number. The most frequent mark in the header separates the
-    columns.
-    """
-    header = text.partition("\n")[0]
-    reader = csv.DictReader(io.StringIO(text, newline=""), delimiter=max(",;\t", key=header.count), strict=True)
-    for row in reader:
-        if None in row:
-            raise LimnerError(
-                f"{path}: line {reader.line_num} has more columns than the header; "
-                'put captions that contain the separator in "quotation marks".'
-            )
-        yield reader.line_num, row
-
-
-def _json_rows(path: Path, text: str) -> Iterator[tuple[int, dict[str, Any]]]:
-    """The objects of a file with one object per line, each with its line number."""
-    for number, line in enumerate(text.split("\n"), start=1):
-        if not line.strip():
-            continue
-        try:
-            row = json.loads(line)
-        except json.JSONDecodeError as error:
-            raise LimnerError(f"{path}: line {number} is not valid JSON: {error.msg}.") from None
-        if not isinstance(row, dict):
-            raise LimnerError(f"{path}: line {number}: expected an object, got a {type(row).__name__}.")
-        yield number, row
-
-
-# --- text files next to the images ----------------------------------------------------------------------------------
-
-
-def _texts_beside(folder: Path, root: Path, split: str) -> Listing:
-    """The images at any depth of a folder; the captions of each are the lines of the text file of the same name."""
-    files = sorted(path for path in folder.rglob("*") if not _hidden(path.relative_to(folder)))
-    texts = {path.with_suffix(""): path for path in files if path.suffix.lower() == ".txt"}
-    images = [path for path in files if path.suffix.lower() in IMAGE_ENDINGS and path.is_file()]
-    pairs = [(image, texts[image.with_suffix("")]) for image in images if image.with_suffix("") in texts]
-    if not pairs:
-        raise LimnerError(
-            f"data.root: {root} has no captions.json, no annotations/captions_{split}.json, no table "
-            f"({', '.join(f'*{e}' for e in ROWS_ENDINGS)}), and no .txt next to an image."
-        )
-    notes = []
-    if bare := [image.name for image in images if image.with_suffix("") not in texts]:
-        notes.append(
-            f"{len(bare)} of {len(images)} images have no text file next to them and are left out: {first_few(bare)}"
-        )
-    captioned = []
-    for image, text in pairs:
-        try:
-            lines = text.read_text(encoding="utf-8-sig").splitlines()
-        except (OSError, UnicodeDecodeError) as error:
-            raise LimnerError(f"{text} cannot be read: {error}; it should be text in UTF-8.") from None
-        captioned += [(image.relative_to(folder).as_posix(), line, {}) for line in lines if line.strip()] or [
-            (image.relative_to(folder).as_posix(), "", {})
-        ]
-    return Listing(as_coco(captioned), folder, folder, notes)
-
-
-def _hidden(path: Path) -> bool:
-    return any(part.startswith(".") for part in path.parts)
-
-
-# --- shared ---------------------------------------------------------------------------------------------------------
-
-
-def as_coco(captioned: Iterable[tuple[str, str, Mapping[str, Any]]]) -> dict[str, Any]:
-    """(file, caption, other keys) in the COCO captions layout; a file can appear several times."""
-    images: dict[str, dict[str, Any]] = {}
-    annotations = []
-    for file, caption, more in captioned:
-        image = images.setdefault(file, {**more, "id": len(images) + 1, "file_name": file})
-        annotations.append({**more, "id": len(annotations) + 1, "image_id": image["id"], "caption": caption})
-    return {"images": list(images.values()), "annotations": annotations}
-
-
-def first_few(names: list[str]) -> str:
-    """The first few of many names, for a message."""
-    return "; ".join(names[:5]) + ("; ..." if len(names) > 5 else "")
+def _nothing(root: Path, split: str, files: list[Path]) -> LimnerError:
+    """The error for a folder in which nothing is known."""
+    packed = [
+        path.name for path in files if path.suffix.lower() in (".parquet", ".tar", ".zip", ".h5", ".gz", ".arrow")
+    ]
+    return LimnerError(
+        f"data.root: {root} has no captions.json, no annotations/captions_{split}.json, no table "
+        "(*.csv, *.tsv, *.jsonl), no other file of captions in the form of COCO, Karpathy, TextCaps or Flickr, and no "
+        ".txt next to an image" + (f"; unpack {packed[0]} first." if packed else ".")
+    )

@@ -1,31 +1,32 @@
 """A store of decoded images on disk, so that no later epoch, training or process decodes an image again.
 
 The store of a folder is two files that only grow. `*.pixels` holds the squares, one after the other. `*.index` holds
-one line of JSON per image file, in the order of the listing: name, size in bytes, time of the last change, and why the
-file cannot be used. A line is written after its pixels, so interrupted work resumes after the last line. The store is
-valid as long as the listing starts with the same files; from the first new or changed file on, it is made again.
+a line with what decides all of them (the decoder, their size, the folder of the images), and one line of JSON per image
+file, in the order of the listing: its path in that folder, size in bytes, time of the last change, and why the file
+cannot be used. A line is written after its pixels, so interrupted work resumes after the last line. The store is valid
+as long as the listing starts with the same files; from the first new or changed file on, it is made again.
+
+A folder from elsewhere may bring a `.limner` of its own. Nothing in it is followed that is a link.
 """
 
 import hashlib
 import json
 import os
 import shutil
+import stat
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO, cast
 
 import torch
 from einops import rearrange
 from jaxtyping import UInt8
-from limner import LimnerError
+from limner import DECODER_VERSION, LimnerError, decode_images
 from torch import Tensor
 from tqdm import tqdm
 
-from .decoding import PREPARATION, safe_decoding, try_decode
 from .finding import Found
 
 CHUNK = 256  # images prepared at a time; an interruption loses at most so many
@@ -44,12 +45,12 @@ class Prepared:
 class PixelStore:
     """The store of one listing at one image size, in a folder."""
 
-    def __init__(self, folder: Path, name: str, size: int):
-        """`name`: of the listing, unique in the folder; `size`: of the squares, in pixels."""
+    def __init__(self, folder: Path, name: str, size: int, images: str = ""):
+        """`name`: of the listing, unique in the folder; `size`: of the squares, in pixels; `images`: their folder."""
         self.pixels, self.index = (folder / f"{name}-{size}px.{ending}" for ending in ("pixels", "index"))
         self.size = size
         self.bytes_each = 3 * size * size
-        self.header = {"preparation": PREPARATION, "size": size}
+        self.header = {"preparation": DECODER_VERSION, "size": size, "images": images}
 
     def prepare(self, files: Sequence[Found]) -> Prepared:
         """The squares of these files. Those that are not in the store are made and added, with a progress bar.
@@ -60,6 +61,9 @@ class PixelStore:
         try:
             self.index.parent.mkdir(parents=True, exist_ok=True)
             with _locked(self.index.with_suffix(".lock")):
+                for path in (self.pixels, self.index):
+                    with suppress(FileNotFoundError):
+                        _open(path, "rb").close()
                 problems = self._update(files)
         except OSError as error:
             raise LimnerError(
@@ -103,13 +107,15 @@ class PixelStore:
         for number, line in enumerate(lines):
             try:
                 entry = json.loads(line) if line.endswith(b"\n") else None
-            except ValueError:
+            except (ValueError, RecursionError):
                 entry = None
             if number == 0:
                 if entry != self.header:
                     return [], 0
             else:
-                if not isinstance(entry, list) or len(entry) != 4 or (entry[3] is None and rows == 0):
+                if not isinstance(entry, list) or len(entry) != 4 or not isinstance(entry[3], str | None):
+                    break
+                if entry[3] is None and rows == 0:
                     break
                 rows -= entry[3] is None
                 stored.append(entry)
@@ -122,13 +128,14 @@ class PixelStore:
         """
         new_pixels, new_index = (path.with_name(f"{path.name}.new") for path in (self.pixels, self.index))
         index = b"".join(_line(entry) for entry in (self.header, *kept))
-        with new_pixels.open("wb") as new:
+        with _open(new_pixels, "xb") as new:
             left = sum(problem is None for *_, problem in kept) * self.bytes_each
             if left:
-                with self.pixels.open("rb") as old:
+                with _open(self.pixels, "rb") as old:
                     while left:
                         left -= new.write(old.read(min(left, 1 << 24)))
-        new_index.write_bytes(index)
+        with _open(new_index, "xb") as new:
+            new.write(index)
         new_pixels.replace(self.pixels)
         new_index.replace(self.index)
         return len(index)
@@ -136,13 +143,10 @@ class PixelStore:
     def _add(self, files: Sequence[Found], start: int, length: int, rows: int) -> list[str | None]:
         """Adds the files from `start` on, in chunks, after `length` bytes of the index and `rows` rows of pixels."""
         problems: list[str | None] = []
-        make = partial(try_decode, size=self.size)
         few = len(files) - start < 500
         with (
-            self.pixels.open("r+b") as pixels,
-            self.index.open("r+b") as index,
-            safe_decoding(),
-            ThreadPoolExecutor() as pool,
+            _open(self.pixels, "r+b") as pixels,
+            _open(self.index, "r+b") as index,
             tqdm(total=len(files), initial=start, desc="preparing", unit=" images", disable=few) as bar,
         ):
             index.truncate(length)
@@ -151,7 +155,7 @@ class PixelStore:
             pixels.seek(rows * self.bytes_each)
             for first in range(start, len(files), CHUNK):
                 chunk = files[first : first + CHUNK]
-                made = list(pool.map(make, [found.path for found in chunk]))
+                made = decode_images([found.path for found in chunk], self.size)
                 pixels.write(b"".join(image.tobytes() for image in made if not isinstance(image, str)))
                 pixels.flush()
                 os.fsync(pixels.fileno())
@@ -177,13 +181,55 @@ def store_folder(root: Path, given: str | None) -> tuple[Path, str]:
     """
     if given is None and root.stat().st_mode & 0o222:  # os.access is always true for an administrator
         default = root / ".limner"
+        if default.is_symlink():
+            raise LimnerError(
+                f"{default} is a link, and no link is followed; remove it, or name a folder with data.cache."
+            )
         with suppress(OSError):
             default.mkdir(exist_ok=True)
             if os.access(default, os.W_OK):
                 return default, ""
-    elsewhere = Path(given).expanduser() if given else Path.home() / ".cache" / "limner"
-    resolved = str(root.resolve())
-    return elsewhere, f"{root.resolve().name}-{hashlib.sha256(resolved.encode()).hexdigest()[:8]}-"
+    elsewhere = at_home(given or "~/.cache/limner", "data.cache")
+    resolved = root.resolve()
+    key = hashlib.sha256(os.fsencode(resolved)).hexdigest()[:8]
+    return elsewhere, f"{resolved.name.encode(errors='replace').decode()[:40]}-{key}-"
+
+
+def at_home(path: str, option: str) -> Path:
+    """The path of an option, in which `~` stands for a home folder.
+
+    Raises:
+        LimnerError: if there is no such home.
+    """
+    try:
+        return Path(path).expanduser()
+    except RuntimeError:
+        raise LimnerError(
+            f"{option}: {path} is in the home folder of a user who does not exist; write it out."
+        ) from None
+
+
+def _open(path: Path, mode: str) -> BinaryIO:
+    """Opens a file of the store. One of the name `*.new` is made, in place of a left-over one.
+
+    Raises:
+        LimnerError: if it is a link, has a second name, or is not a file.
+    """
+
+    def opener(name: str, flags: int) -> int:
+        return os.open(name, flags | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0), 0o666)
+
+    refusal = LimnerError(f"{path} is a link or not a file, and is neither read nor written; remove it.")
+    if path.is_symlink():
+        raise refusal
+    if mode == "xb":
+        path.unlink(missing_ok=True)
+    file = open(path, mode, opener=opener)  # noqa: SIM115 - Path.open takes no opener
+    state = os.fstat(file.fileno())
+    if not stat.S_ISREG(state.st_mode) or state.st_nlink > 1:
+        file.close()
+        raise refusal
+    return cast(BinaryIO, file)
 
 
 def _line(entry: object) -> bytes:
@@ -193,7 +239,7 @@ def _line(entry: object) -> bytes:
 @contextmanager
 def _locked(path: Path) -> Iterator[None]:
     """A context for one process at a time; if a process dies, its lock is released."""
-    with path.open("a+b") as file:
+    with _open(path, "a+b") as file:
         try:
             import fcntl
         except ImportError:  # Windows

@@ -182,7 +182,7 @@ BROKEN = {
     "cut off": (corrupt, r"003.png \(.+\)"),
     "empty": (lambda path: path.write_bytes(b""), r"003.png \(cannot identify image file"),
     "a text": (lambda path: path.write_text("<html>not found</html>"), r"003.png \(cannot identify image file"),
-    "a folder": (lambda path: (path.unlink(), path.mkdir()), r"003.png \(.*[Dd]irectory"),
+    "a folder": (lambda path: (path.unlink(), path.mkdir()), r"003.png \(it is a folder"),
 }
 
 

@@ -19,13 +19,13 @@ from PIL import Image
 @pytest.fixture
 def made(monkeypatch):
     """The names of the decoded files, in order."""
-    names, decode = [], limner_coco.store.try_decode
+    names, decode = [], limner_coco.store.decode_images
 
-    def counting(path, size):
-        names.append(path.name)
-        return decode(path, size)
+    def counting(paths, size):
+        names.extend(path.name for path in paths)
+        return decode(paths, size)
 
-    monkeypatch.setattr(limner_coco.store, "try_decode", counting)
+    monkeypatch.setattr(limner_coco.store, "decode_images", counting)
     return names
 
 
@@ -121,7 +121,7 @@ def test_another_size_or_version_is_another_store(many, made, monkeypatch):
     prepare(folder)
     assert prepare(folder, size=4).pixels.shape == (3, 3, 4, 4)
     assert len(made) == 6
-    monkeypatch.setattr(limner_coco.store, "PREPARATION", 999)
+    monkeypatch.setattr(limner_coco.store, "DECODER_VERSION", 999)
     prepare(folder)
     assert len(made) == 9
 
@@ -138,19 +138,21 @@ def small_chunks(monkeypatch):
 @pytest.mark.parametrize("stop_at", [0, 1, CHUNK - 1, CHUNK, 2 * CHUNK + 7])
 def test_interrupted_work_resumes(many, monkeypatch, small_chunks, stop_at):
     folder = many(2 * CHUNK + 20, broken=[3, CHUNK + 1])
-    names, decode = [], limner_coco.store.try_decode
+    names, decode = [], limner_coco.store.decode_images
 
-    def stopping(path, size):
-        if int(path.stem) == stop_at:
+    def stopping(paths, size):
+        if any(int(path.stem) == stop_at for path in paths):
             raise KeyboardInterrupt
-        return decode(path, size)
+        return decode(paths, size)
 
-    monkeypatch.setattr(limner_coco.store, "try_decode", stopping)
+    monkeypatch.setattr(limner_coco.store, "decode_images", stopping)
     with pytest.raises(KeyboardInterrupt):
         prepare(folder)
-    monkeypatch.setattr(limner_coco.store, "try_decode", lambda p, size: names.append(p.name) or decode(p, size))
+    monkeypatch.setattr(
+        limner_coco.store, "decode_images", lambda paths, size: names.extend(paths) or decode(paths, size)
+    )
     resumed = prepare(folder)
-    assert min(map(int, (name[:4] for name in names))) == stop_at // CHUNK * CHUNK
+    assert min(int(path.stem) for path in names) == stop_at // CHUNK * CHUNK
     at_once = prepare(folder, at=folder.parent / "other")
     assert torch.equal(resumed.pixels, at_once.pixels)
     assert resumed.problems == at_once.problems
@@ -194,11 +196,11 @@ from pathlib import Path
 import limner_coco.store as store
 store.CHUNK = 16
 from limner_coco.finding import find
-decode = store.try_decode
-def slow(path, size):
-    time.sleep(0.05)
-    return decode(path, size)
-store.try_decode = slow
+decode = store.decode_images
+def slow(paths, size):
+    time.sleep(0.5)
+    return decode(paths, size)
+store.decode_images = slow
 folder = Path(sys.argv[1])
 store.PixelStore(folder.parent / "store", "all", 8).prepare(find(folder, sorted(p.name for p in folder.iterdir())))
 """

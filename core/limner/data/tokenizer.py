@@ -2,9 +2,11 @@
 
 import json
 import re
+import unicodedata
 from collections.abc import Iterable, Sequence
+from functools import cache, cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 import numpy as np
 import torch
@@ -12,6 +14,7 @@ from tokenizers import Tokenizer as FastTokenizer
 from tokenizers import models, normalizers, pre_tokenizers, processors, trainers
 from transformers import AutoTokenizer, PreTrainedTokenizerBase, PreTrainedTokenizerFast
 
+from limner.data.captions import LONGEST, storable
 from limner.errors import LimnerError
 from limner.types import Tokens
 
@@ -19,6 +22,8 @@ if TYPE_CHECKING:
     from limner.recipes.schema import Text
 
 WORDS_FILE = "words.json"
+WORD = re.compile("a+(?:'a+)*|o")  # in the shape of a text
+LONGEST_WORD = 100  # letters; a longer one is unknown to WordPiece, and would take minutes to learn from
 
 
 class Tokenizer:
@@ -43,6 +48,7 @@ class Tokenizer:
         Raises:
             LimnerError: if a pretrained tokenizer cannot be loaded, or has no padding token.
         """
+        captions = [storable(caption) for caption in captions]
         name, place = (model, "encoder") if model else (settings.tokenizer, "text.tokenizer")
         inner = _pretrained(name, place) if name else _word_piece(captions, settings.vocabulary)
         return cls(inner, {word for caption in captions for word in split_words(caption)}, settings.length)
@@ -59,18 +65,22 @@ class Tokenizer:
     def __call__(self, captions: Sequence[str]) -> Tokens:
         """Tokens [B, T] of captions; T is the length of the longest, at most `length`."""
         encoded = self.inner(
-            list(captions), padding=True, truncation=True, max_length=self.length, return_token_type_ids=False
+            [storable(caption) for caption in captions],
+            padding=True,
+            truncation=True,
+            max_length=self.length,
+            return_token_type_ids=False,
         )
         ids, mask = (np.array(encoded[name], dtype=np.int64) for name in ("input_ids", "attention_mask"))
         return Tokens(torch.from_numpy(ids), torch.from_numpy(mask).bool())
 
     def count(self, caption: str) -> int:
         """The number of tokens of a caption before it is truncated."""
-        return len(self.inner(caption)["input_ids"])
+        return len(self.inner(storable(caption))["input_ids"])
 
     def pieces(self, caption: str) -> list[tuple[str, bool]]:
         """A caption's tokens as text, each with whether it belongs to a word or is special, such as [CLS]."""
-        tokens = self.inner.convert_ids_to_tokens(self.inner(caption)["input_ids"])
+        tokens = self.inner.convert_ids_to_tokens(self.inner(storable(caption))["input_ids"])
         marks = [mark for name, mark in self.inner.special_tokens_map.items() if name != "unk_token"]
         return [(self.inner.convert_tokens_to_string([token]).strip(), token not in marks) for token in tokens]
 
@@ -78,23 +88,37 @@ class Tokenizer:
         """The words of a prompt that were not in the training captions.
 
         Raises:
-            LimnerError: if the prompt is empty, longer than the model reads, or has unknown words only.
+            LimnerError: if the prompt is empty, longer than the model reads, or says nothing that the captions said: no
+                word of it was in them, and no word consists of tokens that were.
         """
         if not prompt.strip():
             raise LimnerError("The prompt is empty; say what to paint.")
+        if len(prompt) > LONGEST:
+            raise LimnerError(f"The prompt has {len(prompt)} letters, at most {LONGEST} are read; make it shorter.")
+        prompt = storable(prompt)
         if (count := self.count(prompt)) > self.length:
             raise LimnerError(
                 f"The prompt has {count} tokens and the model reads at most {self.length}; make it shorter."
             )
-        words = split_words(prompt)
-        unknown = [word for word in dict.fromkeys(words) if word not in self.words]
-        if len(unknown) == len(set(words)):
+        words = dict.fromkeys(split_words(prompt))
+        unknown = [word for word in words if word not in self.words]
+        if len(unknown) == len(words) and not any(self._trained_ids.issuperset(self._ids([word])) for word in words):
             known = ", ".join(sorted(self.words, key=lambda word: (len(word), word))[-12:])
             raise LimnerError(
-                f"No word of the prompt '{prompt}' was in the training captions; the model knows {len(self.words)} "
-                f"words, such as {known}."
+                f"No word of the prompt '{prompt:.200}' was in the training captions; the model knows "
+                f"{len(self.words)} words{f', such as {known:.200}' if known else ''}."
             )
         return unknown
+
+    @cached_property
+    def _trained_ids(self) -> set[int]:
+        """The tokens of the words of the training captions, without the token of what is unknown."""
+        return self._ids(self.words) - {cast(int, self.inner.unk_token_id)}
+
+    def _ids(self, words: Iterable[str]) -> set[int]:
+        if not (texts := list(words)):
+            return set()
+        return {number for row in self.inner(texts, add_special_tokens=False)["input_ids"] for number in row}
 
     def save(self, folder: Path) -> None:
         """Write the tokenizer's files and the known words into `folder`."""
@@ -107,12 +131,30 @@ class Tokenizer:
         """Read what `save` wrote."""
         content = json.loads((folder / WORDS_FILE).read_text(encoding="utf-8"))
         inner = AutoTokenizer.from_pretrained(str(folder), local_files_only=True)
-        return cls(inner, content["words"], content["length"])
+        words = {word for text in content["words"] for word in split_words(text)}  # once, Chinese was not split
+        return cls(inner, words, content["length"])
 
 
 def split_words(text: str) -> list[str]:
-    """The words of a text in lower case, without punctuation."""
-    return re.findall(r"[^\W_]+(?:['’][^\W_]+)*", text.lower())
+    """The words of a text in lower case, without punctuation. Each Chinese character and each emoji is a word.
+
+    If a text has nothing but punctuation, its marks are its words.
+    """
+    text = unicodedata.normalize("NFC", text).lower()
+    shape = "".join(map(_shape, text))
+    return [text[m.start() : m.end()] for m in WORD.finditer(shape)] or [mark for mark in text if not mark.isspace()]
+
+
+@cache
+def _shape(letter: str) -> str:
+    """What a letter is to `split_words`: part of a word (a), a word of its own (o), an apostrophe, or between words."""
+    if letter in "'’":
+        return "'"
+    category = unicodedata.category(letter)
+    if category == "So" or unicodedata.name(letter, "").startswith("CJK "):
+        return "o"
+    joining = category[0] in "LN" or (category[0] == "M" and not 0xFE00 <= ord(letter) <= 0xFE0F)
+    return "a" if joining else " "
 
 
 def _word_piece(captions: Sequence[str], vocabulary: int) -> PreTrainedTokenizerFast:
@@ -122,7 +164,11 @@ def _word_piece(captions: Sequence[str], vocabulary: int) -> PreTrainedTokenizer
     # The trainer numbers the letters inside words in a different order in every run, and with them all longer pieces.
     # One seed would then give many models. Letters that are numbered beforehand keep their numbers.
     words = set(learning.normalizer.normalize_str(" ".join(captions)).split())
-    pieces = (piece for word in words for piece, _ in learning.pre_tokenizer.pre_tokenize_str(word))
+    pieces = {piece for word in words for piece, _ in learning.pre_tokenizer.pre_tokenize_str(word)}
+    if too_long := [piece for piece in pieces if len(piece) > LONGEST_WORD]:
+        pieces.difference_update(too_long)
+        pattern = re.compile("|".join(map(re.escape, sorted(too_long, key=len, reverse=True))))
+        captions = [pattern.sub(" ", learning.normalizer.normalize_str(caption)) for caption in captions]
     inside = [f"##{letter}" for letter in sorted({letter for piece in pieces for letter in piece[1:]})]
     trainer = trainers.WordPieceTrainer(vocab_size=vocabulary, special_tokens=special + inside, show_progress=False)
     learning.train_from_iterator(captions, trainer)

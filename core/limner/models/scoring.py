@@ -6,12 +6,11 @@ from typing import TYPE_CHECKING, cast
 
 import numpy as np
 import torch
-from einops import rearrange
 from jaxtyping import Float
-from PIL import Image, ImageOps
 from torch import Tensor
 
 from limner.data.batches import to_float
+from limner.data.images import decode_images
 from limner.errors import LimnerError
 from limner.interfaces import Loss
 from limner.recipes.scorers import can_caption, losses_that, pick_scorer
@@ -52,21 +51,16 @@ def caption_images(model: "Model", images: Float[Tensor, "N 3 H W"]) -> list[str
 
 
 def open_images(paths: Sequence[str | Path], size: int) -> Float[Tensor, "N 3 {size} {size}"]:
-    """Image files in the form of the training data: upright, RGB, the square in the middle, values in [-1, 1].
+    """Image files in the form of the training data: upright, RGB on white, the square in the middle, values in [-1, 1].
 
     Raises:
         LimnerError: for a file that is missing or is not an image.
     """
-    images = []
-    for path in paths:
-        try:
-            with Image.open(path) as image:
-                upright = ImageOps.exif_transpose(image).convert("RGB")
-        except (OSError, ValueError, Image.DecompressionBombError) as error:
-            raise LimnerError(f"{path} cannot be read as an image: {error}.") from None
-        square = ImageOps.fit(upright, (size, size), Image.Resampling.BOX if upright.width > size else 3)
-        images.append(rearrange(torch.from_numpy(np.array(square)), "h w c -> c h w"))
-    return to_float(torch.stack(images))
+    images = decode_images([Path(path) for path in paths], size)
+    for path, image in zip(paths, images):
+        if isinstance(image, str):
+            raise LimnerError(f"{path} cannot be read as an image: {image}.")
+    return to_float(torch.from_numpy(np.stack(images)))
 
 
 def _losses(model: "Model") -> dict[str, Loss]:

@@ -6,7 +6,7 @@ import zlib
 
 import numpy as np
 import pytest
-from limner_coco.decoding import decode, safe_decoding, try_decode
+from limner.data.images import decode_image, decode_images
 from PIL import Image
 
 RED, GREEN, BLUE, WHITE = (255, 0, 0), (0, 160, 0), (0, 0, 255), (255, 255, 255)
@@ -53,7 +53,7 @@ MODES = {  # an image, how it is saved, and its color after decoding
 def test_every_image_mode_becomes_rgb_on_white(tmp_path, image, ending, saving, expected):
     path = tmp_path / f"image.{ending}"
     image.save(path, **saving)
-    pixels = decode(path, 16)
+    pixels = decode_image(path, 16)
     assert pixels.shape == (3, 16, 16)
     assert pixels.dtype == np.uint8
     assert color(pixels) == pytest.approx(expected, abs=3)
@@ -69,19 +69,19 @@ def test_of_16_bit_colors_the_upper_8_bits_are_used(tmp_path):
     )
     body = b"".join(struct.pack(">I", len(d)) + n + d + struct.pack(">I", zlib.crc32(n + d)) for n, d in chunks)
     (tmp_path / "deep.png").write_bytes(b"\x89PNG\r\n\x1a\n" + body)
-    assert color(decode(tmp_path / "deep.png", 16)) == pytest.approx((0x80, 0x40, 0xFF), abs=1)
+    assert color(decode_image(tmp_path / "deep.png", 16)) == pytest.approx((0x80, 0x40, 0xFF), abs=1)
 
 
 def test_an_animation_becomes_its_first_frame(tmp_path):
     frames = [Image.new("RGB", (20, 20), shade) for shade in (RED, BLUE)]
     frames[0].save(tmp_path / "moving.gif", save_all=True, append_images=frames[1:])
-    assert color(decode(tmp_path / "moving.gif", 16)) == pytest.approx(RED, abs=3)
+    assert color(decode_image(tmp_path / "moving.gif", 16)) == pytest.approx(RED, abs=3)
 
 
 @pytest.mark.parametrize(("kind", "ending"), [("PNG", "jpg"), ("JPEG", "png"), ("WEBP", "jpeg"), ("PNG", "data")])
 def test_a_wrong_ending_does_not_matter(tmp_path, kind, ending):
     Image.new("RGB", (20, 20), RED).save(tmp_path / f"image.{ending}", format=kind)
-    assert color(decode(tmp_path / f"image.{ending}", 16)) == pytest.approx(RED, abs=3)
+    assert color(decode_image(tmp_path / f"image.{ending}", 16)) == pytest.approx(RED, abs=3)
 
 
 @pytest.mark.parametrize("ending", ["jpg", "png"])
@@ -93,7 +93,7 @@ def test_a_photograph_is_turned_upright(tmp_path, orientation, corner, ending):
     exif = Image.Exif()
     exif[0x0112] = orientation
     image.save(tmp_path / f"turned.{ending}", exif=exif)
-    pixels = decode(tmp_path / f"turned.{ending}", 16)
+    pixels = decode_image(tmp_path / f"turned.{ending}", 16)
     red = {(y, x) for y in (0, 1) for x in (0, 1) if pixels[1, 3 + 10 * y, 3 + 10 * x] < 60}
     assert red == {corner}
 
@@ -101,8 +101,8 @@ def test_a_photograph_is_turned_upright(tmp_path, orientation, corner, ending):
 @pytest.mark.parametrize("exif", [b"Exif\0\0MM\0*", b"Exif\0\0garbage garbage", b"Exif\0\0II*\0\x08\0\0\0\xff\xff"])
 def test_damaged_exif_data_does_no_harm(tmp_path, exif):
     Image.new("RGB", (20, 20), RED).save(tmp_path / "image.jpg", exif=exif, quality=95)
-    with safe_decoding():
-        assert color(decode(tmp_path / "image.jpg", 16)) == pytest.approx(RED, abs=3)
+    (pixels,) = decode_images([tmp_path / "image.jpg"], 16)
+    assert color(pixels) == pytest.approx(RED, abs=3)
 
 
 @pytest.mark.parametrize("shape", [(60, 20), (20, 60), (21, 60), (5, 5), (20, 301), (1, 1)])
@@ -113,7 +113,7 @@ def test_an_image_is_cropped_at_the_center(tmp_path, shape):
     left, top = (width - side) // 2, (height - side) // 2
     image.paste(BLUE, (left, top, left + side, top + side))
     image.save(tmp_path / "oblong.png")
-    pixels = decode(tmp_path / "oblong.png", 16)
+    pixels = decode_image(tmp_path / "oblong.png", 16)
     assert (pixels[2].astype(int) - pixels[0]).mean() > 240, "all but the border is blue"
 
 
@@ -122,7 +122,7 @@ def test_downsampling_leaves_no_pattern(tmp_path, ending):
     """A fine chessboard becomes gray; with a bad filter it would become black, white, or a coarse pattern."""
     board = np.indices((256, 256)).sum(0) % 2 * 255
     Image.fromarray(board.astype(np.uint8)).convert("RGB").save(tmp_path / f"board.{ending}", quality=95)
-    pixels = decode(tmp_path / f"board.{ending}", 16).astype(int)
+    pixels = decode_image(tmp_path / f"board.{ending}", 16).astype(int)
     assert abs(pixels - 127.5).max() < 8
 
 
@@ -149,8 +149,7 @@ DAMAGED = {
 @pytest.mark.parametrize("content", DAMAGED.values(), ids=DAMAGED)
 def test_a_damaged_file_gets_a_reason(tmp_path, content):
     (tmp_path / "image.jpg").write_bytes(content)
-    with safe_decoding():
-        reason = try_decode(tmp_path / "image.jpg", 16)
+    (reason,) = decode_images([tmp_path / "image.jpg"], 16)
     assert isinstance(reason, str)
     assert reason
     assert "\n" not in reason
@@ -165,8 +164,7 @@ def test_random_damage_never_raises_an_error(tmp_path):
             broken[random.integers(0, len(broken), 20)] = random.integers(0, 255, 20)
             broken[random.integers(0, 60, 3)] = random.integers(0, 255, 3)
             (tmp_path / "image").write_bytes(broken.tobytes())
-            with safe_decoding():
-                result = try_decode(tmp_path / "image", 16)
+            (result,) = decode_images([tmp_path / "image"], 16)
             assert isinstance(result, str) or result.shape == (3, 16, 16)
 
 
@@ -176,15 +174,13 @@ def test_a_decompression_bomb_is_refused(tmp_path):
     chunks = ((b"IHDR", head), (b"IDAT", zlib.compress(bytes(1000))), (b"IEND", b""))
     body = b"".join(struct.pack(">I", len(d)) + n + d + struct.pack(">I", zlib.crc32(n + d)) for n, d in chunks)
     (tmp_path / "bomb.png").write_bytes(b"\x89PNG\r\n\x1a\n" + body)
-    with safe_decoding():
-        assert "decompression bomb" in str(try_decode(tmp_path / "bomb.png", 16))
+    assert "decompression bomb" in str(decode_images([tmp_path / "bomb.png"], 16))
 
 
 def test_a_warning_about_a_bomb_is_an_error(tmp_path, monkeypatch):
     Image.new("RGB", (30, 20)).save(tmp_path / "large.png")
     monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 400)
-    with safe_decoding():
-        assert "decompression bomb" in str(try_decode(tmp_path / "large.png", 16))
+    assert "decompression bomb" in str(decode_images([tmp_path / "large.png"], 16))
 
 
 def test_photographs_of_coco_are_decoded(shared_data):
@@ -192,8 +188,8 @@ def test_photographs_of_coco_are_decoded(shared_data):
     files = sorted((shared_data / "coco_mini" / "images").iterdir())
     assert len(files) == 60
     for path in files:
-        assert decode(path, 64).shape == (3, 64, 64)
-    gray = decode(shared_data / "coco_mini" / "images" / "000000431848.jpg", 64)
+        assert decode_image(path, 64).shape == (3, 64, 64)
+    gray = decode_image(shared_data / "coco_mini" / "images" / "000000431848.jpg", 64)
     assert (gray == gray[:1]).all()
 
 
@@ -201,7 +197,7 @@ def test_real_drawings_are_decoded(shared_data):
     for folder in ("nlvr", "noto_emoji"):
         for path in sorted((shared_data / folder / "images").iterdir())[::40]:
             with Image.open(path) as image:
-                assert decode(path, 64).shape == (3, 64, 64)
+                assert decode_image(path, 64).shape == (3, 64, 64)
                 if image.size == (64, 64):
                     same = np.asarray(image.convert("RGB")).transpose(2, 0, 1)
-                    assert (decode(path, 64) == same).all(), "an image of the right size is not resized"
+                    assert (decode_image(path, 64) == same).all(), "an image of the right size is not resized"
