@@ -105,7 +105,10 @@ def limner_training_started(run: "Run") -> None:
 
 @hookspec
 def limner_step_finished(run: "Run", losses: Mapping[str, float]) -> None:
-    """Step `run.step` is finished. `losses` holds every loss by "name/player", and both players' totals."""
+    """Step `run.step` is finished. `losses` holds every loss by "name/player", and both players' totals.
+
+    Reading a loss waits until a GPU has computed the step, so read them only now and then.
+    """
 
 
 @hookspec

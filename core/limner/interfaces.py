@@ -152,7 +152,7 @@ class Loss(nn.Module, ABC):
     """
 
     every: int = 1
-    """The discriminator's term is computed every `every` steps only, and multiplied by `every`."""
+    """The terms are computed once in `every` steps, and multiplied by `every`."""
     differentiates_images: bool = False
     """Whether it takes the gradient with respect to the real images (which are then leaves of the graph)."""
     reads_distractors: bool = False

@@ -4,7 +4,7 @@ import warnings
 from functools import cached_property
 
 import torch
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Bool, Float
 from torch import Tensor, nn
 from torch.nn import functional
 
@@ -36,6 +36,8 @@ class Step:
 
     The generated images pass through the discriminator once, for both players. Each player takes the gradient of its
     own loss with respect to its own weights, through the same graph.
+
+    A step never waits for a GPU: no value decides which operations follow. So a step can be captured as a CUDA graph.
     """
 
     def __init__(
@@ -116,21 +118,20 @@ class Step:
         return self.conditional_discriminator.discriminator(self.generated_images, self.text)
 
     @cached_property
-    def mismatched(self) -> Judgement | None:
-        """Real images with captions that are not true of them; None if the batch has no such pair."""
-        return self._mismatched(self.batch.mismatched, self.batch.has_mismatch)
+    def mismatched(self) -> Judgement:
+        """Real images with captions that are not true of them, in the rows where `batch.has_mismatch`."""
+        return self.judge_real(self.text[self.batch.mismatched])
 
     @cached_property
-    def nearest_mismatched(self) -> tuple[Judgement, Bool[Tensor, " B"]] | None:
-        """Real images with a hard wrong caption, and which images have one; None if no image has one.
+    def nearest_mismatched(self) -> tuple[Judgement, Bool[Tensor, " B"]]:
+        """Real images with a hard wrong caption, and which images have one.
 
         The caption is the one of the batch that is not true of the image and whose sentence is most like its own.
         """
         sentences = functional.normalize(self.text.sentence.detach().float(), dim=1)
         own = torch.eye(len(sentences), dtype=torch.bool, device=sentences.device)
         similarity, rows = (sentences @ sentences.T).masked_fill(self.batch.confusable | own, -torch.inf).max(1)
-        judged = self._mismatched(rows, similarity.isfinite())
-        return None if judged is None else (judged, similarity.isfinite())
+        return self.judge_real(self.text[rows]), similarity.isfinite()
 
     @cached_property
     def swapped(self) -> Judgement:
@@ -152,12 +153,6 @@ class Step:
     def judge_real(self, text: TextFeatures) -> Judgement:
         """The real images, judged with other captions."""
         return self.conditional_discriminator.discriminator.judge(self.real_features, text)
-
-    def _mismatched(self, captions: Int[Tensor, " B"], rows: Bool[Tensor, " B"]) -> Judgement | None:
-        """Some rows of the real images, judged with other captions of the batch; None without a row."""
-        if not rows.any():
-            return None
-        return self.conditional_discriminator.discriminator.judge(self.real_features[rows], self.text[captions[rows]])
 
     # --- names before API 1.1 ------------------------------------------------------------------------------------
 

@@ -53,6 +53,10 @@ class Tokens:
         """The same tokens on another device."""
         return Tokens(self.ids.to(device), self.mask.to(device))
 
+    def cut(self, length: int) -> "Tokens":
+        """The first `length` tokens of each caption."""
+        return Tokens(self.ids[:, :length], self.mask[:, :length])
+
 
 @dataclass(frozen=True)
 class TextFeatures:

@@ -3,6 +3,7 @@
 from abc import abstractmethod
 from typing import Literal
 
+import torch
 from jaxtyping import Bool, Float
 from limner import Judgement, LimnerError, Loss, Sizes, Step
 from torch import Tensor
@@ -43,39 +44,40 @@ class Adversarial(Loss):
         self.reads_distractors = mismatched == "swapped"
 
     @abstractmethod
-    def discriminate(self, real: Scored, fake: Scored) -> Float[Tensor, ""]:
-        """The discriminator's loss from its scores of real and of fake images."""
+    def discriminate(self, real: Scored, fake: Scored) -> Scored:
+        """The discriminator's loss for each pair of a real and a fake image, from its scores."""
 
     @abstractmethod
-    def generate(self, real: Scored, generated: Scored) -> Float[Tensor, ""]:
-        """The generator's loss from the scores of real and of generated images."""
+    def generate(self, real: Scored, generated: Scored) -> Scored:
+        """The generator's loss for each pair of a real and a generated image, from their scores."""
 
     def discriminator(self, step: Step) -> Float[Tensor, ""]:
         losses = []
         if self.condition in ("text", "both"):
-            loss = self.discriminate(step.real.match, step.generated.match)
-            wrong, rows = self.mismatch(step)
-            if wrong is not None:
-                loss = (loss + self.discriminate(step.real.match[rows], wrong.match)) / 2
+            loss = self.discriminate(step.real.match, step.generated.match).mean()
+            if self.mismatched:
+                wrong, rows = self.mismatch(step)
+                mismatched = mean_of(self.discriminate(step.real.match, wrong.match), rows)
+                loss = torch.where(rows.any(), (loss + mismatched) / 2, loss)
             losses.append(loss)
         if self.condition in ("none", "both"):
-            losses.append(self.discriminate(realism(step.real), realism(step.generated)))
+            losses.append(self.discriminate(realism(step.real), realism(step.generated)).mean())
         return sum(losses[1:], losses[0])
 
-    def mismatch(self, step: Step) -> tuple[Judgement | None, Bool[Tensor, " B"] | slice]:
-        """Real images with wrong captions of the kind that `mismatched` names, and the rows of these images."""
+    def mismatch(self, step: Step) -> tuple[Judgement, Bool[Tensor, " B"]]:
+        """Real images with wrong captions of the kind that `mismatched` names, and which images have one."""
         if self.mismatched == "swapped":
-            return step.swapped, slice(None)
+            return step.swapped, torch.ones_like(step.batch.has_mismatch)
         if self.mismatched == "nearest":
-            return step.nearest_mismatched or (None, step.batch.has_mismatch)
-        return (step.mismatched if self.mismatched else None), step.batch.has_mismatch
+            return step.nearest_mismatched
+        return step.mismatched, step.batch.has_mismatch
 
     def generator(self, step: Step) -> Float[Tensor, ""]:
         losses = []
         if self.condition in ("text", "both"):
-            losses.append(self.generate(step.real.match, step.generated.match))
+            losses.append(self.generate(step.real.match, step.generated.match).mean())
         if self.condition in ("none", "both"):
-            losses.append(self.generate(realism(step.real), realism(step.generated)))
+            losses.append(self.generate(realism(step.real), realism(step.generated)).mean())
         return sum(losses[1:], losses[0])
 
 
@@ -88,11 +90,11 @@ class Minimax(Adversarial):
     learns nothing.
     """
 
-    def discriminate(self, real: Scored, fake: Scored) -> Float[Tensor, ""]:
-        return -logsigmoid(real).mean() - logsigmoid(-fake).mean()
+    def discriminate(self, real: Scored, fake: Scored) -> Scored:
+        return -logsigmoid(real) - logsigmoid(-fake)
 
-    def generate(self, real: Scored, generated: Scored) -> Float[Tensor, ""]:
-        return logsigmoid(-generated).mean()
+    def generate(self, real: Scored, generated: Scored) -> Scored:
+        return logsigmoid(-generated)
 
 
 class NonSaturating(Minimax):
@@ -102,8 +104,8 @@ class NonSaturating(Minimax):
     L_G = -E_{z,c}[log D(G(z, c), c)]
     """
 
-    def generate(self, real: Scored, generated: Scored) -> Float[Tensor, ""]:
-        return -logsigmoid(generated).mean()
+    def generate(self, real: Scored, generated: Scored) -> Scored:
+        return -logsigmoid(generated)
 
 
 class Hinge(Adversarial):
@@ -112,11 +114,11 @@ class Hinge(Adversarial):
     L_D = E[max(0, 1 - D(x, c))] + E[max(0, 1 + D(G(z, c), c))],    L_G = -E[D(G(z, c), c)]
     """
 
-    def discriminate(self, real: Scored, fake: Scored) -> Float[Tensor, ""]:
-        return relu(1 - real).mean() + relu(1 + fake).mean()
+    def discriminate(self, real: Scored, fake: Scored) -> Scored:
+        return relu(1 - real) + relu(1 + fake)
 
-    def generate(self, real: Scored, generated: Scored) -> Float[Tensor, ""]:
-        return -generated.mean()
+    def generate(self, real: Scored, generated: Scored) -> Scored:
+        return -generated
 
 
 class Relativistic(Adversarial):
@@ -126,11 +128,16 @@ class Relativistic(Adversarial):
     L_D = E[softplus(-(D(x, c) - D(G(z, c), c)))],    L_G = E[softplus(-(D(G(z, c), c) - D(x, c)))]
     """
 
-    def discriminate(self, real: Scored, fake: Scored) -> Float[Tensor, ""]:
-        return softplus(fake - real).mean()
+    def discriminate(self, real: Scored, fake: Scored) -> Scored:
+        return softplus(fake - real)
 
-    def generate(self, real: Scored, generated: Scored) -> Float[Tensor, ""]:
-        return softplus(real - generated).mean()
+    def generate(self, real: Scored, generated: Scored) -> Scored:
+        return softplus(real - generated)
+
+
+def mean_of(values: Scored, rows: Bool[Tensor, " B"]) -> Float[Tensor, ""]:
+    """The mean of some rows; 0 if there is none."""
+    return (values.mean(1) * rows).sum() / rows.sum().clamp(min=1)
 
 
 def realism(judgement: Judgement) -> Scored:

@@ -55,6 +55,7 @@ class LSTMEncoder(TextEncoder):
         self.lstm = nn.LSTM(width, width // 2, layers, batch_first=True, bidirectional=True)
 
     def forward(self, tokens: Tokens) -> TextFeatures:
+        self.lstm.flatten_parameters()  # a copy of the encoder has its weights in several places
         lengths = tokens.mask.sum(1).cpu()
         packed = pack_padded_sequence(self.token(tokens.ids), lengths, batch_first=True, enforce_sorted=False)
         states, (last, _) = self.lstm(packed)

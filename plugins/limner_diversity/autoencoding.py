@@ -46,7 +46,7 @@ class Autoencoding(Loss):
             numbers: K, how many numbers are read.
             divergence: d, the weight of the divergence, which is in nats per image.
             part: the fraction of the batch that is painted again: its first rows, at least one.
-            every: the number of steps from one term of the discriminator to the next.
+            every: the number of steps from one computation to the next.
 
         Raises:
             LimnerError: if the noise has fewer than K numbers.

@@ -32,6 +32,7 @@ class InitialStage(ImageDecoder, Stage):
         attention: Slot[Attention] = Slot(),  # noqa: B008
         mapping: Annotated[int, Field(ge=1)] = 256,
         palette: Annotated[int, Field(ge=2)] = 4,
+        residual: bool = False,
     ):
         """
         Args:
@@ -43,6 +44,7 @@ class InitialStage(ImageDecoder, Stage):
             attention: attention modules, at the resolutions of the map that the recipe names.
             mapping: width of the mapping network.
             palette: how many colors the pixels are mixed from.
+            residual: whether each level adds a shortcut around its convolution.
 
         Raises:
             LimnerError: if it is not the first stage, its levels do not fit its size, or an attention names another
@@ -62,6 +64,7 @@ class InitialStage(ImageDecoder, Stage):
             attention=attention,
             mapping=mapping,
             palette=palette,
+            residual=residual,
         )
 
     def forward(self, canvas: Canvas | None, noise: Float[Tensor, "B Z"], text: TextFeatures) -> Canvas:

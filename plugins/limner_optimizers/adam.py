@@ -25,4 +25,5 @@ class Adam(torch.optim.Adam, Optimizer):  # pyright: ignore[reportIncompatibleMe
         betas: Annotated[list[Beta], Field(min_length=2, max_length=2)] = [0.0, 0.99],  # noqa: B006
     ):
         """`groups`: the weights; `betas`: b1 and b2, how much of the earlier m and v is kept."""
-        super().__init__(groups, betas=(betas[0], betas[1]), fused=True)
+        on_gpu = groups[0]["params"][0].is_cuda
+        super().__init__(groups, betas=(betas[0], betas[1]), fused=True, capturable=on_gpu)

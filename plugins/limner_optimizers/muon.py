@@ -19,7 +19,7 @@ COEFFICIENTS = (3.4445, -4.7750, 2.0315)
 class Muon(Optimizer):
     """Muon (Jordan et al. 2024) for convolutions, Adam (Kingma and Ba 2015) for all other weights.
 
-        M <- m M + G,    W <- W - lr length sqrt(max(1, rows / columns)) orthogonal(M)
+        M <- m M + G,    W <- (1 - lr length d) W - lr length sqrt(max(1, rows / columns)) orthogonal(M)
 
     G is the gradient of a convolution with weight W, as a matrix with a row per entry of the first dimension: [out, in
     k k], and [in, out k k] for a transposed convolution. If U S V^T is the singular value decomposition of M, then
@@ -35,6 +35,7 @@ class Muon(Optimizer):
         betas: Annotated[list[Beta], Field(min_length=2, max_length=2)] = [0.5, 0.99],  # noqa: B006
         length: Annotated[float, Field(gt=0)] = 20.0,
         iterations: Annotated[int, Field(ge=1)] = 5,
+        weight_decay: Annotated[float, Field(ge=0)] = 0.0,
     ):
         """
         Args:
@@ -43,9 +44,10 @@ class Muon(Optimizer):
             betas: of Adam.
             length: of Muon's step, in learning rates.
             iterations: of Newton-Schulz.
+            weight_decay: d, how fast the convolutions shrink towards 0.
         """
-        options = {"momentum": momentum, "betas": betas, "length": length, "iterations": iterations}
-        super().__init__(groups, {"lr": 1e-3, **options})
+        options = {"momentum": momentum, "length": length, "iterations": iterations, "weight_decay": weight_decay}
+        super().__init__(groups, {"lr": 1e-3, "betas": betas, **options})
 
     @torch.no_grad()
     def step(self, closure: Callable[[], float] | None = None) -> None:  # pyright: ignore[reportIncompatibleMethodOverride]
@@ -70,8 +72,10 @@ class Muon(Optimizer):
         for weight, matrix, factor in zip(weights, matrices, factors(matrices, group["iterations"])):
             rows, columns = matrix.shape
             lr = group["lr"] * group["length"] * max(1, rows / columns) ** 0.5
-            first, second = (factor, matrix) if rows <= columns else (matrix, factor)
-            weight.view(rows, columns).addmm_(first, second, alpha=-lr)
+            first, second = (lr * factor, matrix) if rows <= columns else (matrix, lr * factor)
+            if group["weight_decay"]:
+                weight.mul_(1 - group["lr"] * group["length"] * group["weight_decay"])
+            weight.view(rows, columns).addmm_(first, second, alpha=-1)
 
     def update_others(self, weights: list[Tensor], group: dict[str, Any]) -> None:
         """One step of Adam."""

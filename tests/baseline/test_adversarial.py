@@ -39,8 +39,8 @@ FORMULAS = {  # the discriminator's loss of real and fake scores, the generator'
 
 MATCH = {"real": [1.7, -0.4, 0.9, 2.2], "generated": [0.3, -1.8, 1.1, -0.6]}
 REALISM = {"real": [0.2, 1.4, -0.7, 3.1], "generated": [-1.2, 0.8, -0.1, -2.5]}
-MISMATCHED = [-0.5, 1.6, 0.4]  # of the first, second and fourth image: no caption is wrong for the third
-HAS_MISMATCH = [True, True, False, True]
+MISMATCHED = [-0.5, 1.6, 9.9, 0.4]
+HAS_MISMATCH = [True, True, False, True]  # no caption is wrong for the third image
 
 
 def column(scores):
@@ -75,13 +75,14 @@ def step(make_step):
 @pytest.mark.parametrize("loss", FORMULAS)
 def test_a_loss_equals_its_formula(sizes, step, loss, condition, mismatched):
     discriminate, generate = FORMULAS[loss]
+    wrong = np.array(MISMATCHED)[HAS_MISMATCH]
     match = {player: np.array(scores) for player, scores in MATCH.items()}
     realism = {player: np.array(scores) for player, scores in REALISM.items()}
     discriminator = generator = 0.0
     if condition in ("text", "both"):
         discriminator += discriminate(match["real"], match["generated"])
         if mismatched:
-            discriminator = (discriminator + discriminate(match["real"][HAS_MISMATCH], np.array(MISMATCHED))) / 2
+            discriminator = (discriminator + discriminate(match["real"][HAS_MISMATCH], wrong)) / 2
         generator += generate(match["real"], match["generated"])
     if condition in ("none", "both"):
         discriminator += discriminate(realism["real"], realism["generated"])
@@ -94,7 +95,7 @@ def test_a_loss_equals_its_formula(sizes, step, loss, condition, mismatched):
 
 @pytest.mark.parametrize("loss", FORMULAS)
 def test_without_a_mismatched_pair_the_loss_is_the_plain_one(sizes, make_step, step, loss):
-    without = make_step(**vars(step) | {"mismatched": None})
+    without = make_step(**vars(step) | {"batch": replace(step.batch, has_mismatch=torch.zeros(4, dtype=torch.bool))})
     assert loss(sizes).discriminator(without) == loss(sizes, mismatched=False).discriminator(step)
 
 
@@ -104,7 +105,7 @@ def test_extreme_scores_give_finite_losses_and_gradients(sizes, make_step, step,
     extreme = Judgement(scores, None, torch.zeros(4, 2, 1, 1))
     opposite = Judgement(-scores, None, torch.zeros(4, 2, 1, 1))
     built = loss(sizes)
-    extreme_step = make_step(**vars(step) | {"real": extreme, "generated": opposite, "mismatched": None})
+    extreme_step = make_step(**vars(step) | {"real": extreme, "generated": opposite, "mismatched": opposite})
     for value in (built.discriminator(extreme_step), built.generator(extreme_step)):
         assert value.isfinite()
         assert torch.autograd.grad(value, scores)[0].isfinite().all()

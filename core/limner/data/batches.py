@@ -19,7 +19,13 @@ class Batches:
     Every caption is tokenized once, beforehand. An epoch takes the images in a new order, each with one of its captions
     at random. If that caption is also true of the mirror image, the image is mirrored half of the time. With several
     processes, each gets its own rows of the same global batch.
+
+    On a GPU, batches are assembled there. Images that take at most a quarter of its free memory stay on it; others are
+    copied from pinned memory, batch by batch. `fixed_length` keeps all captions at the longest length, so that every
+    batch has the same shapes.
     """
+
+    fixed_length = False
 
     def __init__(
         self,
@@ -36,18 +42,22 @@ class Batches:
             raise LimnerError("No image of the data has a caption; there is nothing to learn from.")
         annotations = [[a for a in data.annotations[i] if a["caption"]] for i in captioned]
         flat = [a for group in annotations for a in group]
-        self.pixels: UInt8[Tensor, "N 3 H W"] = data.pixels
+        self.device = device or torch.device("cpu")
+        self.pixels: UInt8[Tensor, "N 3 H W"] = stay_on(self.device, data.pixels)
         self.image_rows = torch.tensor(captioned)
         self.first_caption = torch.tensor([0, *(len(group) for group in annotations)]).cumsum(0)
-        self.tokens, self.distractors = _tokenize(flat, tokenizer)
-        self.facts, self.asked = _meanings(data, captioned, annotations)
-        self.mirrors = torch.tensor([bool(a.get("mirrors")) for a in flat])
-        full = self.tokens.mask.all(1).tolist() if self.tokens.ids.shape[1] == tokenizer.length else []
+        tokens, distractors = _tokenize(flat, tokenizer)
+        full = tokens.mask.all(1).tolist() if tokens.ids.shape[1] == tokenizer.length else []
         self.truncated = sum(tokenizer.count(a["caption"]) > tokenizer.length for a, f in zip(flat, full) if f)
-        self.device = device or torch.device("cpu")
+        self.lengths = tokens.mask.sum(1)  # on the CPU, so that nothing waits for the device
+        self.wrong_lengths = distractors and distractors[0].mask.sum(1)[distractors[1]].amax(1)  # of each caption
+        self.tokens = tokens.to(self.device)
+        self.distractors = distractors and (distractors[0].to(self.device), distractors[1].to(self.device))
+        self.facts, self.asked = (part.to(self.device) for part in _meanings(data, captioned, annotations))
+        self.mirrors = torch.tensor([bool(a.get("mirrors")) for a in flat])
         self.random = torch.Generator().manual_seed(seed)  # equal in all processes: the order of the images
         own = int(torch.randint(2**62, (), generator=self.random)) + rank
-        self.own_random = torch.Generator().manual_seed(own)  # this process's: what it draws depends on its rows
+        self.own_random = torch.Generator(self.device).manual_seed(own)  # this process's, for its own rows
         self.batch_size, self.rank, self.processes = min(batch_size, len(captioned)), rank, processes
 
     def __iter__(self) -> Iterator[Batch]:
@@ -69,26 +79,43 @@ class Batches:
 
     def batch(self, images: Int[Tensor, " B"], captions: Int[Tensor, " B"], mirrored: Bool[Tensor, " B"]) -> Batch:
         """One batch: images (rows of the captioned ones), captions (rows of all captions), and which are mirrored."""
-        pixels = self.pixels[self.image_rows[images]]
-        pixels[mirrored] = pixels[mirrored].flip(3)
-        tokens = _trim(self.tokens[captions])
-        same_text = (self.tokens.ids[captions][:, None] == self.tokens.ids[captions][None]).all(-1)
+        pixels = send(self.pixels[send(self.image_rows[images], self.pixels.device)], self.device)
+        if mirrored.any():
+            pixels = torch.where(send(mirrored, self.device)[:, None, None, None], pixels.flip(3), pixels)
+        length = self.tokens.ids.shape[1] if self.fixed_length else int(self.lengths[captions].max())
+        distractors = None
+        if self.distractors is not None and self.wrong_lengths is not None:
+            unique, rows = self.distractors
+            longest = unique.ids.shape[1] if self.fixed_length else int(self.wrong_lengths[captions].max())
+            distractors = unique[rearrange(rows[send(captions, self.device)], "b k -> (b k)")].cut(longest)
+        images, captions = send(images, self.device), send(captions, self.device)
+        ids = self.tokens.ids[captions]
+        same_text = (ids[:, None] == ids[None]).all(-1)
         confusable = true_of(self.asked[captions], self.facts[images]) | same_text
         confusable.fill_diagonal_(True)
         mismatched, has_mismatch = draw_mismatched(confusable, self.own_random)
-        confusable.fill_diagonal_(False)
-        distractors = None
-        if self.distractors is not None:
-            unique, rows = self.distractors
-            distractors = _trim(unique[rearrange(rows[captions], "b k -> (b k)")]).to(self.device)
         return Batch(
-            images=to_float(pixels.to(self.device)),
-            tokens=tokens.to(self.device),
-            mismatched=mismatched.to(self.device),
-            has_mismatch=has_mismatch.to(self.device),
-            confusable=confusable.to(self.device),
+            images=to_float(pixels),
+            tokens=self.tokens[captions].cut(length),
+            mismatched=mismatched,
+            has_mismatch=has_mismatch,
+            confusable=confusable.fill_diagonal_(False),
             distractors=distractors,
         )
+
+
+def send(tensor: Tensor, device: torch.device) -> Tensor:
+    """The tensor on a device. A copy to a GPU is made from pinned memory, so that nothing waits for it."""
+    if device.type != "cuda" or tensor.is_cuda:
+        return tensor.to(device)
+    return tensor.pin_memory().to(device, non_blocking=True)
+
+
+def stay_on(device: torch.device, pixels: UInt8[Tensor, "N 3 H W"]) -> UInt8[Tensor, "N 3 H W"]:
+    """All images on the GPU, if they take at most a quarter of its free memory; otherwise where they are."""
+    if device.type != "cuda" or 4 * pixels.numel() > torch.cuda.mem_get_info(device)[0]:
+        return pixels
+    return pixels.to(device)
 
 
 def to_float(pixels: UInt8[Tensor, "*N 3 H W"]) -> Float[Tensor, "*N 3 H W"]:
@@ -110,7 +137,7 @@ def draw_mismatched(
     confusable: Bool[Tensor, "B B"], random: torch.Generator
 ) -> tuple[Int[Tensor, " B"], Bool[Tensor, " B"]]:
     """For each image, the row of a random caption that is not true of it; and whether there is one."""
-    chance = torch.rand(confusable.shape, generator=random).masked_fill(confusable, -1)
+    chance = torch.rand(confusable.shape, generator=random, device=confusable.device).masked_fill(confusable, -1)
     best, row = chance.max(1)
     return row, best >= 0
 
@@ -137,9 +164,3 @@ def _meanings(
         return facts, torch.tensor([a["asked"] for group in annotations for a in group])
     numbers = torch.arange(len(images))
     return numbers[:, None], numbers.repeat_interleave(torch.tensor([len(g) for g in annotations]))[:, None]
-
-
-def _trim(tokens: Tokens) -> Tokens:
-    """The tokens without the columns that are padding in every row."""
-    length = int(tokens.mask.sum(1).max())
-    return Tokens(tokens.ids[:, :length], tokens.mask[:, :length])

@@ -55,10 +55,12 @@ class Training(BaseModel):
     generator_lr: Annotated[float, Field(gt=0)] = 1e-3  # learning rate of the generator
     discriminator_lr: Annotated[float, Field(gt=0)] = 1e-3  # also of the encoder and of the losses' own modules
     optimizer: Part | None = None  # of both players; left out: Adam
+    generator_optimizer: Part | None = None  # of the generator, if it should be another one
     decay: Annotated[float, Field(ge=0, le=1)] = 0.3  # the learning rates fall to 0 over this last part of the budget
     ema_decay: Annotated[float, Field(ge=0, lt=1)] = 0.99  # of the moving average of the weights that paint, per step
     seed: Annotated[int, Field(ge=0, lt=2**63)] = 0  # of the initial weights, the noise and the order of the data
     precision: Literal["auto", "float32", "bfloat16"] = "auto"  # auto: the fastest on this machine
+    capture: Literal["auto"] | bool = "auto"  # record the steps as CUDA graphs; auto: on an NVIDIA GPU, if possible
     start_from: str | None = None  # a run folder: start with its weights, where the parts are the same
     load_parts: list[str] = []  # the parts to load from it, such as ["encoder", "generator"]; empty: all that match
     freeze: list[str] = []  # parts that are not trained, such as ["encoder", "generator.stages.0"]
@@ -70,6 +72,10 @@ class Training(BaseModel):
         if (self.steps is None) == (self.seconds is None):
             raise ValueError("give the budget either in steps or in seconds")
         return self
+
+
+OPTIMIZERS = ("optimizer", "generator_optimizer")
+"""The keys of the training table that name an optimizer."""
 
 
 class Sampling(BaseModel):
@@ -119,9 +125,9 @@ class Recipe(BaseModel):
                 table[group] = {
                     key: {"name": key, **part} if isinstance(part, dict) else part for key, part in table[group].items()
                 }
-        training = table.get("training")
-        if isinstance(training, dict) and isinstance(training.get("optimizer"), dict):
-            table["training"] = {**training, "optimizer": {"name": "adam", **training["optimizer"]}}
+        if isinstance(training := table.get("training"), dict):
+            given = {key: training[key] for key in OPTIMIZERS if isinstance(training.get(key), dict)}
+            table["training"] = training | {key: {"name": "adam", **part} for key, part in given.items()}
         try:
             recipe = cls(**table)
         except ValidationError as error:
@@ -143,8 +149,8 @@ class Recipe(BaseModel):
         """Every component of the recipe as (kind, place, part)."""
         single = [("dataset", "data", self.data), ("encoder", "encoder", self.encoder)]
         single += [("generator", "generator", self.generator), ("discriminator", "discriminator", self.discriminator)]
-        if self.training.optimizer:
-            single.append(("optimizer", "training.optimizer", self.training.optimizer))
+        optimizers = [(key, getattr(self.training, key)) for key in OPTIMIZERS]
+        single += [("optimizer", f"training.{key}", part) for key, part in optimizers if part]
         losses = [("loss", f"losses.{name}", part) for name, part in self.losses.items()]
         metrics = [("metric", f"metrics.{name}", part) for name, part in (self.metrics or {}).items()]
         return single + losses + metrics

@@ -3,6 +3,7 @@
 import sys
 import time
 from collections.abc import Mapping
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -24,16 +25,18 @@ class History:
 
     def __init__(self, run: "Run"):
         self.model = run.model
-        self.sums: dict[str, list[float]] = {}
+        self.recent: list[Mapping[str, float]] = []  # read together, because a GPU has to be waited for
 
     @hookimpl
     def limner_step_finished(self, run: "Run", losses: Mapping[str, float]) -> None:
-        for name, value in losses.items():
-            self.sums.setdefault(name, []).append(value)
+        self.recent.append(losses)
         if run.step % self.every == 0:
+            values: dict[str, list[float]] = {}
+            for name, value in chain.from_iterable(step.items() for step in self.recent):
+                values.setdefault(name, []).append(value)
             row = {"step": run.step, "seconds": round(run.seconds, 3), "images": run.images}
-            self.model.history.append(row | {name: sum(v) / len(v) for name, v in self.sums.items()})
-            self.sums.clear()
+            self.model.history.append(row | {name: sum(of) / len(of) for name, of in values.items()})
+            self.recent.clear()
 
     @hookimpl
     def limner_samples_drawn(self, run: "Run", images: Float[Tensor, "N 3 H W"], prompts: list[str]) -> None:
@@ -63,6 +66,7 @@ class ProgressBar:
 
     def __init__(self) -> None:
         self.bar: Any = None
+        self.described = 0.0
 
     @hookimpl
     def limner_training_started(self, run: "Run") -> None:
@@ -74,7 +78,9 @@ class ProgressBar:
     @hookimpl
     def limner_step_finished(self, run: "Run", losses: Mapping[str, float]) -> None:
         used = run.step if run.recipe.training.steps else run.seconds
-        self.bar.set_postfix_str(describe(run, losses), refresh=False)
+        if time.monotonic() - self.described > self.bar.mininterval or run.progress == 1:
+            self.described = time.monotonic()
+            self.bar.set_postfix_str(describe(run, losses), refresh=False)
         self.bar.update(min(used, self.bar.total) - self.bar.n)
 
     @hookimpl

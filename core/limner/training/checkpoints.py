@@ -4,6 +4,7 @@ import math
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, NoReturn
 
+import torch
 from accelerate import PartialState
 
 from limner.errors import DivergedError
@@ -29,7 +30,9 @@ def keep_good_weights(run: "Run") -> None:
         DivergedError: if they are not finite.
     """
     weights = run.model.state_dict()
-    if bad := [name for name, value in weights.items() if not value.isfinite().all()]:
+    finite = [value.isfinite().all() for value in weights.values()]
+    finite = torch.stack([each.to(finite[0].device) for each in finite]).tolist()  # one question to the device
+    if bad := [name for name, fine in zip(weights, finite) if not fine]:
         stop(
             run,
             f"the weights '{bad[0]}' were no longer finite" if run.good else f"the weights '{bad[0]}' are not finite",

@@ -20,11 +20,16 @@ from limner.recipes.build import dry_run
 from limner.recipes.schema import Recipe
 from limner.step import Step
 from limner.training.callbacks import History, default_callbacks
+from limner.training.capture import CapturedStep
 from limner.training.checkpoints import checkpoint, keep_snapshots, stop_unless_finite
 from limner.training.optimizers import Player
 from limner.training.precision import precision_of
 from limner.training.run import Run, new_step, set_up
 from limner.training.threads import PlayerThreads
+from limner.types import Batch
+
+CHECK_EVERY = 16
+"""Steps from one look at the losses on a GPU to the next, which waits for the GPU."""
 
 
 def train(
@@ -72,41 +77,27 @@ def fit(plugins: PluginHost, run: Run) -> None:
     """The loop. It ends when the budget is used, or after Ctrl-C. Either way the weights are saved."""
     settings, networks, device = run.recipe.training, run.networks, run.batches.device
     optimizer = run.recipe.resolved("training.optimizer") if settings.optimizer else None
-    generator = Player(list(networks.conditional_generator.generator.parameters()), optimizer)
+    own = run.recipe.resolved("training.generator_optimizer") if settings.generator_optimizer else optimizer
+    generator = Player(list(networks.conditional_generator.generator.parameters()), own)
     discriminator = Player([*networks.conditional_discriminator.parameters(), *networks.losses.parameters()], optimizer)
-    bfloat16 = precision_of(settings, device) == "bfloat16"
-    autocast = partial(torch.autocast, device.type, torch.bfloat16, enabled=bfloat16, cache_enabled=False)
 
-    plugins.call("limner_training_started", run=run)
-    previewed = checkpoint(plugins, run)
-    start = time.perf_counter()
     with PlayerThreads(device) as threads:
+        compute = partial(compute_step, run, generator, discriminator, threads)
+        make_step = CapturedStep(run, compute, [generator.optimizer, discriminator.optimizer])
+        plugins.call("limner_training_started", run=run)
+        previewed = checkpoint(plugins, run)
+        start = time.perf_counter()
         try:
             for batch in run.batches:
-                step = new_step(run, batch, run.draw_noise(len(batch)))
-                with autocast():
-                    _ = step.text  # both threads read it
-                threads.run_both(autocast()(step.compute_generated), autocast()(step.compute_real))
-
-                # One graph holds both players. Each takes the gradient of its own loss, by its own weights.
-                generated, judged = threads.run_both(
-                    partial(compute_gradients, run, step, generator, "generator", autocast()),
-                    partial(compute_gradients, run, step, discriminator, "discriminator", autocast()),
-                )
-                del step  # free the graph before the next step
-                losses = read_losses(judged | generated)
-                stop_unless_finite(run, losses)
-                generator.average_gradients()
-                discriminator.average_gradients()
-                threads.run_both(
-                    partial(generator.step, settings.generator_lr * run.lr_decay),
-                    partial(discriminator.step, settings.discriminator_lr * run.lr_decay),
-                )
-                run.ema.update_parameters(networks.conditional_generator)
+                generator.set_lr(settings.generator_lr * run.lr_decay)
+                discriminator.set_lr(settings.discriminator_lr * run.lr_decay)
+                losses = make_step(batch, run.draw_noise(len(batch)))
 
                 run.step += 1
                 run.images += len(batch) * PartialState().num_processes
                 run.seconds = _same_everywhere(time.perf_counter() - start)
+                if device.type != "cuda" or run.step % CHECK_EVERY == 0:
+                    stop_unless_finite(run, losses)
                 plugins.call("limner_step_finished", run=run, losses=losses)
                 keep_snapshots(run)
                 if run.progress >= 1:
@@ -117,6 +108,40 @@ def fit(plugins: PluginHost, run: Run) -> None:
             run.interrupted = True
     checkpoint(plugins, run)
     plugins.call("limner_training_finished", run=run)
+
+
+def compute_step(
+    run: Run,
+    generator: Player,
+    discriminator: Player,
+    threads: PlayerThreads,
+    batch: Batch,
+    noise: Float[Tensor, "B Z"],
+) -> tuple[tuple[str, ...], Float[Tensor, " L"]]:
+    """Make one step: forward, losses, gradients, new weights. Returns the losses, by name, as they are on the device.
+
+    No value decides which operations follow, so that the step can be captured (see `CapturedStep`).
+    """
+    device = run.batches.device
+    bfloat16 = precision_of(run.recipe.training, device) == "bfloat16"
+    autocast = partial(torch.autocast, device.type, torch.bfloat16, enabled=bfloat16, cache_enabled=False)
+    step = new_step(run, batch, noise)
+    with autocast():
+        _ = step.text  # both threads read it
+    threads.run_both(autocast()(step.compute_generated), autocast()(step.compute_real))
+
+    # One graph holds both players. Each takes the gradient of its own loss, by its own weights.
+    generated, judged = threads.run_both(
+        partial(compute_gradients, run, step, generator, "generator", autocast()),
+        partial(compute_gradients, run, step, discriminator, "discriminator", autocast()),
+    )
+    del step  # free the graph before the weights change
+    generator.average_gradients()
+    discriminator.average_gradients()
+    threads.run_both(generator.step, discriminator.step)
+    run.average.update()
+    losses = judged | generated
+    return tuple(losses), torch.stack(list(losses.values()))
 
 
 def compute_gradients(
@@ -134,17 +159,11 @@ def losses_of_step(run: Run, step: Step, side: str) -> tuple[Tensor, dict[str, T
     total, terms = step.noise.new_zeros(()), {}
     for name, loss in run.networks.named_losses().items():
         weight = run.recipe.losses[name].weight
-        every = loss.every if side == "discriminator" else 1  # a lazy loss also counts for the steps it skipped
-        value = getattr(loss, side)(step) if weight and run.step % every == 0 else None  # weight 0 costs nothing
+        value = getattr(loss, side)(step) if weight and run.step % loss.every == 0 else None  # weight 0 costs nothing
         if value is not None:
             terms[f"{name}/{side}"] = value
-            total = total + weight * every * value
+            total = total + weight * loss.every * value  # a lazy loss also counts for the steps it skipped
     return total, terms
-
-
-def read_losses(losses: Mapping[str, Float[Tensor, ""]]) -> dict[str, float]:
-    """Losses as numbers, read from the device all at once."""
-    return dict(zip(losses, torch.stack(list(losses.values())).tolist()))
 
 
 def _same_everywhere(seconds: float) -> float:

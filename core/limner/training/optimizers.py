@@ -1,6 +1,5 @@
 """A player: its weights, their gradients, and the optimizer that updates them."""
 
-from collections.abc import Sequence
 from typing import Any, cast
 
 import torch
@@ -13,7 +12,8 @@ from limner.recipes.options import Resolved
 
 def adam(groups: list[dict[str, Any]]) -> torch.optim.Optimizer:
     """Adam (Kingma and Ba 2015), for recipes that name no optimizer."""
-    return torch.optim.Adam(groups, betas=(0.0, 0.99), fused=True)
+    on_gpu = groups[0]["params"][0].is_cuda
+    return torch.optim.Adam(groups, betas=(0.0, 0.99), fused=True, capturable=on_gpu)
 
 
 class Player:
@@ -36,7 +36,8 @@ class Player:
             scales.setdefault(getattr(weight, "lr_scale", 1.0), []).append(weight)
         groups = [{"params": alike, "lr_scale": scale} for scale, alike in scales.items()]
         self.optimizer: torch.optim.Optimizer = optimizer.build(groups) if optimizer else adam(groups)
-        self.running_norm, self.steps = 0.0, 0  # u, n
+        device = weights[0].device
+        self.running_norm, self.steps = torch.zeros((), device=device), torch.zeros((), device=device)  # u, n
 
     def compute_gradients(self, loss: Tensor) -> None:
         """The gradient of the player's loss with respect to its own weights only. Frozen weights get none."""
@@ -64,19 +65,26 @@ class Player:
             for gradient, piece in zip(gradients, mean.split([gradient.numel() for gradient in gradients])):
                 gradient.copy_(piece.view_as(gradient))
 
-    def step(self, lr: float) -> None:
+    def set_lr(self, lr: float) -> None:
+        """Set the learning rate of the next step."""
+        for group in self.optimizer.param_groups:
+            scaled = lr * group["lr_scale"]
+            if isinstance(group["lr"], Tensor):  # a captured step reads this tensor
+                group["lr"].fill_(scaled)
+            else:
+                group["lr"] = scaled
+
+    def step(self) -> None:
         """Clip the gradients and update the weights."""
         self.clip(self.gradients)
-        for group in self.optimizer.param_groups:
-            group["lr"] = lr * group["lr_scale"]
         self.optimizer.step()
 
-    def clip(self, gradients: Sequence[Tensor]) -> None:
+    def clip(self, gradients: list[Tensor]) -> None:
         """Scale the gradients, together, to at most twice their running norm, and update that norm."""
         if not gradients:
             return
-        norm = nn.utils.get_total_norm(gradients)
-        longest = 2 * (self.running_norm or norm.item())
-        nn.utils.clip_grads_with_norm_(self.weights, longest, norm)
+        norm = torch.stack(torch._foreach_norm(gradients)).norm()  # pyright: ignore[reportPrivateImportUsage]
+        longest = 2 * torch.where(self.running_norm > 0, self.running_norm, norm)
+        torch._foreach_mul_(gradients, (longest / (norm + 1e-6)).clamp(max=1))  # pyright: ignore[reportPrivateImportUsage]
         self.steps += 1
-        self.running_norm += (min(norm.item(), longest) - self.running_norm) / min(self.steps, 100)
+        self.running_norm += (torch.minimum(norm, longest) - self.running_norm) / self.steps.clamp(max=100)

@@ -4,15 +4,13 @@ import math
 import warnings
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import cast
 
 import torch
 from accelerate import PartialState
 from jaxtyping import Float
 from torch import Tensor
-from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
-from limner.data.batches import Batches
+from limner.data.batches import Batches, send
 from limner.data.tokenizer import Tokenizer
 from limner.errors import LimnerError
 from limner.models.model import Model
@@ -20,6 +18,7 @@ from limner.plugins import PluginHost
 from limner.recipes.build import Networks, build_dataset, build_networks, parts_named, pretrained_model
 from limner.recipes.schema import Recipe
 from limner.step import ConditionalGenerator, Step
+from limner.training.averaging import WeightAverage
 from limner.training.warm_start import copy_weights
 from limner.types import Batch
 
@@ -31,7 +30,7 @@ class Run:
     recipe: Recipe
     model: Model  # what is trained: its generator and encoder have the averaged weights
     networks: Networks
-    ema: AveragedModel  # the exponential moving average of the weights that paint
+    average: WeightAverage[ConditionalGenerator]  # of the weights that paint
     batches: Batches
     noise_source: torch.Generator
     folder: Path | None
@@ -60,7 +59,7 @@ class Run:
         """z ~ N(0, I) for the rows of this process. Every process draws the noise of all and keeps its own."""
         state = PartialState()
         whole = torch.randn(rows * state.num_processes, self.networks.sizes.noise, generator=self.noise_source)
-        return whole[state.process_index :: state.num_processes].to(state.device)
+        return send(whole[state.process_index :: state.num_processes], self.batches.device)
 
 
 def set_up(plugins: PluginHost, recipe: Recipe, folder: Path | None = None) -> Run:
@@ -84,13 +83,11 @@ def set_up(plugins: PluginHost, recipe: Recipe, folder: Path | None = None) -> R
         warnings.warn(told, stacklevel=3)
     for part in parts_named(networks, settings.freeze, "training.freeze"):
         part.requires_grad_(False)
-    average = get_ema_multi_avg_fn(settings.ema_decay)
-    ema = AveragedModel(networks.conditional_generator, multi_avg_fn=average).eval()
-    averaged = cast(ConditionalGenerator, ema.module)
-    model = Model(plugins, recipe, tokenizer, averaged, networks.conditional_discriminator, networks.losses)
+    average = WeightAverage(networks.conditional_generator, settings.ema_decay)
+    model = Model(plugins, recipe, tokenizer, average.average, networks.conditional_discriminator, networks.losses)
     prompts = recipe.prompts if recipe.prompts is not None else dataset.preview_prompts()
     noise_source = torch.Generator().manual_seed(settings.seed)
-    return Run(recipe, model, networks, ema, batches, noise_source, folder, prompts)
+    return Run(recipe, model, networks, average, batches, noise_source, folder, prompts)
 
 
 def earlier_model(plugins: PluginHost, recipe: Recipe) -> Model | None:
