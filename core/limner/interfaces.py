@@ -290,9 +290,13 @@ class Dataset(ABC):
         raise LimnerError(f"{type(self).__name__} cannot show several images of one prompt.")
 
     def preview_prompts(self) -> list[str]:
-        """Up to eight prompts that are painted regularly during training; by default the first captions."""
-        captions = [a["caption"] for annotations in self.load().annotations for a in annotations[:1]]
-        return list(dict.fromkeys(captions))[:8]
+        """Up to eight prompts that are painted regularly during training.
+
+        By default they are captions from all over the data, because neighbors are often alike.
+        """
+        captions = list(dict.fromkeys(a["caption"] for annotations in self.load().annotations for a in annotations[:1]))
+        count = min(8, len(captions))
+        return [captions[place * len(captions) // count] for place in range(count)]
 
 
 class Metric(ABC):

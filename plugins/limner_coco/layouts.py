@@ -99,13 +99,19 @@ def _short(split: str) -> str:
 def _captions_file(root: Path, split: str) -> Path | None:
     """The file of captions at one of the usual places."""
     annotations = root / "annotations"
-    for file in (
-        root / "captions.json",
-        *(annotations / name for name in (f"captions_{split}.json", f"{split}.json", f"{_short(split)}.json")),
-    ):
+    for file in (root / "captions.json", annotations / f"captions_{split}.json"):
         if file.is_file():
             return file
-    return None
+    others = [annotations / f"{name}.json" for name in (split, _short(split))]
+    return next((file for file in others if file.is_file() and _is_captions(file)), None)
+
+
+def _is_captions(file: Path) -> bool:
+    """Whether a JSON file has captions, and not boxes or labels."""
+    try:
+        return is_known(read_json(file))
+    except LimnerError:
+        return False
 
 
 def _tables(files: list[Path]) -> list[Path]:

@@ -216,20 +216,21 @@ def _open(path: Path, mode: str) -> BinaryIO:
         LimnerError: if it is a link, has a second name, or is not a file.
     """
 
-    def opener(name: str, flags: int) -> int:
-        return os.open(name, flags | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0), 0o666)
-
     refusal = LimnerError(f"{path} is a link or not a file, and is neither read nor written; remove it.")
+
+    def opener(name: str, flags: int) -> int:
+        number = os.open(name, flags | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0), 0o666)
+        state = os.fstat(number)
+        if not stat.S_ISREG(state.st_mode) or state.st_nlink > 1:
+            os.close(number)
+            raise refusal
+        return number
+
     if path.is_symlink():
         raise refusal
     if mode == "xb":
         path.unlink(missing_ok=True)
-    file = open(path, mode, opener=opener)  # noqa: SIM115 - Path.open takes no opener
-    state = os.fstat(file.fileno())
-    if not stat.S_ISREG(state.st_mode) or state.st_nlink > 1:
-        file.close()
-        raise refusal
-    return cast(BinaryIO, file)
+    return cast(BinaryIO, open(path, mode, opener=opener))  # Path.open takes no opener
 
 
 def _line(entry: object) -> bytes:

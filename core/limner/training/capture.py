@@ -146,12 +146,13 @@ class CapturedStep:
     def component(self, error: BaseException) -> str:
         """The component in whose code an error arose."""
         places = {id(module): place for place, module in self.run.networks.named_modules()}
-        found = "an operation of the step"
-        for frame, line in traceback.walk_tb(error.__traceback__):
-            module = frame.f_locals.get("self")
-            if isinstance(module, nn.Module) and not type(module).__module__.startswith("torch."):
-                name = type(module).__name__
-                found = f"{name} ({places.get(id(module), 'a component')}, line {line})"
+        found, cause = "an operation of the step", error
+        while cause is not None:  # ending the recording may raise another error, after that of the component
+            for frame, line in traceback.walk_tb(cause.__traceback__):
+                module = frame.f_locals.get("self")
+                if isinstance(module, nn.Module) and not type(module).__module__.startswith("torch."):
+                    found = f"{type(module).__name__} ({places.get(id(module), 'a component')}, line {line})"
+            cause = cause.__context__
         return found
 
 
