@@ -15,6 +15,7 @@ import limner
 import numpy as np
 import pytest
 import torch
+from hypothesis import HealthCheck, settings
 from limner import PluginHost, Sizes, Step
 from limner.cli.app import main
 from limner.plugins import host
@@ -22,6 +23,11 @@ from limner.testing import tiny_recipe, tiny_sizes
 from PIL import Image
 
 torch.set_num_threads(1)  # competing threads are 3 to 10 times slower
+
+SLOW = {"deadline": None, "suppress_health_check": [HealthCheck.too_slow, HealthCheck.function_scoped_fixture]}
+settings.register_profile("quick", max_examples=100, derandomize=True, **SLOW)
+settings.register_profile("fuzz", max_examples=10_000, print_blob=True, **SLOW)  # HYPOTHESIS_PROFILE=fuzz
+settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "quick"))
 
 ROOT = Path(__file__).parents[1]
 COLORS = {"red": (255, 0, 0), "green": (0, 160, 0), "blue": (0, 0, 255), "white": (255, 255, 255)}

@@ -1,9 +1,12 @@
 """`limner data coco` and `limner data folder`, on folders that are complete, incomplete and broken."""
 
 import json
+import os
 import re
 import shlex
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -220,6 +223,67 @@ def test_an_impossible_file_name_is_missing(command, tmp_path):
     status, out, err = command("data", "folder", "--root", tmp_path)
     assert (status, err) == (1, "")
     assert "1 images are missing" in out
+
+
+def test_captions_that_are_longer_than_training_reads_are_told(command, make_folder):
+    root = make_folder(captions={0: ["one two three " * 20], 1: ["a wall " * 19]})
+    status, out, _ = command("data", "folder", "--root", root)
+    assert status == 0, "nothing is missing"
+    assert (
+        "  1 captions have more than 40 tokens, the text.length of the recipe coco, and training does not read the "
+        "rest; set text.length=62 to read all of it.\n"
+    ) in out
+    assert count_as_trained(suggested(out, "To train on it: ")) == 8
+
+
+def test_images_that_the_captions_do_not_list_are_told(command, make_folder):
+    root = make_folder(count=2)
+    (root / "images" / "000.png").rename(root / "images" / "more.png")
+    shutil.copy(root / "images" / "more.png", root / "images" / "000.png")
+    (root / "images" / "notes.md").write_text("no image")
+    status, out, _ = command("data", "folder", "--root", root)
+    assert status == 0
+    assert f"  1 images of {root / 'images'} are not in captions.json and are not used: more.png.\n" in out
+
+
+def test_a_root_in_a_home_that_nobody_has(command):
+    status, out, err = command("data", "folder", "--root", "~no-such-user/x")
+    assert (status, err) == (1, "")
+    assert "--root: ~no-such-user/x is in the home folder of a user who does not exist" in out
+
+
+def test_a_file_name_that_leads_outside_is_a_problem(command, make_folder):
+    root = make_folder(count=2)
+    (root / "captions.json").write_text((root / "captions.json").read_text().replace("001.png", "../../001.png"))
+    status, out, err = command("data", "folder", "--root", root)
+    assert (status, err) == (1, "")
+    assert "The image '../../001.png' is outside of" in out
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="this system has no pipes")
+def test_a_pipe_among_the_images(make_folder):
+    root = make_folder(count=2)
+    (root / "images" / "001.png").unlink()
+    os.mkfifo(root / "images" / "001.png")
+    health = check("it", root, "train2017", thorough=True)
+    assert health.notes == ("1 images are folders, pipes or devices, not files: 001.png",)
+    assert health.missing == 1
+
+
+def test_names_and_captions_in_any_script_on_a_terminal_in_ascii(make_folder):
+    root = make_folder("übung", count=2)
+    os.rename(os.fsencode(root / "images" / "000.png"), os.fsencode(root / "images") + b"/\xff.png")  # noqa: PTH104
+    table = json.loads((root / "captions.json").read_text())
+    table["images"][0]["file_name"] = "\udcff.png"
+    table["annotations"][0]["caption"] = "кот \ud83d"
+    (root / "captions.json").write_text(json.dumps(table))
+    (root / "images" / "001.png").unlink()
+    arguments = [sys.executable, "-m", "limner", "data", "folder", "--root", str(root)]
+    ascii_only = os.environ | {"PYTHONIOENCODING": "ascii"}
+    done = subprocess.run(arguments, capture_output=True, env=ascii_only, timeout=120)
+    assert (done.returncode, done.stderr) == (1, b"")
+    assert b"bung: 2 images, 4 captions" in done.stdout
+    assert b"1 images are missing" in done.stdout
 
 
 def test_many_files_are_counted_and_a_few_named(make_folder):

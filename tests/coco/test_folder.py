@@ -1,10 +1,12 @@
 """Folders of captioned images as a data set: which images and captions are used, and unusable files."""
 
 import json
+import os
 import shutil
 import warnings
 
 import limner
+import limner_coco.store
 import pytest
 from limner import LimnerError, Recipe
 from limner_coco.folder import SIDES, CaptionedFolder
@@ -71,6 +73,54 @@ def test_empty_captions_are_counted_and_left_out(make_folder):
     assert data.image_ids == [0, 2, 3]
     assert [a["caption"] for a in data.annotations[0]] == ["a wall"]
     assert len(data.annotations[1]) == 2
+
+
+def test_another_folder_of_images_is_another_store(tmp_path):
+    """The images have the same names, sizes and times."""
+    (tmp_path / "captions.csv").write_text("file,caption\nx.png,a wall\n")
+    for folder, shade in (("a", RED), ("b", BLUE)):
+        (tmp_path / folder).mkdir()
+        Image.new("RGB", (20, 20), shade).save(tmp_path / folder / "x.png", compress_level=0)
+        os.utime(tmp_path / folder / "x.png", ns=(5, 5))
+    for _ in range(2):
+        assert color(load(tmp_path, images="a").pixels[0]) == RED
+        assert color(load(tmp_path, images="b").pixels[0]) == BLUE
+    (tmp_path / "images").symlink_to(tmp_path / "a")
+    assert color(load(tmp_path).pixels[0]) == RED
+    (tmp_path / "images").unlink()
+    (tmp_path / "images").symlink_to(tmp_path / "b")
+    assert color(load(tmp_path).pixels[0]) == BLUE
+
+
+def test_a_root_that_moves_keeps_its_store(make_folder, tmp_path, monkeypatch):
+    folder = make_folder(count=2)
+    load(folder)
+    folder.rename(tmp_path / "moved")
+    monkeypatch.setattr(limner_coco.store, "decode_images", None)
+    assert len(load(tmp_path / "moved")) == 2
+
+
+def test_a_root_in_a_home_that_nobody_has_is_told():
+    with pytest.raises(LimnerError, match=r"data\.root: ~no-such-user/x is in the home folder of a user who does not"):
+        load("~no-such-user/x")
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="this system has no pipes")
+def test_a_pipe_among_the_images_is_named_and_left_out(make_folder):
+    folder = make_folder(count=8)
+    (folder / "images" / "003.png").unlink()
+    os.mkfifo(folder / "images" / "003.png")
+    with pytest.warns(UserWarning, match=r"1 of 8 images cannot be used: .*003\.png \(it is a pipe or a device"):
+        assert len(load(folder, bad_images=0.2)) == 7
+
+
+def test_a_file_name_that_leads_outside_is_refused(make_folder):
+    folder = make_folder(count=2)
+    table = json.loads((folder / "captions.json").read_text())
+    table["images"][1]["file_name"] = "../../secret.png"
+    (folder / "captions.json").write_text(json.dumps(table))
+    with pytest.raises(LimnerError, match=r"The image '\.\./\.\./secret\.png' is outside of"):
+        load(folder)
 
 
 # --- which images and captions ---------------------------------------------------------------------------------------

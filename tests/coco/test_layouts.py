@@ -162,13 +162,21 @@ PROBLEMS = {
         {},
         'line 2 has 3 columns, and the first line has 2; put .* a comma in straight "quotation',
     ),
-    "torn": ({"a.csv": 'file,caption\na.png,"a cat\n'}, {}, "a.csv: line 2: the quotation mark that opens here is never closed; close it"),
+    "torn": (
+        {"a.csv": 'file,caption\na.png,"a cat\n'},
+        {},
+        "a.csv: line 2: the quotation mark that opens here is never closed; close it",
+    ),
     "no text": ({"a.csv": "file,caption\na.png,a c\udcfft\n"}, {}, "a.csv cannot be read: .*text in UTF-8"),
     "torn JSON": ({"a.jsonl": '{"file": "a.png", "caption": "x"}\n{"file"'}, {}, "line 2 is not valid JSON"),
     "no object": ({"a.jsonl": "[1]"}, {}, "line 1: expected an object, got a list"),
     "no string": ({"a.jsonl": '{"file": "a.png", "caption": 5}'}, {}, "line 1: expected a caption, got 5"),
     "a text in Latin-1": ({"a.png": "", "a.txt": "B\udce4r"}, {}, r"a\.txt cannot be read: .*text in UTF-8"),
-    "nothing": ({"readme.md": ""}, {}, r"no table \(\*.csv, \*.tsv, \*.jsonl\), .* COCO, Karpathy, .* and no .txt next to an"),
+    "nothing": (
+        {"readme.md": ""},
+        {},
+        r"no table \(\*.csv, \*.tsv, \*.jsonl\), .* COCO, Karpathy, .* and no .txt next to an",
+    ),
     "no images": (
         {"a.csv": "file,caption\na.png,b\n"},
         {"images": "there"},

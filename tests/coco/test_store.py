@@ -6,6 +6,7 @@ import subprocess
 import sys
 import time
 
+import limner_coco.finding
 import limner_coco.store
 import numpy as np
 import pytest
@@ -285,6 +286,125 @@ def test_a_store_that_cannot_be_written_is_an_error(many):
     (folder.parent / "file").write_text("")
     with pytest.raises(LimnerError, match=r"cannot be stored in .*file.*another folder with data\.cache"):
         prepare(folder, at=folder.parent / "file" / "store")
+
+
+@pytest.mark.parametrize("ending", ["pixels", "pixels.new", "index", "index.new", "lock"])
+@pytest.mark.parametrize("link", ["symbolic", "hard"])
+def test_no_link_in_the_store_is_followed(many, ending, link):
+    """A data folder from elsewhere may bring a store whose files point to files of this machine."""
+    folder = many(2)
+    victim, store = folder.parent / "victim", folder.parent / "store"
+    victim.write_bytes(b"precious" * 100)
+    store.mkdir()
+    if ending in ("pixels", "index"):
+        prepare(folder)
+        (store / f"all-8px.{ending}").unlink()
+        many(3)
+    path = store / f"all-8px.{ending}"
+    if link == "symbolic":
+        path.symlink_to(victim)
+    else:
+        path.hardlink_to(victim)
+    if link == "hard" and ending.endswith(".new"):
+        assert len(prepare(folder).pixels) == 2, "such a name is made anew"
+    else:
+        with pytest.raises(LimnerError, match=rf"all-8px\.{ending} is a link or not a file, .*; remove it"):
+            prepare(folder)
+    assert victim.read_bytes() == b"precious" * 100
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="this system has no pipes")
+@pytest.mark.parametrize("ending", ["pixels", "index", "lock"])
+def test_a_pipe_in_the_store_is_refused_at_once(many, ending):
+    folder = many(2)
+    prepare(folder)
+    path = folder.parent / "store" / f"all-8px.{ending}"
+    path.unlink()
+    os.mkfifo(path)
+    with pytest.raises(LimnerError, match="is a link or not a file"):
+        prepare(folder)
+
+
+def test_a_linked_folder_of_stores_is_refused(tmp_path):
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "photos").mkdir()
+    (tmp_path / "photos" / ".limner").symlink_to(tmp_path / "elsewhere")
+    with pytest.raises(LimnerError, match=r"\.limner is a link, and no link is followed; .*data\.cache"):
+        store_folder(tmp_path / "photos", None)
+    assert store_folder(tmp_path / "photos", str(tmp_path / "elsewhere"))[0] == tmp_path / "elsewhere"
+
+
+def test_a_home_folder_that_nobody_has_is_told(tmp_path):
+    with pytest.raises(LimnerError, match=r"data\.cache: ~no-such-user/x is in the home folder of a user who does not"):
+        store_folder(tmp_path, "~no-such-user/x")
+
+
+def test_a_disk_that_is_full_while_images_are_stored_is_told(many, monkeypatch):
+    def full(_):
+        raise OSError(28, "No space left on device")
+
+    folder = many(3)
+    monkeypatch.setattr(limner_coco.store.os, "fsync", full)
+    with pytest.raises(LimnerError, match=r"cannot be stored in .*store: No space left on device; .*data\.cache"):
+        prepare(folder)
+    monkeypatch.undo()
+    assert grays(prepare(folder)) == [0, 1, 2]
+
+
+def test_an_index_that_nests_deeply_is_made_again(many):
+    folder = many(2)
+    prepare(folder)
+    index = folder.parent / "store" / "all-8px.index"
+    index.write_bytes(index.read_bytes().splitlines(keepends=True)[0] + b"[" * 100_000 + b"\n")
+    assert grays(prepare(folder)) == [0, 1]
+
+
+def test_a_file_found_under_another_name_is_another_file(tmp_path):
+    """The same listing, size and time, but now the exact name is there."""
+    folder = tmp_path / "images"
+    folder.mkdir()
+    for name, gray in (("A.png", 10), ("a.png", 20)):
+        Image.new("L", (8, 8), gray).save(folder / name, compress_level=0)
+        os.utime(folder / name, ns=(5, 5))
+        assert grays(prepare(folder, ["a.png"])) == [gray]
+
+
+@pytest.mark.parametrize("name", ["../secret.png", "deep/../../secret.png", "linked.png", "linked/secret.png"])
+def test_a_name_that_leads_outside_is_refused(tmp_path, name):
+    folder = tmp_path / "images"
+    (folder / "deep").mkdir(parents=True)
+    (tmp_path / "secret.png").write_bytes(b"x")
+    (folder / "linked.png").symlink_to(tmp_path / "secret.png")
+    (folder / "linked").symlink_to(tmp_path)
+    for given in (name, str(tmp_path / "secret.png")):
+        with pytest.raises(LimnerError, match=r"The image '.*' is outside of .*images; only files within are read"):
+            find(folder, [given])
+        assert find(folder, [given], tmp_path)[0].bytes == 1, "another folder of the root is within"
+
+
+def test_a_folder_of_images_may_be_a_link(tmp_path):
+    """Images are often on another disk."""
+    (tmp_path / "disk").mkdir()
+    (tmp_path / "disk" / "a.png").write_bytes(b"x")
+    (tmp_path / "root").mkdir()
+    (tmp_path / "root" / "images").symlink_to(tmp_path / "disk")
+    assert find(tmp_path / "root" / "images", ["a.png"], tmp_path / "root")[0].bytes == 1
+
+
+def test_an_id_without_an_ending_names_the_only_image_that_has_it(tmp_path):
+    for name in ("0001.jpg", "0001.txt", "0002.jpg", "0002.png"):
+        (tmp_path / name).write_bytes(b"x")
+    one, two = find(tmp_path, ["0001", "0002"])
+    assert (one.path.name, two.bytes) == ("0001.jpg", -1)
+
+
+def test_a_folder_that_may_not_be_read_is_told(tmp_path, monkeypatch):
+    def refuse(*_, **__):
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(limner_coco.finding.Path, "stat", refuse)
+    with pytest.raises(LimnerError, match=r"a\.png cannot be read: Permission denied"):
+        find(tmp_path, ["a.png"])
 
 
 def test_where_the_store_is(tmp_path, monkeypatch):

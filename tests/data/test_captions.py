@@ -92,6 +92,46 @@ def test_annotations_without_an_id_get_their_places():
     assert [a["id"] for a in coco.imgToAnns[1]] == [0, 7, 2]
 
 
+@pytest.mark.parametrize(("of_image", "of_annotation"), [(1, "1"), ("1", 1), (1.0, 1), (1, 1.0), (1.0, "1")])
+def test_ids_may_be_numbers_in_one_list_and_texts_in_the_other(of_image, of_annotation):
+    image = {"id": of_image, "file_name": "one.png"}
+    coco = index({"images": [image], "annotations": [annotation(image_id=of_annotation)]})
+    (number,) = coco.imgs
+    assert number == of_image
+    assert [a["caption"] for a in coco.imgToAnns[number]] == ["a cat"]
+    assert image == {"id": of_image, "file_name": "one.png"}, "what was given is not changed"
+
+
+@pytest.mark.parametrize("own", [{}, [1], 1.5, {"a": [[[]]]}])
+def test_an_id_that_is_no_number_and_no_text_is_refused(own):
+    with pytest.raises(LimnerError, match=r"here: expected a number or a text as an annotation's id, got \{'caption'"):
+        index({"images": IMAGES, "annotations": [annotation(id=own)]})
+    with pytest.raises(LimnerError, match="every image needs 'id' and 'file_name'"):
+        index({"images": [{"id": own, "file_name": "one.png"}], "annotations": []})
+
+
+def test_half_of_a_character_is_replaced():
+    """As when a program cut the text within an emoji; no tokenizer and no file takes it."""
+    coco = index({"images": IMAGES, "annotations": [annotation(caption="a dog \ud83d"), annotation(caption="a 🐕")]})
+    assert [a["caption"] for a in coco.imgToAnns[1]] == ["a dog \ufffd", "a 🐕"]
+
+
+def test_a_caption_of_a_million_letters_is_refused():
+    with pytest.raises(
+        LimnerError, match="the caption of annotation 7 has 1000000 letters, at most 10000 are read: 'aaa"
+    ):
+        index({"images": IMAGES, "annotations": [annotation(caption="a" * 1_000_000)]})
+
+
+def test_a_value_that_nests_deeply_does_not_fill_a_message():
+    deep: list[Any] = []
+    for _ in range(5000):
+        deep = [deep]
+    with pytest.raises(LimnerError, match="needs a text 'caption'") as caught:
+        index({"images": IMAGES, "annotations": [annotation(caption=deep)]})
+    assert len(str(caught.value)) < 300
+
+
 def test_the_real_captions_of_coco_are_read(shared_data):
     path = shared_data / "coco_captions_val2017" / "captions_val2017.json"
     coco = index(json.loads(path.read_text(encoding="utf-8")), str(path))

@@ -1,12 +1,21 @@
 """Image files become squares, whatever their mode, size and orientation; damaged files are reported."""
 
+import _thread
 import io
+import os
 import struct
+import time
+import warnings
 import zlib
+from pathlib import Path
+from tempfile import NamedTemporaryFile
 
 import numpy as np
 import pytest
-from limner.data.images import decode_image, decode_images
+from hypothesis import given
+from hypothesis import strategies as st
+from limner.data import images
+from limner.data.images import decode_image, decode_images, image_format
 from PIL import Image
 
 RED, GREEN, BLUE, WHITE = (255, 0, 0), (0, 160, 0), (0, 0, 255), (255, 255, 255)
@@ -181,6 +190,134 @@ def test_a_warning_about_a_bomb_is_an_error(tmp_path, monkeypatch):
     Image.new("RGB", (30, 20)).save(tmp_path / "large.png")
     monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 400)
     assert "decompression bomb" in str(decode_images([tmp_path / "large.png"], 16))
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="this system has no pipes")
+def test_a_pipe_a_device_and_a_folder_are_refused_at_once(tmp_path):
+    os.mkfifo(tmp_path / "pipe")
+    (tmp_path / "link").symlink_to("/dev/zero")
+    for name in ("pipe", "link"):
+        assert decode_images([tmp_path / name], 16) == ["it is a pipe or a device, not a file"]
+    assert decode_images([tmp_path, tmp_path / "none"], 16) == ["it is a folder", "missing"]
+
+
+def test_a_file_that_may_not_be_read_is_not_called_damaged(tmp_path, monkeypatch):
+    def refuse(*_, **__):
+        raise PermissionError(13, "Permission denied", "image.png")
+
+    (tmp_path / "image.png").write_bytes(saved("PNG"))
+    monkeypatch.setattr(Image, "open", refuse)
+    assert decode_images([tmp_path / "image.png"], 16) == ["Permission denied"]
+
+
+def test_a_format_that_is_not_decoded_is_named(tmp_path):
+    (tmp_path / "photo.jpg").write_bytes(HEIC)
+    assert decode_images([tmp_path / "photo.jpg"], 16) == ["HEIC images cannot be decoded; save it as PNG or JPEG"]
+
+
+HEIC = b"\0\0\0\x18ftypheic\0\0\0\0mif1heic" + bytes(40)
+KINDS = {
+    **{kind: saved(kind) for kind in ("JPEG", "PNG", "GIF", "WEBP", "TIFF", "BMP", "AVIF", "JPEG2000", "PPM")},
+    "HEIC": HEIC,
+    "SVG": b"<svg xmlns='http://www.w3.org/2000/svg'></svg>",
+}
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_an_image_is_recognized_by_its_content(tmp_path, kind):
+    (tmp_path / "file.data").write_bytes(KINDS[kind])
+    assert image_format(tmp_path / "file.data") == kind
+
+
+@pytest.mark.parametrize(
+    "content", [b"", b"a cat on a mat", b"BMW and a cat", b"\0" * 100, b"P6 is a name", b"%PDF-1.4"]
+)
+def test_what_is_no_image_has_no_format(tmp_path, content):
+    (tmp_path / "file.jpg").write_bytes(content)
+    assert image_format(tmp_path / "file.jpg") is None
+
+
+def test_no_image_runs_another_program(tmp_path):
+    """Pillow would start Ghostscript for this one."""
+    (tmp_path / "drawing.eps").write_bytes(b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n%%EndComments\n")
+    assert decode_images([tmp_path / "drawing.eps"], 16) == ["cannot identify image file"]
+
+
+def test_large_images_are_decoded_one_at_a_time(tmp_path, monkeypatch):
+    """All pixels that threads decode at the same time fit into the room for them."""
+    for number in range(8):
+        Image.new("L", (40, 40)).save(tmp_path / f"{number}.png")
+    at_once: list[int] = []
+    most = 0
+
+    def slow(image):
+        nonlocal most
+        at_once.append(image.width * image.height)
+        most = max(most, sum(at_once))
+        time.sleep(0.02)
+        at_once.pop()
+        return image.convert("RGB")
+
+    monkeypatch.setattr(images, "_as_rgb", slow)
+    for room, expected in ((1000, 1600), (3200, 3200)):
+        monkeypatch.setattr(images, "_room", images._Room(room))
+        most = 0
+        decode_images([tmp_path / f"{number}.png" for number in range(8)], 16)
+        assert most == expected
+
+
+@pytest.mark.parametrize("mode", ["LA", "RGBA", "I;16", "P"])
+def test_a_strip_at_a_time_gives_the_same_pixels(tmp_path, monkeypatch, mode):
+    noise = np.random.default_rng(0).integers(0, 255, (70, 90, 4), np.uint8)
+    image = Image.fromarray(noise.view(np.uint16)[..., 0]) if mode == "I;16" else Image.fromarray(noise).convert(mode)
+    image.save(tmp_path / "image.png")
+    whole = decode_image(tmp_path / "image.png", 16)
+    monkeypatch.setattr(images, "STRIP", 90 * 11)
+    assert (decode_image(tmp_path / "image.png", 16) == whole).all()
+
+
+def test_the_first_interruption_stops_after_the_images_at_hand(tmp_path, monkeypatch):
+    paths = [tmp_path / f"{number}.png" for number in range(300)]
+    done: list[object] = []
+
+    def slow(path, size):
+        if not done:
+            _thread.interrupt_main()
+        done.append(path)
+        time.sleep(0.02)
+
+    monkeypatch.setattr(images, "decode_image", slow)
+    with pytest.raises(KeyboardInterrupt):
+        decode_images(paths, 16)
+    assert len(done) < 100
+
+
+def test_warnings_of_pillow_do_not_reach_the_user(tmp_path):
+    Image.new("RGB", (20, 20), RED).save(tmp_path / "image.jpg", exif=b"Exif\0\0II*\0\x08\0\0\0\xff\xff")
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        decode_images([tmp_path / "image.jpg"], 16)
+    assert caught == []
+
+
+@given(
+    kind=st.sampled_from(sorted(KINDS)), at=st.lists(st.tuples(st.integers(0, 400), st.binary(min_size=1, max_size=4)))
+)
+def test_any_damage_gives_pixels_or_a_few_words(kind, at):
+    broken = bytearray(KINDS[kind])
+    for place, content in at:
+        broken[place : place + len(content)] = content
+    with NamedTemporaryFile() as file:
+        file.write(broken)
+        file.flush()
+        (result,) = decode_images([Path(file.name)], 16)
+        kind_found = image_format(Path(file.name))
+    if isinstance(result, str):
+        assert 0 < len(result) <= 250
+        assert "\n" not in result
+    else:
+        assert result.shape == (3, 16, 16)
+        assert kind_found
 
 
 def test_photographs_of_coco_are_decoded(shared_data):

@@ -1,6 +1,7 @@
 """The tokenizer: learned the same in every run, saved and read back, and what it says of a prompt."""
 
 import json
+import time
 
 import pytest
 from limner import LimnerError, Tokenizer
@@ -82,6 +83,86 @@ def test_words(text, words):
 )
 def test_unknown_words_of_a_prompt_are_told_once(prompt, unknown):
     assert Tokenizer.learn(CAPTIONS, Text(length=24)).check(prompt) == unknown
+
+
+VERBATIM = [
+    "一只红色的猫",
+    "🐕",
+    "👩‍🚀 🐈",
+    "?!",
+    "...",
+    "ねこがいる",
+    "สีแดง",
+    "लाल बिल्ली",
+    "κόκκινη γάτα",
+    "café",
+    "©",
+]
+
+
+@pytest.mark.parametrize("caption", VERBATIM)
+def test_a_caption_in_any_script_is_a_known_prompt(caption, tmp_path):
+    tokenizer = Tokenizer.learn([caption, "a red circle"], Text())
+    tokenizer.save(tmp_path)
+    for known in (tokenizer, Tokenizer.load(tmp_path)):
+        assert known.check(caption) == []
+        with pytest.raises(LimnerError, match="No word of the prompt 'zebra'"):
+            known.check("zebra")
+
+
+@pytest.mark.parametrize("prompt", ["红色的猫", "猫", "猫?"])
+def test_characters_of_chinese_are_known_one_by_one(prompt):
+    assert Tokenizer.learn(["一只红色的猫"], Text()).check(prompt) == []
+
+
+def test_a_run_that_kept_chinese_as_one_word_is_read(tmp_path):
+    tokenizer = Tokenizer.learn(["一只红色的猫 and a ship's mast"], Text())
+    tokenizer.save(tmp_path)
+    (tmp_path / "words.json").write_text(json.dumps({"length": 24, "words": ["一只红色的猫", "ship's", "mast"]}))
+    assert Tokenizer.load(tmp_path).check("红色的猫, ship's") == []
+
+
+def test_a_word_of_known_tokens_is_no_unknown_prompt():
+    """Japanese has no spaces, so that a part of a sentence is another word, but of the same tokens."""
+    sentence = "いろはにほへとちりぬるをわかよたれそつねならむうゐのおくやまけふこえてあさきゆめみしゑひもせす"
+    tokenizer = Tokenizer.learn([sentence], Text(vocabulary=50))
+    assert tokenizer.check("いろは") == ["いろは"], "it is noted, but not refused"
+    with pytest.raises(LimnerError, match="No word of the prompt"):
+        tokenizer.check("ろい")  # no caption has the token of a word that starts so
+
+
+@pytest.mark.parametrize(("composed", "other"), [("café", "cafe\u0301"), ("cafe\u0301", "café"), ("café", "CAFE")])
+def test_accents_may_be_composed_or_left_out(composed, other):
+    unknown = Tokenizer.learn([composed], Text()).check(other)
+    assert unknown == ([] if other != "CAFE" else ["cafe"])
+
+
+@pytest.mark.parametrize(("captions", "prompt"), [(["a cat"], "🐕"), (["a cat"], "?!"), (["猫"], "犬"), ([], "a cat")])
+def test_what_no_caption_has_is_refused(captions, prompt):
+    with pytest.raises(LimnerError, match="No word of the prompt") as caught:
+        Tokenizer.learn(captions, Text()).check(prompt)
+    assert "such as ." not in str(caught.value)
+
+
+def test_half_of_a_character_does_no_harm(tokenizer):
+    assert tokenizer(["a red \ud83d"]).ids.tolist() == tokenizer(["a red \ufffd"]).ids.tolist()
+    assert tokenizer.check("a red circle \udcff") == []
+    assert len(tokenizer.pieces("a \ud83d")) == tokenizer.count("a \ud83d")
+    assert Tokenizer.learn(["a cat \ud83d"], Text()).words == {"a", "cat"}
+
+
+def test_a_word_of_a_million_letters_is_unknown_and_takes_no_time():
+    """WordPiece takes minutes to learn from it, and no signal stops it."""
+    start = time.monotonic()
+    tokenizer = Tokenizer.learn([*CAPTIONS, "x" * 1_000_000, "a " + "yz" * 400_000 + " b"], Text())
+    assert time.monotonic() - start < 20
+    assert tokenizer(["a " + "x" * 1_000_000]).ids[0, 2] == tokenizer.inner.unk_token_id
+    assert tokenizer.inner.get_vocab() == Tokenizer.learn([*CAPTIONS, "a  b"], Text()).inner.get_vocab()
+
+
+def test_a_prompt_of_a_million_letters_is_refused(tokenizer):
+    with pytest.raises(LimnerError, match="The prompt has 1000000 letters, at most 10000 are read; make it shorter"):
+        tokenizer.check("x" * 1_000_000)
 
 
 def test_a_pretrained_tokenizer_can_be_taken_from_a_folder(tokenizer, tmp_path):

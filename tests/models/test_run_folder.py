@@ -194,3 +194,8 @@ def test_a_full_disk_is_one_sentence_for_every_file(trained, tmp_path, room):
         resource.setrlimit(resource.RLIMIT_FSIZE, limits)
         signal.signal(signal.SIGXFSZ, handler)
     assert list(tmp_path.rglob("*.partial")) == []
+
+
+def test_whoever_may_read_the_recipe_may_read_the_weights(trained):
+    """safetensors gives its files to their owner alone."""
+    assert (trained / "weights.safetensors").stat().st_mode == (trained / "recipe.toml").stat().st_mode

@@ -37,6 +37,8 @@ SIGNATURES = {
 STRIP = 1 << 20  # pixels converted at a time
 MOST_PIXELS = 1 << 25  # decoded at the same time by all threads; a larger image is decoded alone
 
+Image.core.set_block_size(1 << 26)  # such blocks are given back when an image is freed; 16 MB are kept by each thread
+
 
 def decode_image(path: Path, size: int) -> UInt8[np.ndarray, "3 {size} {size}"]:
     """The RGB square in the middle of an image, resized with a Lanczos filter; transparent parts become white.

@@ -150,6 +150,8 @@ def _shape(letter: str) -> str:
     """What a letter is to `split_words`: part of a word (a), a word of its own (o), an apostrophe, or between words."""
     if letter in "'’":
         return "'"
+    if letter == "\ufffd":  # of which nobody knows what it was
+        return " "
     category = unicodedata.category(letter)
     if category == "So" or unicodedata.name(letter, "").startswith("CJK "):
         return "o"

@@ -69,6 +69,7 @@ def write_run(
     partial = folder / f"{WEIGHTS_FILE}.partial"
     with writing(folder / WEIGHTS_FILE, partial):
         save_file({name: value.contiguous() for name, value in weights.items()}, partial)
+        shutil.copymode(folder / RECIPE_FILE, partial)  # safetensors lets nobody else read its files
         partial.replace(folder / WEIGHTS_FILE)
 
 
