@@ -145,7 +145,7 @@ by_hand = ...  # one number
 
 limner.exercises.check(
     by_hand,
-    Hinge(sizes).discriminate(real, painted),
+    Hinge(sizes).discriminate(real, painted).mean(),
     hint="The mean of max(0, 1 - D) over the real images, plus the mean of max(0, 1 + D) over the generated ones.",
 )
 
@@ -158,7 +158,7 @@ limner.exercises.check(
 
 # %% tags=["solution"] jupyter={"source_hidden": true}
 by_hand = (0 + 0.5) / 2 + (0 + 1) / 2
-assert Hinge(sizes).discriminate(real, painted).item() == by_hand
+assert Hinge(sizes).discriminate(real, painted).mean().item() == by_hand
 by_hand
 
 # %% [markdown]
