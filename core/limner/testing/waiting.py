@@ -11,8 +11,7 @@ from torch.overrides import TorchFunctionMode
 
 from limner.plugins import PluginHost, host
 from limner.recipes.schema import Recipe
-from limner.training.loop import compute_step
-from limner.training.optimizers import Player
+from limner.training.loop import compute_step, players_of
 from limner.training.run import set_up
 from limner.training.threads import PlayerThreads
 
@@ -73,10 +72,8 @@ def find_waits(recipe: str | Mapping[str, Any], plugins: PluginHost | None = Non
     """
     plugins = plugins or host()
     run = set_up(plugins, Recipe.read(plugins, recipe))
-    networks, threads = run.networks, PlayerThreads(torch.device("meta"))
-    optimizer = run.recipe.resolved("training.optimizer") if run.recipe.training.optimizer else None
-    generator = Player(list(networks.conditional_generator.generator.parameters()), optimizer)
-    discriminator = Player([*networks.conditional_discriminator.parameters(), *networks.losses.parameters()], optimizer)
+    generator, discriminator = players_of(run)
+    threads = PlayerThreads(torch.device("meta"))  # one after the other
     batch = next(iter(run.batches))
     noise = run.draw_noise(len(batch))
     with WaitingOperations() as watcher:

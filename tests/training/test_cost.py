@@ -1,0 +1,35 @@
+"""What a training costs, measured by a few steps."""
+
+from limner.plugins import host
+from limner.recipes.schema import Recipe
+from limner.testing import tiny_host, tiny_recipe
+from limner.training.cost import count_parameters, count_work, measure_cost
+from limner.training.run import set_up
+
+
+def test_the_cost_is_that_of_the_recipe():
+    plugins = tiny_host()
+    recipe = Recipe.read(plugins, tiny_recipe())
+    cost = measure_cost(plugins, recipe)
+    run = set_up(plugins, recipe)
+    assert (cost.images, cost.captions, cost.steps) == (32, 32, 2)
+    assert cost.parameters["generator"] == count_parameters(run.networks.conditional_generator.generator)
+    assert cost.seconds == 2 * cost.seconds_per_step > 0
+    assert cost.memory is None or cost.memory > 1e6
+
+
+def test_a_budget_in_seconds_says_how_many_steps_fit():
+    plugins = tiny_host()
+    settings = {"seconds": 100.0, "batch_size": 8, "precision": "float32"}
+    cost = measure_cost(plugins, Recipe.read(plugins, tiny_recipe(training=settings)))
+    assert abs(cost.steps - 100 / cost.seconds_per_step) <= 1
+
+
+def test_more_channels_are_more_work_and_a_smaller_batch_shares_the_update_of_the_weights():
+    def work(*changes):
+        recipe = Recipe.read(host(), "scenes-32", ["data.count=40", *changes])
+        return count_work(set_up(host(), recipe)) / recipe.training.batch_size
+
+    usual = work()
+    assert work("generator.channels=[192,144,96]") > 1.2 * usual
+    assert usual < work("training.batch_size=16") < 1.15 * usual
