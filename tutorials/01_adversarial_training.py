@@ -175,13 +175,12 @@ data = build_dataset(recipe).load()
 pairs = next(iter(Batches(data, model.tokenizer, batch_size=256, seed=1)))
 with torch.no_grad():
     step = Step(model.conditional_generator, model.conditional_discriminator, pairs, torch.randn(len(pairs), 32))
-    assert step.mismatched is not None  # not all captions are the same
     true, mismatched = ..., ...  # the mean scores with true and with mismatched captions
 
 limner.exercises.check(
     [true, mismatched],
-    [judgement.match.mean() for judgement in (step.real, step.mismatched)],
-    hint="step.real and step.mismatched are Judgement objects; the score of a pair is their `match`.",
+    [judgement.match.mean() for judgement in (step.real, step.mismatched_pairs)],
+    hint="step.real and step.mismatched_pairs are Judgement objects; the score of a pair is their `match`.",
 )
 
 # %% [markdown] tags=["solution"]
@@ -198,8 +197,7 @@ for name in ("image and text", "with mismatched pairs"):
     pairs = next(iter(Batches(data, model.tokenizer, batch_size=256, seed=1)))
     with torch.no_grad():
         step = Step(model.conditional_generator, model.conditional_discriminator, pairs, torch.randn(len(pairs), 32))
-        assert step.mismatched is not None
-        true, mismatched = step.real.match.mean().item(), step.mismatched.match.mean().item()
+        true, mismatched = step.real.match.mean().item(), step.mismatched_pairs.match.mean().item()
     difference[name] = true - mismatched
     print(f"{name}: true caption {true:.2f}, mismatched {mismatched:.2f}")
 assert difference["with mismatched pairs"] > 0

@@ -69,7 +69,7 @@ class Step:
 
     def compute_real(self) -> None:
         """Judge the real images now, and encode the distractors if a loss reads them."""
-        _ = self.real, self.mismatched
+        _ = self.real, self.mismatched_pairs
         if self.reads_distractors:
             _ = self.distractors
 
@@ -118,12 +118,12 @@ class Step:
         return self.conditional_discriminator.discriminator(self.generated_images, self.text)
 
     @cached_property
-    def mismatched(self) -> Judgement:
+    def mismatched_pairs(self) -> Judgement:
         """Real images with captions that are not true of them, in the rows where `batch.has_mismatch`."""
         return self.judge_real(self.text[self.batch.mismatched])
 
     @cached_property
-    def nearest_mismatched(self) -> tuple[Judgement, Bool[Tensor, " B"]]:
+    def nearest_pairs(self) -> tuple[Judgement, Bool[Tensor, " B"]]:
         """Real images with a hard wrong caption, and which images have one.
 
         The caption is the one of the batch that is not true of the image and whose sentence is most like its own.
@@ -154,6 +154,24 @@ class Step:
         """The real images, judged with other captions."""
         return self.conditional_discriminator.discriminator.judge(self.real_features, text)
 
+    # --- names before API 1.2 ------------------------------------------------------------------------------------
+
+    @property
+    def mismatched(self) -> Judgement | None:
+        """The rows of `mismatched_pairs` that have a wrong caption; None without one. It waits for the device."""
+        warnings.warn("Step.mismatched is now Step.mismatched_pairs, of all rows.", DeprecationWarning, stacklevel=2)
+        return _some(self.mismatched_pairs, self.batch.has_mismatch)
+
+    @property
+    def nearest_mismatched(self) -> tuple[Judgement, Bool[Tensor, " B"]] | None:
+        """The rows of `nearest_pairs` that have a wrong caption, and which these are; None without one."""
+        warnings.warn(
+            "Step.nearest_mismatched is now Step.nearest_pairs, of all rows.", DeprecationWarning, stacklevel=2
+        )
+        pairs, rows = self.nearest_pairs
+        found = _some(pairs, rows)
+        return None if found is None else (found, rows)
+
     # --- names before API 1.1 ------------------------------------------------------------------------------------
 
     @property
@@ -173,6 +191,14 @@ class Step:
         """The old name of `conditional_discriminator`."""
         warnings.warn("Step.judging is now Step.conditional_discriminator.", DeprecationWarning, stacklevel=2)
         return self.conditional_discriminator
+
+
+def _some(judged: Judgement, rows: Bool[Tensor, " B"]) -> Judgement | None:
+    """Some rows of a judgement; None without one."""
+    if not rows.any():
+        return None
+    realism = None if judged.realism is None else judged.realism[rows]
+    return Judgement(judged.match[rows], realism, judged.features[rows])
 
 
 def resize(images: Float[Tensor, "B 3 H W"], size: int) -> Float[Tensor, "B 3 {size} {size}"]:

@@ -69,8 +69,8 @@ class Adversarial(Loss):
         if self.mismatched == "swapped":
             return step.swapped, torch.ones_like(step.batch.has_mismatch)
         if self.mismatched == "nearest":
-            return step.nearest_mismatched
-        return step.mismatched, step.batch.has_mismatch
+            return step.nearest_pairs
+        return step.mismatched_pairs, step.batch.has_mismatch
 
     def generator(self, step: Step) -> Float[Tensor, ""]:
         losses = []

@@ -66,7 +66,7 @@ def step(make_step):
         batch=batch,
         real=judgement(MATCH["real"], REALISM["real"]),
         generated=judgement(MATCH["generated"], REALISM["generated"]),
-        mismatched=judgement(MISMATCHED, None),
+        mismatched_pairs=judgement(MISMATCHED, None),
     )
 
 
@@ -105,7 +105,7 @@ def test_extreme_scores_give_finite_losses_and_gradients(sizes, make_step, step,
     extreme = Judgement(scores, None, torch.zeros(4, 2, 1, 1))
     opposite = Judgement(-scores, None, torch.zeros(4, 2, 1, 1))
     built = loss(sizes)
-    extreme_step = make_step(**vars(step) | {"real": extreme, "generated": opposite, "mismatched": opposite})
+    extreme_step = make_step(**vars(step) | {"real": extreme, "generated": opposite, "mismatched_pairs": opposite})
     for value in (built.discriminator(extreme_step), built.generator(extreme_step)):
         assert value.isfinite()
         assert torch.autograd.grad(value, scores)[0].isfinite().all()
@@ -165,7 +165,7 @@ def hard(make_step, step):
 
 
 def test_nearest_is_the_most_similar_caption_that_is_not_true(hard):
-    judged, rows = hard.nearest_mismatched
+    judged, rows = hard.nearest_pairs
     assert rows.all()
     assert judged.match[:, 0].tolist() == pytest.approx([0.9, 1.0, 0.9, 0.0], abs=1e-6)
 

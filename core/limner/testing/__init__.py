@@ -33,6 +33,7 @@ from limner.testing.tiny import (
     tiny_recipe,
     tiny_sizes,
 )
+from limner.testing.waiting import find_waits
 
 __all__ = [
     "BagOfWords",
@@ -53,6 +54,7 @@ __all__ = [
     "check_optimizer",
     "check_plugin",
     "check_stage",
+    "find_waits",
     "tiny_host",
     "tiny_recipe",
     "tiny_sizes",
