@@ -7,6 +7,7 @@ from pathlib import Path
 from limner import LimnerError, image_format, visible_files
 
 from .files import parse_json, read_text
+from .finding import Borders
 from .listing import CAPTION_COLUMNS, Listing, as_coco, first_few
 
 TEXT_ENDINGS = (".txt", ".caption", ".json")
@@ -52,8 +53,10 @@ def texts_beside(folder: Path) -> Listing | None:
         if names:
             to.append(f"{len(names)} text files belong to no image and are left out: {first_few(names)}")
     captioned = []
+    borders = Borders([folder])
     for image in sorted(pairs):
         name = image.relative_to(folder).as_posix()
+        borders.check(pairs[image], pairs[image].relative_to(folder).as_posix())
         captioned += [(name, line, {}) for line in _captions(pairs[image])] or [(name, "", {})]
     return Listing(as_coco(captioned), folder, folder, notes, remarks)
 

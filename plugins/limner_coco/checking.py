@@ -127,8 +127,8 @@ def _cut(captions: list[str]) -> list[str]:
     if not longer:
         return []
     return [
-        f"{longer} captions have more than {text.length} tokens, the text.length of the recipe coco, and training does "
-        f"not read the rest; set text.length={max(lengths)} to read all of it"
+        f"{longer} of {len(captions)} captions are longer than text.length = {text.length} tokens of the recipe coco "
+        f"and are cut; set text.length to at least {max(lengths)}"
     ]
 
 

@@ -41,7 +41,7 @@ def find(folder: Path, names: Iterable[str], root: Path | None = None) -> list[F
     Raises:
         LimnerError: if a name leads outside of the folder and of `root`, or if a folder may not be read.
     """
-    borders = _Borders([folder, root or folder])
+    borders = Borders([folder, root or folder], "put a copy there, or name its folder with data.images")
     by_normalized: dict[str, Path] | None = None
     found = []
     for name in names:
@@ -76,11 +76,12 @@ def _state(path: Path) -> os.stat_result | None:
         return None
 
 
-class _Borders:
-    """The folders of which images are read. A listing from elsewhere could name any file of this machine."""
+class Borders:
+    """The folders of which files are read. A folder from elsewhere could name, or link to, any file of this machine."""
 
-    def __init__(self, folders: Iterable[Path]):
+    def __init__(self, folders: Iterable[Path], remedy: str = "put a copy there"):
         self.folders = [Path(os.path.realpath(folder)) for folder in folders]
+        self.remedy = remedy
         self.known: dict[Path, bool] = {}
 
     def check(self, path: Path, name: str) -> None:
@@ -90,8 +91,8 @@ class _Borders:
             self.known[parent] = self._holds(parent)
         if not self.known[parent] or ((path.name == ".." or _is_link(path)) and not self._holds(path)):
             raise LimnerError(
-                f"The image '{name:.200}' is outside of {self.folders[-1]}; only files within are read, so put a copy "
-                "there, or name its folder with data.images."
+                f"The file '{name:.200}' is outside of {self.folders[-1]}, and only files within are read; "
+                f"{self.remedy}."
             )
 
     def _holds(self, path: Path) -> bool:

@@ -7,6 +7,7 @@ from limner import LimnerError, visible_files
 
 from .beside import is_image, texts_beside
 from .files import read_json
+from .finding import Borders
 from .jsons import is_known, json_listing
 from .listing import Listing, folders_of, listing_of_rows
 from .tables import TABLE_ENDINGS, is_table, rows_of_table
@@ -48,7 +49,7 @@ def _read(root: Path, split: str, captions: str | None, images: str | None) -> L
         return _listing_of(file, root, split, images)
     file = _captions_file(root, split)
     if file is not None:
-        return _listing_of(file, root, split, images)
+        return _listing_of(_within(file, root), root, split, images)
     files = visible_files(root)
     problem = None
     if not (tables := _tables(files)):
@@ -58,7 +59,7 @@ def _read(root: Path, split: str, captions: str | None, images: str | None) -> L
         names = ", ".join(path.relative_to(root).as_posix() for path in tables[:8])
         raise LimnerError(f"{root} holds several tables: {names}; choose one with data.captions.")
     if tables:
-        return _listing_of(tables[0], root, split, images)
+        return _listing_of(_within(tables[0], root), root, split, images)
     listing = texts_beside(_named(root, images) if images else root)
     if listing is None:
         raise problem or _nothing(root, split, files)
@@ -82,6 +83,12 @@ def _listing_of(file: Path, root: Path, split: str, images: str | None) -> Listi
     if not listing.images.is_dir():
         raise LimnerError(f"{file} is there, but the folder of its images, {listing.images}, is not.")
     return listing
+
+
+def _within(file: Path, root: Path) -> Path:
+    """A file of captions that was found, which may not be a link to one elsewhere."""
+    Borders([root], "put a copy there, or name it with data.captions").check(file, file.relative_to(root).as_posix())
+    return file
 
 
 def _named(root: Path, images: str) -> Path:

@@ -116,7 +116,8 @@ def folders_of(root: Path, *first: Path) -> Iterator[Path]:
 
 def first_few(names: list[str]) -> str:
     """The first few of many names, for a message, in which the end of each is what counts."""
-    shown = [name if len(name) <= 160 else f"...{name[-157:]}" for name in names[:5]]
+    printable = ["".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in n) for n in names[:5]]
+    shown = [name if len(name) <= 160 else f"...{name[-157:]}" for name in printable]
     return "; ".join(shown) + ("; ..." if len(names) > 5 else "")
 
 

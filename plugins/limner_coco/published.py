@@ -101,6 +101,7 @@ def fetch(url: str, path: Path, size: int) -> None:
     Raises:
         LimnerError: if the connection fails, or the file has another size.
     """
+    _require_own_file(path)
     if path.is_file() and path.stat().st_size > size:
         path.unlink()
     with (
@@ -181,10 +182,18 @@ def unpack(path: Path, root: Path, holds: str) -> None:
             files = [entry for entry in archive.infolist() if entry.filename.startswith(holds) and not entry.is_dir()]
             missing = [entry for entry in files if _size(root / entry.filename) != entry.file_size]
             require_space(root, sum(entry.file_size for entry in missing))
+            for entry in missing:
+                _require_own_file(root / entry.filename)
             for entry in tqdm(missing, desc=f"unpacking {path.name}", unit=" files", disable=not missing):
                 archive.extract(entry, root)
     except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError) as error:
         raise LimnerError(f"{path} is damaged: {error}; remove it and try again.") from None
+
+
+def _require_own_file(path: Path) -> None:
+    """Raises a `LimnerError` for a link or a pipe, so that nothing but a file of this folder is written."""
+    if path.is_symlink() or (path.exists() and not path.is_file()):
+        raise LimnerError(f"{path} is a link or not a file, and is not written to; remove it.")
 
 
 def _size(path: Path) -> int:

@@ -126,6 +126,17 @@ def test_unpacking_skips_complete_files_and_repairs_others(tmp_path):
     assert (tmp_path / NAMES[0]).stat().st_ino == before.st_ino
 
 
+def test_nothing_is_unpacked_through_a_link(tmp_path):
+    (tmp_path / "a.zip").write_bytes(zipped({name: picture(number) for number, name in enumerate(NAMES)}))
+    (tmp_path / "val2017").mkdir()
+    (tmp_path / "victim").write_bytes(b"precious")
+    (tmp_path / NAMES[1]).symlink_to(tmp_path / "victim")
+    with pytest.raises(LimnerError, match="is a link or not a file, and is not written to; remove it"):
+        unpack(tmp_path / "a.zip", tmp_path, "val2017/")
+    assert (tmp_path / "victim").read_bytes() == b"precious"
+    assert not (tmp_path / NAMES[0]).exists(), "it is checked before anything is written"
+
+
 @pytest.mark.parametrize("compression", [zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED])
 @pytest.mark.parametrize("where", ["content", "all", "end"])
 def test_a_damaged_archive_leaves_no_damaged_file(tmp_path, compression, where):

@@ -9,6 +9,7 @@ from limner import LimnerError
 from limner_coco.beside import texts_beside
 from limner_coco.checking import check
 from limner_coco.folder import CaptionedFolder
+from limner_coco.layouts import read_listing
 from PIL import Image
 
 
@@ -121,6 +122,25 @@ def test_a_pipe_is_no_text_and_no_image(tmp_path):
         os.mkfifo(tmp_path / name)
     assert pairs(tmp_path) == {"a.png": ["a cat"]}
     assert len(CaptionedFolder(16, root=str(tmp_path)).load()) == 1
+
+
+@pytest.mark.parametrize("name", ["a.txt", "captions.json", "c.csv", "other.json"])
+def test_captions_are_not_read_through_a_link_to_elsewhere(tmp_path, name):
+    """They would become the words of a model that is given away."""
+    write(tmp_path / "secret", '[{"file": "a.png", "caption": "my password"}]')
+    draw(tmp_path / "photos" / "a.png")
+    (tmp_path / "photos" / name).symlink_to(tmp_path / "secret")
+    with pytest.raises(LimnerError, match=f"The file '{name}' is outside of .*photos, and only files within are read"):
+        read_listing(tmp_path / "photos", "train2017")
+
+
+def test_names_in_a_message_are_printable(tmp_path):
+    for name in ("a\nb", "c\x1b[2J"):
+        draw(tmp_path / f"{name}.png")
+    draw(tmp_path / "d.png")
+    write(tmp_path / "d.txt", "a cat")
+    (note,) = check("it", tmp_path, "train2017").notes
+    assert note.endswith(r"a\nb.png; c\x1b[2J.png")
 
 
 # --- published sets -------------------------------------------------------------------------------------------------

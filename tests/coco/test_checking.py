@@ -229,10 +229,10 @@ def test_captions_that_are_longer_than_training_reads_are_told(command, make_fol
     root = make_folder(captions={0: ["one two three " * 20], 1: ["a wall " * 19]})
     status, out, _ = command("data", "folder", "--root", root)
     assert status == 0, "nothing is missing"
-    assert (
-        "  1 captions have more than 40 tokens, the text.length of the recipe coco, and training does not read the "
-        "rest; set text.length=62 to read all of it.\n"
-    ) in out
+    cut = (
+        "1 of 16 captions are longer than text.length = 40 tokens of the recipe coco and are cut; set text.length to at"
+    )
+    assert f"  {cut} least 62.\n" in out
     assert count_as_trained(suggested(out, "To train on it: ")) == 8
 
 
@@ -257,7 +257,7 @@ def test_a_file_name_that_leads_outside_is_a_problem(command, make_folder):
     (root / "captions.json").write_text((root / "captions.json").read_text().replace("001.png", "../../001.png"))
     status, out, err = command("data", "folder", "--root", root)
     assert (status, err) == (1, "")
-    assert "The image '../../001.png' is outside of" in out
+    assert "The file '../../001.png' is outside of" in out
 
 
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="this system has no pipes")

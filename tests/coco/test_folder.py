@@ -119,7 +119,7 @@ def test_a_file_name_that_leads_outside_is_refused(make_folder):
     table = json.loads((folder / "captions.json").read_text())
     table["images"][1]["file_name"] = "../../secret.png"
     (folder / "captions.json").write_text(json.dumps(table))
-    with pytest.raises(LimnerError, match=r"The image '\.\./\.\./secret\.png' is outside of"):
+    with pytest.raises(LimnerError, match=r"The file '\.\./\.\./secret\.png' is outside of"):
         load(folder)
 
 
@@ -278,7 +278,7 @@ def photographs(recipe):
     """The tiny recipe for a folder of photographs."""
 
     def on(folder):
-        changes = {"data": {"name": "coco", "root": str(folder)}, "text": {"length": 20}, "prompts": None}
+        changes = {"data": {"name": "coco", "root": str(folder)}, "text": {"length": 40}, "prompts": None}
         return {key: value for key, value in (recipe | changes).items() if value is not None}
 
     return on

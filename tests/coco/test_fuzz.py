@@ -28,7 +28,7 @@ names = st.sampled_from(
     [
         *("a.png", "b.jpg", "c.webp", "A.PNG", "./a.png", "a", "deep/d.png", "a.png#0", "missing.png", "broken.png"),
         *("../secret.png", "deep/../../secret.png", "link.png", "pipe", "deep", "", ".", "..", "a\0b", "x" * 300),
-        *("\ud83d.png", "https://example.org/a.png", "captions.csv"),
+        *("\ud83d.png", "a\nb.png", "\x1b[2J.png", "https://example.org/a.png", "captions.csv"),
     ]
 ) | st.text(letters, max_size=8)
 numbers = st.integers() | st.floats() | st.booleans() | st.none() | st.just(10**4290)

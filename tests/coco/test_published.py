@@ -120,3 +120,12 @@ def test_a_wrong_address_is_refused(tmp_path, monkeypatch, source):
     monkeypatch.setattr(published, "PAUSE", 0)
     with pytest.raises(LimnerError, match="cannot be downloaded"):
         fetch(f"{source}/file", tmp_path / "file.part", 10)
+
+
+def test_nothing_is_written_through_a_link(server, tmp_path):
+    (tmp_path / "victim").write_bytes(b"precious")
+    (tmp_path / "file.part").symlink_to("victim")
+    with pytest.raises(LimnerError, match=r"file\.part is a link or not a file, and is not written to; remove it"):
+        fetch(f"{server.url}/file", tmp_path / "file.part", 10_240)
+    assert (tmp_path / "victim").read_bytes() == b"precious"
+    assert server.requests == []

@@ -377,7 +377,7 @@ def test_a_name_that_leads_outside_is_refused(tmp_path, name):
     (folder / "linked.png").symlink_to(tmp_path / "secret.png")
     (folder / "linked").symlink_to(tmp_path)
     for given in (name, str(tmp_path / "secret.png")):
-        with pytest.raises(LimnerError, match=r"The image '.*' is outside of .*images; only files within are read"):
+        with pytest.raises(LimnerError, match=r"The file '.*' is outside of .*images, and only files within are read"):
             find(folder, [given])
         assert find(folder, [given], tmp_path)[0].bytes == 1, "another folder of the root is within"
 
