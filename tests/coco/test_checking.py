@@ -230,7 +230,7 @@ def test_captions_that_are_longer_than_training_reads_are_told(command, make_fol
     status, out, _ = command("data", "folder", "--root", root)
     assert status == 0, "nothing is missing"
     cut = (
-        "1 of 16 captions are longer than text.length = 40 tokens of the recipe coco and are cut; set text.length to at"
+        "1 of 14 captions are longer than text.length = 40 tokens of the recipe coco and are cut; set text.length to at"
     )
     assert f"  {cut} least 62.\n" in out
     assert count_as_trained(suggested(out, "To train on it: ")) == 8
