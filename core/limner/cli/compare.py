@@ -8,14 +8,16 @@ import typer
 from rich.console import Console
 
 import limner
-from limner.cli.options import AsJson, CompareTo, ForAll, Quiet, RecipeName, Seconds, Seeds, Steps
+from limner.cli.options import AsJson, CompareTo, ForAll, Jobs, Quiet, RecipeName, Seconds, Seeds, Steps
+from limner.cli.output import printing_aside
+from limner.errors import printable
 
 app = typer.Typer()
 
 
 @app.command(
     epilog="Examples: `limner compare scenes-one --vary encoder.name=mlp,lstm --seeds 3 --seconds 60 "
-    "--out comparisons/encoders`, `limner compare scenes-64 --vary recipe=scenes-64,scenes-staged --out found`"
+    "--out comparisons/encoders --jobs 4`, `limner compare scenes-64 --vary recipe=scenes-64,scenes-staged --out found`"
 )
 def compare(
     recipe: RecipeName,
@@ -30,6 +32,7 @@ def compare(
     steps: Steps = None,
     seconds: Seconds = None,
     settings: ForAll = None,
+    jobs: Jobs = 1,
     quiet: Quiet = False,
     as_json: AsJson = False,
 ) -> None:
@@ -39,14 +42,15 @@ def compare(
     """
     from limner.comparisons.variants import parse_vary
 
-    overrides = settings or []
-    found = limner.compare(
-        recipe, parse_vary(vary), seeds, steps=steps, seconds=seconds, out=out, overrides=overrides, quiet=quiet
-    )
+    budget = {"steps": steps, "seconds": seconds}
+    with printing_aside(as_json):
+        more = {"out": out, "overrides": settings or [], "quiet": quiet, "jobs": jobs}
+        found = limner.compare(recipe, parse_vary(vary), seeds, **budget, **more)
     if as_json:
         print(json.dumps(found.attrs, indent=1))
     elif len(found):
-        Console().print(found.summary().table())
-        print("\n".join([*found.problems, f"Results, table and chart are in {out}, the models in {out / 'runs'}."]))
+        Console().print(found.summary())
+        told = [*found.problems, f"Results, table and chart are in {out}, the models in {out / 'runs'}."]
+        print(printable("\n".join(told)))
     if found.results.missing:
         sys.exit(130)  # interrupted by Ctrl-C

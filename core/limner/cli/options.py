@@ -40,3 +40,4 @@ Seconds = Annotated[float | None, typer.Option(help="Seconds of each training, i
 ForAll = Annotated[
     list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Change the recipe of every variant; repeatable.")
 ]
+Jobs = Annotated[int, typer.Option(min=1, help="How many runs to train at the same time, each on its share of the cores.")]

@@ -8,7 +8,9 @@ import typer
 from rich.console import Console
 
 import limner
-from limner.cli.options import AsJson, CompareTo, ForAll, Quiet, RecipeName, Seconds, Seeds, Steps
+from limner.cli.options import AsJson, CompareTo, ForAll, Jobs, Quiet, RecipeName, Seconds, Seeds, Steps
+from limner.cli.output import printing_aside
+from limner.errors import printable
 
 app = typer.Typer()
 
@@ -30,6 +32,7 @@ def tradeoff(
     consistency: Annotated[str, typer.Option(help="The score of how well images fit their prompts.")] = "trained/exact",
     diversity: Annotated[str, typer.Option(help="The score of how much images differ.")] = "diversity",
     settings: ForAll = None,
+    jobs: Jobs = 1,
     quiet: Quiet = False,
     as_json: AsJson = False,
 ) -> None:
@@ -40,11 +43,13 @@ def tradeoff(
     from limner.comparisons.variants import parse_vary
 
     budget = {"steps": steps, "seconds": seconds, "consistency": consistency, "diversity": diversity}
-    found = limner.tradeoff(recipe, parse_vary(vary), seeds, **budget, out=out, overrides=settings or [], quiet=quiet)
+    more = {"out": out, "overrides": settings or [], "quiet": quiet, "jobs": jobs}
+    with printing_aside(as_json):
+        found = limner.tradeoff(recipe, parse_vary(vary), seeds, **budget, **more)
     if as_json:
         print(json.dumps(found.table_of_values(), indent=1))
     elif len(found.comparison):
-        Console().print(found.table().table())
-        print(f"The plot is {out / 'tradeoff.png'}, its numbers are {out / 'tradeoff.json'}.")
+        Console().print(found.table())
+        print(printable(f"The plot is {out / 'tradeoff.png'}, its numbers are {out / 'tradeoff.json'}."))
     if found.comparison.results.missing:
         sys.exit(130)  # interrupted by Ctrl-C

@@ -4,18 +4,21 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from shlex import quote
 from typing import Any
 
 from limner.comparisons.bar_chart import Chart
-from limner.comparisons.results import Comparison, load_comparison
+from limner.comparisons.results import Comparison, load_comparison, require_known
 from limner.comparisons.tradeoff_chart import Point, tradeoff_chart
 from limner.comparisons.train_variants import compare
 from limner.comparisons.variants import Vary
 from limner.errors import LimnerError
-from limner.files import replace_file
+from limner.files import reading, replace_file
 from limner.interfaces import Dataset
+from limner.locks import claim
 from limner.models.painter import RealImages, measure
 from limner.models.report import Report
+from limner.models.trial import try_metrics
 from limner.plugins import PluginHost, host
 from limner.recipes.build import build_dataset
 from limner.recipes.merging import resolve
@@ -117,6 +120,7 @@ def tradeoff(
     out: str | Path | None = None,
     overrides: Sequence[str] = (),
     quiet: bool = False,
+    jobs: int = 1,
     plugins: PluginHost | None = None,
 ) -> Tradeoff:
     """Compare variants of a recipe as `limner.compare` does, and plot their diversity against their consistency.
@@ -135,22 +139,25 @@ def tradeoff(
         out: a folder for the files of `limner.compare`, tradeoff.json and tradeoff.png; called again, it is resumed.
         overrides: changes to the recipe for all variants.
         quiet: show no progress bar.
+        jobs: how many runs are trained at the same time, as in `limner.compare`.
         plugins: the plugin host; by default all that is installed.
 
     Raises:
-        LimnerError: if a variant is wrong, before any work, or if no run has one of the two scores.
+        LimnerError: if a variant is wrong, or there is no such score, before any work.
     """
     plugins = plugins or host()
-    found = compare(
-        recipe, vary, seeds, steps=steps, seconds=seconds, out=out, overrides=overrides, quiet=quiet, plugins=plugins
-    )
-    if len(found):
-        found.require_scores([consistency, diversity])
     source = recipe.table() if isinstance(recipe, Recipe) else recipe
     checked = Recipe.check(plugins, resolve(plugins, source, overrides), "the recipe")
+    if known := try_metrics(plugins, checked):
+        require_known([consistency, diversity], list(known))
+    more = {"out": out, "overrides": overrides, "quiet": quiet, "jobs": jobs, "plugins": plugins}
+    found = compare(recipe, vary, seeds, steps=steps, seconds=seconds, **more)
+    if len(found):
+        found.require_scores([consistency, diversity])
     result = Tradeoff(found, consistency, diversity, real_point(plugins, checked, (consistency, diversity)))
     if out is not None and len(found):
-        result.write(Path(out))
+        with claim(Path(out)):
+            result.write(Path(out))
     return result
 
 
@@ -170,9 +177,11 @@ def load_tradeoff(folder: str | Path) -> Tradeoff:
         LimnerError: if there is none, or it is damaged.
     """
     file = Path(folder) / TRADEOFF_FILE
-    if not file.is_file():
+    with reading(file):
+        found = file.is_file()
+    if not found:
         raise LimnerError(
-            f"There is no trade-off {file}; 'limner tradeoff RECIPE --vary ... --out {folder}' makes one."
+            f"There is no trade-off {file}; 'limner tradeoff RECIPE --vary ... --out {quote(str(folder))}' makes one."
         )
     try:
         table = json.loads(file.read_text(encoding="utf-8"))

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any, cast
 import pandas as pd
 
 from limner.comparisons.results_file import Results, read_results
-from limner.errors import LimnerError, nearest
+from limner.errors import LimnerError, nearest, printable
 from limner.files import replace_file
-from limner.models.report import Report, markdown_table
+from limner.models.report import Report, markdown_table, markdown_text
 
 if TYPE_CHECKING:
     from limner.comparisons.bar_chart import Chart
@@ -93,10 +93,7 @@ class Comparison(pd.DataFrame):
         Raises:
             LimnerError: if no run has one of them.
         """
-        known = self.metrics
-        for name in names:
-            if name not in known:
-                raise LimnerError(f"No run has the score '{name}'{nearest(name, known)}; there is {', '.join(known)}.")
+        require_known(names, self.metrics)
 
     def markdown(self) -> str:
         """The comparison as a page: how it was made, its summary, and every run."""
@@ -107,15 +104,15 @@ class Comparison(pd.DataFrame):
             for row in self[columns].itertuples(index=False, name=None)
         ]
         parts = [
-            f"# {' and '.join(results.vary)} in {results.source}",
-            f"    {results.command}",
+            f"# {markdown_text(' and '.join(results.vary))} in {markdown_text(results.source)}",
+            f"    {' '.join(printable(results.command).split())}",
             _conditions(results),
             *([f"{results.missing} runs are still missing."] if results.missing else []),
             "Mean ± standard deviation over the seeds:" if scores.spread else "One seed, so the spread is unknown:",
             scores.markdown(),
             "Every run:",
             markdown_table(columns, rows),
-            *self.problems,
+            *map(markdown_text, self.problems),
         ]
         return "\n\n".join(parts) + "\n"
 
@@ -124,6 +121,17 @@ class Comparison(pd.DataFrame):
         replace_file(folder / TABLE_FILE, self.markdown().encode())
         if self.metrics:
             replace_file(folder / CHART_FILE, self.plot()._repr_png_())
+
+
+def require_known(names: Iterable[str], known: Sequence[str]) -> None:
+    """Check that scores of these names are known.
+
+    Raises:
+        LimnerError: for one that is not.
+    """
+    for name in names:
+        if name not in known:
+            raise LimnerError(f"No run has the score '{name}'{nearest(name, known)}; there is {', '.join(known)}.")
 
 
 def _conditions(results: Results) -> str:

@@ -1,15 +1,20 @@
 """What results.json holds: how a comparison was made, and every run."""
 
 import json
-from dataclasses import dataclass, fields
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
+from shlex import quote
 from typing import Any
 
-from limner.errors import LimnerError
-from limner.files import replace_file
+from pydantic import TypeAdapter
+
+from limner.errors import LimnerError, shortened
+from limner.files import reading, replace_file, writing
 from limner.types import Scores
 
 RESULTS_FILE = "results.json"
+MACHINE, VERSIONS = ("processor", "cores", "threads", "device"), ("limner", "python", "torch")
+"""The keys of two of its tables."""
 
 
 @dataclass(frozen=True)
@@ -89,8 +94,25 @@ class Results:
 
     def write(self, folder: Path) -> None:
         """Write results.json into a folder, which is created if needed."""
-        folder.mkdir(parents=True, exist_ok=True)
+        with writing(folder):
+            folder.mkdir(parents=True, exist_ok=True)
         replace_file(folder / RESULTS_FILE, json.dumps(self.to_json(), indent=1, ensure_ascii=False).encode())
+
+
+def _check(results: Results) -> None:
+    """Check what a file holds before anything uses it: types, the keys that are shown, and the folders of runs.
+
+    Raises:
+        ValueError, KeyError or TypeError: if it is damaged.
+    """
+    TypeAdapter(Results).validate_python(asdict(results))
+    results.ordered_runs()
+    for table, keys in ((results.machine, MACHINE), (results.versions, VERSIONS)):
+        if missing := [key for key in keys if key not in table]:
+            raise KeyError(missing[0])
+    for run in results.runs:
+        if run.folder and (Path(run.folder).is_absolute() or ".." in Path(run.folder).parts):
+            raise ValueError(f"the folder {run.folder} is not within the comparison")
 
 
 def read_results(path: Path) -> Results:
@@ -100,11 +122,15 @@ def read_results(path: Path) -> Results:
         LimnerError: if there is none, or it is damaged.
     """
     file = path if path.suffix == ".json" else path / RESULTS_FILE
-    if not file.is_file():
-        raise LimnerError(f"There is no comparison {file}; 'limner compare RECIPE --vary ... --out {path}' makes one.")
+    with reading(file):
+        found = file.is_file()
+    if not found:
+        made = f"'limner compare RECIPE --vary ... --out {quote(str(path))}' makes one"
+        raise LimnerError(f"There is no comparison {file}; {made}.")
     try:
         results = Results.from_json(json.loads(file.read_text(encoding="utf-8")))
-        results.ordered_runs()
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise LimnerError(f"{file} is damaged: {type(error).__name__}: {error}.") from None
+        _check(results)
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+        cause = shortened(" ".join(str(error).split()), 200)
+        raise LimnerError(f"{file} is damaged: {type(error).__name__}: {cause}.") from None
     return results

@@ -1,14 +1,12 @@
-"""Training every variant of a recipe on the same budget, one after the other, and measuring each."""
+"""Training every variant of a recipe on the same budget, and measuring each."""
 
 import json
-import re
 import shlex
-import shutil
 import warnings
-from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack
 from datetime import UTC, datetime
-from itertools import chain, count
+from functools import partial
 from pathlib import Path
 from typing import Any, cast
 
@@ -16,22 +14,20 @@ import torch
 from accelerate import PartialState
 
 from limner.comparisons.kept_runs import with_kept_runs
+from limner.comparisons.parallel import run_in_parallel
 from limner.comparisons.progress import ComparisonProgress
 from limner.comparisons.provenance import machine, versions
 from limner.comparisons.results import Comparison
-from limner.comparisons.results_file import Results, RunResult
+from limner.comparisons.results_file import RESULTS_FILE, Results, RunResult
+from limner.comparisons.trainer import Trainer
 from limner.comparisons.variants import Variant, Vary, make_variants, text_of
-from limner.errors import DivergedError, LimnerError
-from limner.hooks import hookimpl
-from limner.models.model import Model
+from limner.errors import LimnerError
+from limner.files import free_folder, reading
+from limner.locks import claim
+from limner.models.trial import try_metrics
 from limner.plugins import PluginHost, host
 from limner.recipes.merging import merge, resolve
 from limner.recipes.schema import Recipe
-from limner.training.callbacks import default_callbacks
-from limner.training.loop import train
-from limner.training.precision import precision_of
-from limner.training.run import Run
-from limner.types import Scores
 
 
 def compare(
@@ -44,14 +40,15 @@ def compare(
     out: str | Path | None = None,
     overrides: Sequence[str] = (),
     quiet: bool = False,
+    jobs: int = 1,
     plugins: PluginHost | None = None,
 ) -> Comparison:
     """Train every variant of a recipe on the same budget, with several seeds, and measure each by its data's metrics.
 
-    All variants are checked before anything is trained. Then each is trained with seed 0, then each with seed 1, and
-    so on. Variants that differ only in how images are sampled (`sampling.truncation`, ...) share one training and are
-    measured separately. Called again with the same `out`, the comparison is resumed: finished runs are kept, and more
-    seeds or further values add the missing ones.
+    All variants, and whether their metrics can measure them, are checked before anything is trained. Then each is
+    trained with seed 0, then each with seed 1, and so on. Variants that differ only in how images are sampled
+    (`sampling.truncation`, ...) share one training and are measured separately. Called again with the same `out`, the
+    comparison is resumed: finished runs are kept, and more seeds or further values add the missing ones.
 
     Args:
         recipe: a recipe's name, a TOML file, a dict, or a `Recipe`.
@@ -63,15 +60,20 @@ def compare(
         out: a folder for results.json, table.md, chart.png and the runs; by default nothing is written.
         overrides: changes to the recipe for all variants, such as `["training.batch_size=16"]`.
         quiet: show no progress bar.
+        jobs: how many runs are trained at the same time, each by a process of its own with its share of the cores
+            (joblib's default, or the backend that `joblib.parallel_config` sets, such as a Dask cluster).
         plugins: the plugin host; by default all that is installed.
 
     Returns:
         A frame with a row for each run, which plots itself. If interrupted (Ctrl-C), it has the finished runs.
 
     Raises:
-        LimnerError: if a variant is wrong, before any work, or if `out` holds something else.
+        LimnerError: if a variant is wrong, before any work, if `out` holds something else or cannot be written, or if
+            another process adds to it.
     """
     plugins, folder = plugins or host(), None if out is None else Path(out)
+    if jobs < 1:
+        raise LimnerError(f"jobs: expected how many runs are trained at the same time, at least 1, got {jobs}.")
     if seeds < 1:
         raise LimnerError(f"seeds: expected how many to train each variant with, at least 1, got {seeds}.")
     if steps is not None and seconds is not None:
@@ -79,12 +81,19 @@ def compare(
     budget = {unit: amount for unit, amount in (("steps", steps), ("seconds", seconds)) if amount is not None}
     variants, results = _plan(plugins, recipe, vary, seeds, budget, overrides)
     asked = [(variant, seed) for seed in range(seeds) for variant in variants]
-    if folder:
-        results = with_kept_runs(results, folder, {(variant.label, seed) for variant, seed in asked})
-    _train_missing(plugins, results, asked, folder, quiet)
-    comparison = Comparison.of(results)
-    if folder and len(comparison):
-        comparison.illustrate(folder)
+    with ExitStack() as stack:
+        if folder:
+            with reading(folder):
+                if not (folder / RESULTS_FILE).exists():
+                    free_folder(folder)
+            stack.enter_context(claim(folder))  # another process that adds to it meanwhile would be overwritten
+            results = with_kept_runs(results, folder, {(variant.label, seed) for variant, seed in asked})
+        if results.missing:
+            _try_metrics(plugins, variants)
+        _train_missing(plugins, results, asked, folder, quiet, jobs)
+        comparison = Comparison.of(results)
+        if folder and len(comparison):
+            comparison.illustrate(folder)
     return comparison
 
 
@@ -124,8 +133,28 @@ def _plan(
     )
 
 
+def _try_metrics(plugins: PluginHost, variants: Sequence[Variant]) -> None:
+    """Try the metrics of all variants; those that differ in nothing that a metric can see are tried once."""
+    seen = set()
+    for variant in variants:
+        table = variant.recipe.table()
+        parts = {key: table.get(key) for key in ("image_size", "data", "metrics", "sampling")}
+        key = json.dumps([parts, list(variant.recipe.losses)], default=str)
+        if key not in seen:
+            seen.add(key)
+            try:
+                try_metrics(plugins, variant.recipe)
+            except LimnerError as error:
+                raise LimnerError(f"{variant.label}: {error}") from None
+
+
 def _train_missing(
-    plugins: PluginHost, results: Results, asked: Sequence[tuple[Variant, int]], folder: Path | None, quiet: bool
+    plugins: PluginHost,
+    results: Results,
+    asked: Sequence[tuple[Variant, int]],
+    folder: Path | None,
+    quiet: bool,
+    jobs: int,
 ) -> None:
     """Train and measure the runs that are missing. Each is written as soon as it is finished."""
     missing = [(variant, seed) for variant, seed in asked if (variant.label, seed) not in results.finished]
@@ -133,14 +162,13 @@ def _train_missing(
         return
     results.command = _command(results, folder)
     bar = ComparisonProgress(len(asked) - len(missing), len(asked), quiet)
-    trainer = _Trainer(plugins, results, folder, bar)
+    train_all = run_in_turn if jobs == 1 else partial(run_in_parallel, jobs=jobs)
     try:
-        trainer.write()
-        for variant, seed in missing:
-            bar.begin(f"{variant.label}, seed {seed}")
-            results.runs.append(trainer.run(variant, seed))
+        _write(results, folder)
+        for run in train_all(plugins, results, missing, folder, bar):
+            results.runs.append(run)
             results.missing -= 1
-            trainer.write()
+            _write(results, folder)
             bar.end()
     except KeyboardInterrupt:
         bar.close()
@@ -151,97 +179,24 @@ def _train_missing(
         bar.close()
 
 
-class _Trainer:
-    """Trains and measures single runs. Runs that differ only in how images are sampled share one training."""
-
-    def __init__(self, plugins: PluginHost, results: Results, folder: Path | None, bar: ComparisonProgress):
-        self.plugins, self.results, self.folder, self.bar = plugins, results, folder, bar
-        self.models: dict[str, Model] = {}  # by what their weights depend on
-
-    def write(self) -> None:
-        """Write the results, if there is a folder."""
-        if self.folder:
-            self.results.write(self.folder)
-
-    def run(self, variant: Variant, seed: int) -> RunResult:
-        """The run of a variant and a seed: trained, or sampled anew from a run with the same weights."""
-        key = _weights_key(variant.settings, seed)
-        for run in self.results.runs:
-            if _weights_key(run.settings, run.seed) == key:
-                return self._sample(variant, run, self.models.get(key))
-        return self._train(variant, seed, key)
-
-    def _train(self, variant: Variant, seed: int, key: str) -> RunResult:
-        place = _free_place(variant.label, seed, self.results.runs)
-        folder = self.folder / place if self.folder else None
-        if folder and folder.exists():
-            shutil.rmtree(folder)  # of a run that was stopped before it had a result
-        kept, scores, problem = _KeptRun(), {}, None
-        callbacks = [kept, self.bar, *default_callbacks(folder, quiet=True)]
-        try:
-            model = train(variant.recipe, folder, [f"training.seed={seed}"], callbacks=callbacks, plugins=self.plugins)
-            if kept.run.interrupted:
-                raise KeyboardInterrupt
-            report = model.evaluate()
-            scores = report.scores
-            if folder:
-                (folder / "scores.json").write_text(report.to_json())
-            if any(map(_is_sampling, variant.settings)):
-                self.models[key] = model
-        except DivergedError as error:  # is a result, too
-            problem = str(error).replace(str(folder), place) if folder else str(error)
-        return _result(variant, seed, kept.run, scores, place if folder else None, problem)
-
-    def _sample(self, variant: Variant, trained: RunResult, model: Model | None) -> RunResult:
-        scores = {}
-        if trained.problem is None:
-            model = model or Model.load(cast(Path, self.folder) / cast(str, trained.folder), self.plugins)
-            model.recipe = model.recipe.model_copy(update={"sampling": variant.recipe.sampling})
-            scores = model.evaluate().scores
-        return replace(trained, variant=variant.label, settings=variant.settings, scores=scores)
+def _write(results: Results, folder: Path | None) -> None:
+    """Write the results, if there is a folder."""
+    if folder:
+        results.write(folder)
 
 
-def _result(variant: Variant, seed: int, run: Run, scores: Scores, place: str | None, problem: str | None) -> RunResult:
-    return RunResult(
-        variant=variant.label,
-        settings=variant.settings,
-        seed=seed,
-        steps=run.step,
-        seconds=round(run.seconds, 3),
-        images_per_second=round(run.images / run.seconds, 1) if run.seconds else 0.0,
-        precision=precision_of(run.recipe.training, run.batches.device),
-        scores=scores,
-        folder=place,
-        problem=problem,
-    )
-
-
-class _KeptRun:
-    """Keeps the `Run` of a training, which has its steps and seconds even if training diverges."""
-
-    run: Run
-
-    @hookimpl
-    def limner_training_started(self, run: Run) -> None:
-        self.run = run
-
-
-def _is_sampling(key: str) -> bool:
-    """Whether a key of the recipe says how images are sampled, so that no training depends on it."""
-    return key.split(".")[0] == "sampling"
-
-
-def _weights_key(settings: Mapping[str, Any], seed: int) -> str:
-    """What the weights of a run depend on: its seed, and its settings apart from those of sampling."""
-    return json.dumps([{key: value for key, value in settings.items() if not _is_sampling(key)}, seed])
-
-
-def _free_place(label: str, seed: int, runs: Sequence[RunResult]) -> str:
-    """The folder of a run within that of the comparison: a name that every file system allows and no run has."""
-    name = re.sub(r"[^\w.+-]+", "-", label.lower()).strip("-.")[:60] or "variant"
-    places = chain([f"runs/{name}-{seed}"], (f"runs/{name}-{number}-{seed}" for number in count(2)))
-    taken = {run.folder for run in runs}
-    return next(place for place in places if place not in taken)
+def run_in_turn(
+    plugins: PluginHost,
+    results: Results,
+    missing: Sequence[tuple[Variant, int]],
+    folder: Path | None,
+    bar: ComparisonProgress,
+) -> Iterator[RunResult]:
+    """The missing runs, one after the other."""
+    trainer = Trainer(plugins, results, folder, [bar])
+    for variant, seed in missing:
+        bar.begin(f"{variant.label}, seed {seed}")
+        yield trainer.run(variant, seed)
 
 
 def _command(results: Results, folder: Path | None) -> str:

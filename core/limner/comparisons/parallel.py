@@ -1,0 +1,143 @@
+"""Many runs of a comparison at the same time, each by a process of its own."""
+
+import os
+import tempfile
+import warnings
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import replace
+from pathlib import Path
+from typing import cast
+
+import joblib
+import torch
+from filelock import FileLock, Timeout
+
+from limner.comparisons.progress import ComparisonProgress
+from limner.comparisons.results_file import Results, RunResult
+from limner.comparisons.trainer import Trainer, free_place, weights_key
+from limner.comparisons.variants import Variant
+from limner.errors import LimnerError
+from limner.plugins import PluginHost, host
+
+TRIES = 3
+"""How often runs are tried whose process dies, because the memory is used up, for example."""
+ALL_CORES = os.sched_getaffinity(0) if hasattr(os, "sched_getaffinity") else set(range(os.cpu_count() or 1))
+"""The cores that this process may use."""
+DIED = ("TerminatedWorkerError", "KilledWorker")
+"""The errors by which loky and Dask say that a process has died."""
+Runs = list[tuple[Variant, int]]
+Finished = Iterator[tuple[str, list[RunResult]]]
+
+
+def run_in_parallel(
+    plugins: PluginHost,
+    results: Results,
+    missing: Sequence[tuple[Variant, int]],
+    folder: Path | None,
+    bar: ComparisonProgress,
+    jobs: int,
+) -> Iterator[RunResult]:
+    """The missing runs, as they finish. Only this process writes the results.
+
+    Every process has its share of the cores, and computes on as many threads: one seed and the same number of threads
+    give the same weights, whatever trains beside it. On a GPU, all processes share it.
+
+    Raises:
+        LimnerError: if a run's process dies again and again.
+    """
+    threads = max(1, len(ALL_CORES) // jobs)
+    results.machine = results.machine | {"threads": threads}
+    groups = _groups(results, missing)
+    places = _places(results, groups)
+    carried = None if plugins is host() else plugins  # every process finds what is installed
+    bar.begin(f"{jobs} at a time")
+    for left in reversed(range(TRIES)):
+        with tempfile.TemporaryDirectory() as slots:
+            share = _Share(Path(slots), jobs, threads)
+            work = (
+                joblib.delayed(_run_group)(key, group, places[key], _of_group(results, key), folder, carried, share)
+                for key, group in groups.items()
+            )
+            try:
+                for key, runs in cast(Finished, joblib.Parallel(n_jobs=jobs, return_as="generator_unordered")(work)):
+                    del groups[key]
+                    yield from runs
+            except Exception as error:
+                if type(error).__name__ not in DIED:
+                    raise
+        if not groups:
+            return
+        names = ", ".join(f"{variant.label}, seed {seed}" for group in groups.values() for variant, seed in group)
+        if not left:
+            raise LimnerError(
+                f"A process died {TRIES} times before these runs were finished: {names}; is the memory used up? "
+                "Use fewer jobs. All other runs are kept."
+            )
+        warnings.warn(f"A process died, and these runs are tried again: {names}.", stacklevel=4)
+
+
+def _of_group(results: Results, key: str) -> Results:
+    """The results with only those runs that have the weights of a group, so that these need not be trained again."""
+    return replace(results, runs=[run for run in results.runs if weights_key(run.settings, run.seed) == key])
+
+
+class _Share:
+    """The cores of this machine, in equal shares for several processes."""
+
+    def __init__(self, folder: Path, jobs: int, threads: int):
+        """`folder`: holds a lock for each share; `threads`: the cores of each."""
+        self.folder, self.jobs, self.threads = folder, jobs, threads
+
+    @contextmanager
+    def take(self) -> Iterator[None]:
+        """Compute on a share that no other process has. On another machine, the system distributes the cores."""
+        torch.set_num_threads(self.threads)
+        with ExitStack() as stack:
+            for number in range(self.jobs if self.folder.is_dir() else 0):
+                with suppress(Timeout):
+                    stack.enter_context(FileLock(self.folder / str(number)).acquire(timeout=0))
+                    self._stay_on(number)
+                    break
+            yield
+
+    def _stay_on(self, number: int) -> None:
+        """Stay on the cores of a share, where the system can do that."""
+        cores = sorted(ALL_CORES)[number * self.threads : (number + 1) * self.threads]
+        if cores and hasattr(os, "sched_setaffinity"):
+            os.sched_setaffinity(0, cores)
+
+
+def _groups(results: Results, missing: Sequence[tuple[Variant, int]]) -> dict[str, Runs]:
+    """The runs by what their weights depend on: runs of one group share a training."""
+    groups: dict[str, Runs] = {}
+    for variant, seed in missing:
+        groups.setdefault(weights_key(variant.settings, seed), []).append((variant, seed))
+    return groups
+
+
+def _places(results: Results, groups: dict[str, Runs]) -> dict[str, str]:
+    """The folder of each group's training, within that of the comparison."""
+    places: dict[str, str] = {}
+    for key, group in groups.items():
+        variant, seed = group[0]
+        places[key] = free_place(variant.label, seed, results.runs, places.values())
+    return places
+
+
+def _run_group(
+    key: str,
+    group: Runs,
+    place: str,
+    results: Results,
+    folder: Path | None,
+    plugins: PluginHost | None,
+    share: _Share,
+) -> tuple[str, list[RunResult]]:
+    """Train and measure runs that share their weights, in a process of its own."""
+    before = len(results.runs)
+    with share.take():
+        trainer = Trainer(plugins or host(), results, folder)
+        for variant, seed in group:
+            results.runs.append(trainer.run(variant, seed, place))
+    return key, results.runs[before:]

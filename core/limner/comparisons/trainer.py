@@ -1,0 +1,114 @@
+"""One run of a comparison: a training, or a run that is sampled anew, and its scores."""
+
+import json
+import re
+import shutil
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import replace
+from itertools import chain, count
+from pathlib import Path
+from typing import Any, cast
+
+from limner.comparisons.results_file import Results, RunResult
+from limner.comparisons.variants import Variant
+from limner.errors import DivergedError
+from limner.files import replace_file
+from limner.hooks import hookimpl
+from limner.models.model import Model
+from limner.plugins import PluginHost
+from limner.training.callbacks import default_callbacks
+from limner.training.loop import train
+from limner.training.precision import precision_of
+from limner.training.run import Run
+from limner.types import Scores
+
+
+class Trainer:
+    """Trains and measures single runs. Runs that differ only in how images are sampled share one training."""
+
+    def __init__(self, plugins: PluginHost, results: Results, folder: Path | None, callbacks: Sequence[object] = ()):
+        """`results`: with the runs so far; `folder`: of the comparison; `callbacks`: of every training."""
+        self.plugins, self.results, self.folder, self.callbacks = plugins, results, folder, callbacks
+        self.models: dict[str, Model] = {}  # by what their weights depend on
+
+    def run(self, variant: Variant, seed: int, place: str | None = None) -> RunResult:
+        """The run of a variant and a seed: trained, or sampled anew from a run with the same weights.
+
+        `place`: its folder within that of the comparison; by default one that no run has yet.
+        """
+        key = weights_key(variant.settings, seed)
+        for run in self.results.runs:
+            if weights_key(run.settings, run.seed) == key:
+                return self._sample(variant, run, self.models.get(key))
+        return self._train(variant, seed, key, place or free_place(variant.label, seed, self.results.runs))
+
+    def _train(self, variant: Variant, seed: int, key: str, place: str) -> RunResult:
+        folder = self.folder / place if self.folder else None
+        if folder and folder.exists():
+            shutil.rmtree(folder)  # of a run that was stopped before it had a result
+        kept, scores, problem = _KeptRun(), {}, None
+        callbacks = [kept, *self.callbacks, *default_callbacks(folder, quiet=True)]
+        try:
+            model = train(variant.recipe, folder, [f"training.seed={seed}"], callbacks=callbacks, plugins=self.plugins)
+            if kept.run.interrupted:
+                raise KeyboardInterrupt
+            report = model.evaluate()
+            scores = report.scores
+            if folder:
+                replace_file(folder / "scores.json", report.to_json().encode())
+            if any(map(_is_sampling, variant.settings)):
+                self.models[key] = model
+        except DivergedError as error:  # is a result, too
+            problem = str(error).replace(str(folder), place) if folder else str(error)
+        return _result(variant, seed, kept.run, scores, place if folder else None, problem)
+
+    def _sample(self, variant: Variant, trained: RunResult, model: Model | None) -> RunResult:
+        scores = {}
+        if trained.problem is None:
+            model = model or Model.load(cast(Path, self.folder) / cast(str, trained.folder), self.plugins)
+            model.recipe = model.recipe.model_copy(update={"sampling": variant.recipe.sampling})
+            scores = model.evaluate().scores
+        return replace(trained, variant=variant.label, settings=variant.settings, scores=scores)
+
+
+def _result(variant: Variant, seed: int, run: Run, scores: Scores, place: str | None, problem: str | None) -> RunResult:
+    return RunResult(
+        variant=variant.label,
+        settings=variant.settings,
+        seed=seed,
+        steps=run.step,
+        seconds=round(run.seconds, 3),
+        images_per_second=round(run.images / run.seconds, 1) if run.seconds else 0.0,
+        precision=precision_of(run.recipe.training, run.batches.device),
+        scores=scores,
+        folder=place,
+        problem=problem,
+    )
+
+
+class _KeptRun:
+    """Keeps the `Run` of a training, which has its steps and seconds even if training diverges."""
+
+    run: Run
+
+    @hookimpl
+    def limner_training_started(self, run: Run) -> None:
+        self.run = run
+
+
+def _is_sampling(key: str) -> bool:
+    """Whether a key of the recipe says how images are sampled, so that no training depends on it."""
+    return key.split(".")[0] == "sampling"
+
+
+def weights_key(settings: Mapping[str, Any], seed: int) -> str:
+    """What the weights of a run depend on: its seed, and its settings apart from those of sampling."""
+    return json.dumps([{key: value for key, value in settings.items() if not _is_sampling(key)}, seed])
+
+
+def free_place(label: str, seed: int, runs: Sequence[RunResult], taken: Collection[str | None] = ()) -> str:
+    """The folder of a run within that of the comparison: a name that every file system allows and no run has."""
+    name = re.sub(r"[^\w.+-]+", "-", label.lower()).strip("-.")[:60] or "variant"
+    places = chain([f"runs/{name}-{seed}"], (f"runs/{name}-{number}-{seed}" for number in count(2)))
+    taken = {run.folder for run in runs}.union(taken)
+    return next(place for place in places if place not in taken)

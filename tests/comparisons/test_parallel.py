@@ -1,0 +1,116 @@
+"""Runs that are trained at the same time, by processes of their own, equal those that are trained one after the other."""
+
+import time
+from threading import Thread
+
+import joblib
+import limner
+import psutil
+import pytest
+import torch
+from limner import LimnerError, load_comparison
+from limner.comparisons import parallel
+from safetensors.torch import load_file
+
+WIDTHS = {"encoder.width": [8, 16]}
+
+
+@pytest.fixture
+def one_thread():
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+@pytest.fixture
+def serial(recipe, tmp_path, one_thread):
+    """The comparison made one after the other, on one thread as its rivals, and its folder."""
+    return limner.compare(recipe, WIDTHS, 2, out=tmp_path / "serial", quiet=True), tmp_path / "serial"
+
+
+@pytest.fixture
+def two_cores(monkeypatch):
+    """As if the machine had two cores, so that two jobs have a thread each."""
+    monkeypatch.setattr(parallel, "ALL_CORES", {0, 1})
+
+
+def require_equal(found, out, serial):
+    """Scores and weights are those of the comparison made one after the other."""
+    expected, folder = serial
+    for row, other in zip(expected.results.ordered_runs(), found.results.ordered_runs(), strict=True):
+        assert (row.variant, row.seed, row.scores) == (other.variant, other.seed, other.scores)
+        weights = load_file(out / other.folder / "weights.safetensors")
+        for name, weight in load_file(folder / row.folder / "weights.safetensors").items():
+            assert torch.equal(weight, weights[name]), name
+
+
+def kill_one(out):
+    """Kill a process of joblib as soon as it trains. Returns the thread that does it."""
+
+    def kill():
+        while not list(out.glob("runs/*/recipe.toml")):
+            time.sleep(0.02)
+        children = psutil.Process().children(recursive=True)
+        max(children, key=lambda child: child.cpu_times().user).kill()
+
+    thread = Thread(target=kill, daemon=True)
+    thread.start()
+    return thread
+
+
+def test_two_at_a_time_equal_one_after_the_other(recipe, out, serial, two_cores):
+    found = limner.compare(recipe, WIDTHS, 2, out=out, quiet=True, jobs=2)
+    require_equal(found, out, serial)
+    require_equal(load_comparison(out), out, serial)
+    assert found.results.missing == 0
+    assert found.results.machine["threads"] == 1
+
+
+def test_finished_runs_are_kept_and_the_others_are_added(recipe, out, serial, two_cores):
+    limner.compare(recipe, WIDTHS, 1, out=out, quiet=True)
+    before = {path: path.stat().st_mtime_ns for path in out.glob("runs/*/weights.safetensors")}
+    require_equal(limner.compare(recipe, WIDTHS, 2, out=out, quiet=True, jobs=2), out, serial)
+    assert {path: path.stat().st_mtime_ns for path in before} == before
+
+
+def test_runs_that_differ_in_sampling_share_a_training(recipe, out):
+    vary = WIDTHS | {"sampling.truncation": [0.5, 1.0]}
+    found = limner.compare(recipe, vary, 1, out=out, quiet=True, jobs=2)
+    assert len(found) == 4
+    assert len({run.folder for run in found.results.runs}) == 2
+
+
+def test_a_run_whose_process_is_killed_is_tried_again(recipe, out):
+    recipe["training"]["steps"] = 60
+    thread = kill_one(out)
+    with pytest.warns(UserWarning, match="A process died, and these runs are tried again: .*seed"):
+        found = limner.compare(recipe, WIDTHS, 1, out=out, quiet=True, jobs=2)
+    thread.join()
+    assert found.results.missing == 0
+    assert all(run.steps == 60 for run in found.results.runs)
+
+
+def test_runs_whose_process_always_dies_end_in_one_sentence(recipe, out, monkeypatch):
+    monkeypatch.setattr(parallel, "TRIES", 1)
+    recipe["training"]["steps"] = 60
+    kill_one(out)
+    with pytest.raises(LimnerError, match="A process died 1 times before these runs were finished: .*Use fewer jobs"):
+        limner.compare(recipe, WIDTHS, 1, out=out, quiet=True, jobs=2)
+    assert limner.compare(recipe, WIDTHS, 1, out=out, quiet=True).results.missing == 0  # it can be resumed
+
+
+def test_a_dask_cluster_gives_the_same_runs(recipe, out, serial, two_cores):
+    distributed = pytest.importorskip("distributed")
+    with (
+        distributed.LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=None) as cluster,
+        distributed.Client(cluster),
+        joblib.parallel_config(backend="dask"),
+    ):
+        found = limner.compare(recipe, WIDTHS, 2, out=out, quiet=True, jobs=2)
+    require_equal(found, out, serial)
+
+
+def test_no_job_is_an_error(recipe):
+    with pytest.raises(LimnerError, match="jobs: expected how many runs are trained at the same time, at least 1, got 0"):
+        limner.compare(recipe, WIDTHS, 1, quiet=True, jobs=0)
