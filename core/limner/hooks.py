@@ -91,6 +91,11 @@ def limner_recipes() -> Mapping[str, str]:  # pyright: ignore[reportReturnType]
 
 
 @hookspec
+def limner_models() -> Mapping[str, str]:  # pyright: ignore[reportReturnType]
+    """Trained models by name, each as "package:path/of/its/run/folder"."""
+
+
+@hookspec
 def limner_data_commands() -> Mapping[str, str]:  # pyright: ignore[reportReturnType]
     """Commands that manage data, run as `limner data NAME`: import strings of a `typer.Typer`, by name.
 

@@ -122,6 +122,7 @@ KINDS: dict[str, Kind] = {
             ),
         ),
         Kind("recipe", "limner_recipes"),
+        Kind("model", "limner_models"),
         Kind("data command", "limner_data_commands"),
     )
 }

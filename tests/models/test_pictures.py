@@ -3,10 +3,12 @@
 import io
 import json
 
+import limner
 import pytest
 import torch
 from limner import LimnerError, Pictures, Report
 from limner.models.pictures import film_strip, text_font, wrap
+from limner.testing import tiny_host, tiny_recipe
 from PIL import Image
 
 
@@ -93,3 +95,32 @@ def test_a_report_has_columns_and_rows():
 def test_a_score_of_two_metrics_keeps_both():
     scores = Report.collect({"one": {"exact": 1.0}, "two": {"exact": 2.0}}).scores
     assert scores == {"exact": 1.0, "two exact": 2.0}
+
+
+def test_a_picture_that_is_too_large_for_its_format_says_so(tmp_path):
+    many = Pictures([Image.new("RGB", (16, 16))] * 1024, ["a red circle"] * 1024)
+    with pytest.raises(LimnerError, match=r"o\.webp: this picture has 1078 x 19846 pixels, and a \.webp file at most"):
+        many.save(tmp_path / "o.webp")
+    assert many.save(tmp_path / "o.png").is_file()
+    with pytest.raises(LimnerError, match=r"o\.txt: pictures are written as \.png, \.jpg or \.webp"):
+        many.save(tmp_path / "o.txt")
+
+
+def test_an_older_picture_survives_a_full_disk(tmp_path, monkeypatch):
+    out = Pictures([Image.new("RGB", (16, 16))], ["first"]).save(tmp_path / "o.png")
+    before = out.read_bytes()
+
+    def fail(path, content):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("pathlib.Path.write_bytes", fail)
+    with pytest.raises(LimnerError, match=r"o\.png cannot be written: No space left on device"):
+        Pictures([Image.new("RGB", (16, 16), "red")], ["second"]).save(out)
+    assert out.read_bytes() == before
+
+
+def test_many_prompts_with_one_picture_each_are_a_grid():
+    model = limner.train(tiny_recipe(), plugins=tiny_host(), callbacks=[])
+    prompts = [f"a plain {color} wall" for color in ("red", "green", "blue", "white", "red")]
+    assert model.paint(prompts).columns is None  # as many as fit
+    assert model.paint(prompts, n=3).columns == 3  # a row for each prompt

@@ -1,17 +1,18 @@
 """The commands that list what is installed: `limner plugins` and `limner recipes`. They import no component."""
 
 import json
-import tomllib
 from typing import Annotated
 
 import typer
 from rich.console import Console
-from rich.markup import escape
 from rich.table import Column, Table
+from rich.text import Text
 
 from limner.cli.options import AsJson
+from limner.cli.output import plain
+from limner.errors import LimnerError
 from limner.kinds import KINDS
-from limner.plugins import host
+from limner.plugins import PluginHost, host
 
 SLOW = 0.2
 """A plugin that takes this many seconds or more to import is called slow."""
@@ -43,32 +44,72 @@ def plugins(
     if as_json:
         keys = ("name", "distribution", "version", "problem", "seconds")
         report = [{key: getattr(plugin, key) for key in keys} | {"brings": provided} for plugin, provided in rows]
-        print(json.dumps({"plugins": report, "clashes": clashes}, indent=1))
+        print(json.dumps({"plugins": report, "clashes": clashes, "hidden": found.hidden}, indent=1))
         return
     times = [Column("ms", justify="right")] if timing else []
     table = Table("plugin", "from", *times, "state", Column("provides", max_width=70))
     for plugin, provided in rows:
-        state = f"[red]broken:[/red] {escape(plugin.problem)}" if plugin.problem else "[green]healthy[/green]"
+        healthy = Text("healthy", "green")
+        state = Text("broken: ", "red") + plain(plugin.problem) if plugin.problem else healthy
         provides = "\n".join(f"{kind}: {', '.join(names)}" for kind, names in provided.items())
         time = [f"{1000 * plugin.seconds:.0f}"] if timing else []
-        table.add_row(plugin.name, f"{plugin.distribution} {plugin.version}", *time, state, provides)
+        distribution = plain(f"{plugin.distribution} {plugin.version}")
+        table.add_row(plain(plugin.name), distribution, *time, state, plain(provides))
     console = Console()
     console.print(table)
     for clash in clashes:
-        console.print(f"[red]clash:[/red] {escape(clash)}; neither is used, uninstall one of them.")
+        console.print(Text("clash: ", "red") + plain(f"{clash}; neither is used, uninstall one of them."))
+    _print_hidden(console, found)
     for plugin, _ in rows if timing else ():
         if plugin.seconds >= SLOW:
-            console.print(
-                f"[yellow]slow:[/yellow] {escape(str(plugin))} takes {plugin.seconds:.1f} s to import; its module "
-                'should import nothing heavy and name its components by import strings, "module:Class".'
+            told = (
+                f"{plugin} takes {plugin.seconds:.1f} s to import; its module should import nothing heavy and name its "
+                'components by import strings, "module:Class".'
             )
+            console.print(Text("slow: ", "yellow") + plain(told))
 
 
 @app.command(epilog="Example: `limner recipes`")
 def recipes() -> None:
     """List the installed recipes, one per line."""
+    from limner.recipes.limits import read_toml
+
+    found, console = host(), Console()
     table = Table("recipe", "description", "from")
-    for name, component in host().components("recipe").items():
-        title = tomllib.loads(host().recipe_path(name).read_text(encoding="utf-8")).get("title", "")
-        table.add_row(name, title, component.plugin.name)
-    Console().print(table)
+    for name, component in found.components("recipe").items():
+        try:
+            about = plain(read_toml(found.recipe_path(name)).get("title", ""))
+        except LimnerError as error:
+            about = Text("broken: ", "red") + plain(error)
+        table.add_row(plain(name), about, plain(component.plugin.name))
+    console.print(table)
+    _print_hidden(console, found)
+
+
+@app.command(epilog='Example: `limner models`, then `limner paint quickstart "a red circle above a blue square"`')
+def models() -> None:
+    """List the trained models that are installed. They are used like run folders, by their names."""
+    from limner.models.run_folder import RECIPE_FILE
+    from limner.recipes.limits import read_toml
+
+    found, console = host(), Console()
+    table = Table("model", "description", "pixels", "steps", "from")
+    for name, component in found.components("model").items():
+        try:
+            recipe = read_toml(found.model_path(name) / RECIPE_FILE)
+            about = [
+                plain(recipe.get("title", "")),
+                plain(recipe["image_size"]),
+                plain(recipe["training"].get("steps", "")),
+            ]
+        except LimnerError as error:
+            about = [Text("broken: ", "red") + plain(error), plain(""), plain("")]
+        table.add_row(plain(name), *about, plain(component.plugin.name))
+    console.print(table)
+    _print_hidden(console, found)
+
+
+def _print_hidden(console: Console, found: PluginHost) -> None:
+    """Say what LIMNER_PLUGINS hides, if anything."""
+    if found.hidden:
+        console.print(Text("hidden: ", "yellow") + plain(f"{found.hiding()}; unset it to use all plugins."))

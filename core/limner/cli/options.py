@@ -15,7 +15,7 @@ AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 # --- of trained runs ------------------------------------------------------------------------------------------------
 
-RunFolder = Annotated[Path, typer.Argument(metavar="RUN", help="The folder of a trained run.")]
+RunFolder = Annotated[Path, typer.Argument(metavar="RUN", help="A run folder, or a name of `limner models`.")]
 OtherRuns = Annotated[
     list[Path] | None,
     typer.Option("--with", metavar="RUN", help="Another run, to paint as an ensemble; repeatable."),
@@ -40,4 +40,4 @@ Seconds = Annotated[float | None, typer.Option(help="Seconds of each training, i
 ForAll = Annotated[
     list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Change the recipe of every variant; repeatable.")
 ]
-Jobs = Annotated[int, typer.Option(min=1, help="How many runs to train at the same time, each on its share of the cores.")]
+Jobs = Annotated[int, typer.Option(min=1, help="How many runs to train at once, each on its share of the cores.")]

@@ -13,7 +13,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from limner.data.batches import to_float
-from limner.errors import LimnerError
+from limner.errors import LimnerError, is_unicode, quoted
 from limner.interfaces import Dataset, Metric, Painter
 from limner.models.pictures import Pictures
 from limner.models.report import Report
@@ -108,12 +108,13 @@ class TrainedPainter(ABC):
             raise LimnerError(f"seed: expected a number from 0 to 2^63 - 1, got {seed}.")
         if by is not None and best_of is None:
             raise LimnerError(f"by: '{by}' chooses the best of several images; say of how many with best_of.")
-        if truncation is not None and truncation <= 0:
+        if truncation is not None and not truncation > 0:
             raise LimnerError(f"truncation: expected how far the noise may reach, above 0, got {truncation}.")
         for text in prompts:
+            check_text(text)
             if unknown := self.unknown_words(text):
                 words = ", ".join(f"'{word}'" for word in unknown)
-                warnings.warn(f"Training never showed the model: {words}. The rest it knows.", stacklevel=2)
+                warnings.warn(f"Training never showed the model: {words}.", stacklevel=2)
         repeated = [text for text in prompts for _ in range(n)]
         draws = list(range(n)) * len(prompts)  # image k of every prompt has the same noise
         usual = self.recipe.sampling
@@ -130,7 +131,7 @@ class TrainedPainter(ABC):
             images = torch.cat(
                 [group[self.chosen(group, text, n, by or "matching")] for group, text in zip(groups, prompts)]
             )
-        return Pictures.of(images, repeated, columns=n if len(prompts) > 1 else None)
+        return Pictures.of(images, repeated, columns=n if len(prompts) > 1 < n else None)
 
     def chosen(self, images: Float[Tensor, "N 3 H W"], prompt: str, count: int, by: str) -> Tensor:
         """The rows of the images of one prompt to keep, best first."""
@@ -197,6 +198,16 @@ class TrainedPainter(ABC):
         painter = SimpleNamespace(paint_images=partial(self.paint_images, size=size, sampling=sampling))
         plain = size is None and sampling is None
         return measure(self.plugins, recipe, self if plain else cast(Painter, painter), metrics)
+
+
+def check_text(text: str) -> None:
+    """Check that a prompt or caption is text; bytes of the command line may be none.
+
+    Raises:
+        LimnerError: naming it.
+    """
+    if not is_unicode(text):
+        raise LimnerError(f"The prompt {quoted(text)} has characters that are no text; write it in UTF-8.")
 
 
 def measure(plugins: PluginHost, recipe: Recipe, painter: Painter, names: Sequence[str] | None = None) -> Report:
