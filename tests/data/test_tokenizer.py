@@ -151,12 +151,12 @@ def test_half_of_a_character_does_no_harm(tokenizer):
     assert Tokenizer.learn(["a cat \ud83d"], Text()).words == {"a", "cat"}
 
 
-def test_a_word_of_a_million_letters_is_unknown_and_takes_no_time():
+def test_a_word_of_very_many_letters_is_unknown_and_takes_no_time():
     """WordPiece takes minutes to learn from it, and no signal stops it."""
-    start = time.monotonic()
-    tokenizer = Tokenizer.learn([*CAPTIONS, "x" * 1_000_000, "a " + "yz" * 400_000 + " b"], Text())
-    assert time.monotonic() - start < 20
-    assert tokenizer(["a " + "x" * 1_000_000]).ids[0, 2] == tokenizer.inner.unk_token_id
+    start = time.process_time()
+    tokenizer = Tokenizer.learn([*CAPTIONS, "x" * 300_000, "a " + "yz" * 150_000 + " b"], Text())
+    assert time.process_time() - start < 10
+    assert tokenizer(["a " + "x" * 300_000]).ids[0, 2] == tokenizer.inner.unk_token_id
     assert tokenizer.inner.get_vocab() == Tokenizer.learn([*CAPTIONS, "a  b"], Text()).inner.get_vocab()
 
 

@@ -6,7 +6,7 @@ import unicodedata
 from collections.abc import Iterable, Sequence
 from functools import cache, cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 import torch
@@ -15,7 +15,7 @@ from tokenizers import models, normalizers, pre_tokenizers, processors, trainers
 from transformers import AutoTokenizer, PreTrainedTokenizerBase, PreTrainedTokenizerFast
 
 from limner.data.captions import LONGEST, storable
-from limner.errors import LimnerError
+from limner.errors import LimnerError, quoted
 from limner.types import Tokens
 
 if TYPE_CHECKING:
@@ -64,7 +64,7 @@ class Tokenizer:
 
     def __call__(self, captions: Sequence[str]) -> Tokens:
         """Tokens [B, T] of captions; T is the length of the longest, at most `length`."""
-        encoded = self.inner(
+        encoded = self._encode(
             [storable(caption) for caption in captions],
             padding=True,
             truncation=True,
@@ -74,13 +74,26 @@ class Tokenizer:
         ids, mask = (np.array(encoded[name], dtype=np.int64) for name in ("input_ids", "attention_mask"))
         return Tokens(torch.from_numpy(ids), torch.from_numpy(mask).bool())
 
+    def _encode(self, texts: str | list[str], **options: Any) -> Any:
+        """What the inner tokenizer makes of texts.
+
+        Raises:
+            LimnerError: if its rules, which may be a stranger's, never come to an end with these texts.
+        """
+        try:
+            return self.inner(texts, **options)
+        except BaseException as error:  # a panic of Rust is no Exception
+            if type(error).__name__ != "PanicException":
+                raise
+            raise LimnerError(f"The tokenizer cannot read {quoted(texts)}: {error}.") from None
+
     def count(self, caption: str) -> int:
         """The number of tokens of a caption before it is truncated."""
-        return len(self.inner(storable(caption))["input_ids"])
+        return len(self._encode(storable(caption))["input_ids"])
 
     def pieces(self, caption: str) -> list[tuple[str, bool]]:
         """A caption's tokens as text, each with whether it belongs to a word or is special, such as [CLS]."""
-        tokens = self.inner.convert_ids_to_tokens(self.inner(storable(caption))["input_ids"])
+        tokens = self.inner.convert_ids_to_tokens(self._encode(storable(caption))["input_ids"])
         marks = [mark for name, mark in self.inner.special_tokens_map.items() if name != "unk_token"]
         return [(self.inner.convert_tokens_to_string([token]).strip(), token not in marks) for token in tokens]
 
@@ -118,7 +131,7 @@ class Tokenizer:
     def _ids(self, words: Iterable[str]) -> set[int]:
         if not (texts := list(words)):
             return set()
-        return {number for row in self.inner(texts, add_special_tokens=False)["input_ids"] for number in row}
+        return {number for row in self._encode(texts, add_special_tokens=False)["input_ids"] for number in row}
 
     def save(self, folder: Path) -> None:
         """Write the tokenizer's files and the known words into `folder`."""
@@ -130,7 +143,7 @@ class Tokenizer:
     def load(cls, folder: Path) -> "Tokenizer":
         """Read what `save` wrote."""
         content = json.loads((folder / WORDS_FILE).read_text(encoding="utf-8"))
-        inner = AutoTokenizer.from_pretrained(str(folder), local_files_only=True)
+        inner = AutoTokenizer.from_pretrained(str(folder), local_files_only=True, trust_remote_code=False)
         words = {word for text in content["words"] for word in split_words(text)}  # once, Chinese was not split
         return cls(inner, words, content["length"])
 
@@ -166,12 +179,13 @@ def _word_piece(captions: Sequence[str], vocabulary: int) -> PreTrainedTokenizer
     # The trainer numbers the letters inside words in a different order in every run, and with them all longer pieces.
     # One seed would then give many models. Letters that are numbered beforehand keep their numbers.
     words = set(learning.normalizer.normalize_str(" ".join(captions)).split())
-    pieces = {piece for word in words for piece, _ in learning.pre_tokenizer.pre_tokenize_str(word)}
-    if too_long := [piece for piece in pieces if len(piece) > LONGEST_WORD]:
-        pieces.difference_update(too_long)
-        pattern = re.compile("|".join(map(re.escape, sorted(too_long, key=len, reverse=True))))
-        captions = [pattern.sub(" ", learning.normalizer.normalize_str(caption)) for caption in captions]
-    inside = [f"##{letter}" for letter in sorted({letter for piece in pieces for letter in piece[1:]})]
+    pieces_of = {word: [piece for piece, _ in learning.pre_tokenizer.pre_tokenize_str(word)] for word in words}
+    short = {word: [piece for piece in pieces if len(piece) <= LONGEST_WORD] for word, pieces in pieces_of.items()}
+    if short != pieces_of:
+        normalized = map(learning.normalizer.normalize_str, captions)
+        captions = [" ".join(piece for word in text.split() for piece in short[word]) for text in normalized]
+    letters = {letter for pieces in short.values() for piece in pieces for letter in piece[1:]}
+    inside = [f"##{letter}" for letter in sorted(letters)]
     trainer = trainers.WordPieceTrainer(vocab_size=vocabulary, special_tokens=special + inside, show_progress=False)
     learning.train_from_iterator(captions, trainer)
     fast = _splitting_as_bert(models.WordPiece(learning.get_vocab(), unk_token="[UNK]"))
@@ -194,8 +208,13 @@ def _splitting_as_bert(model: models.Model) -> FastTokenizer:
 def _pretrained(name: str, place: str) -> PreTrainedTokenizerBase:
     """A tokenizer of transformers, padding on the right; `place` is where the recipe names it."""
     try:
-        inner = AutoTokenizer.from_pretrained(name)
-    except (OSError, ValueError):
+        inner = AutoTokenizer.from_pretrained(name, trust_remote_code=False)
+    except Exception as error:  # its files may hold anything
+        if "trust_remote_code" in str(error):
+            raise LimnerError(
+                f"{place}: the tokenizer '{name}' asks to run code of its own, and Limner runs code of plugins only; "
+                "use one that transformers knows."
+            ) from None
         inner = None
     if inner is None or len(inner) == len(inner.all_special_tokens):  # a folder without a tokenizer gives an empty one
         raise LimnerError(
