@@ -24,12 +24,12 @@ class DivergedError(LimnerError):
 
 
 def printable(text: str) -> str:
-    """A text from outside, safe for a terminal: everything but letters, signs, spaces and line breaks is escaped.
+    """A text from outside, safe for a terminal: everything but letters, signs and white space is escaped.
 
     Control characters could otherwise move the cursor or change the window's title.
     """
     return "".join(
-        sign if sign.isprintable() or sign == "\n" else sign.encode("unicode_escape").decode() for sign in text
+        sign if sign.isprintable() or sign in "\n\t" else sign.encode("unicode_escape").decode() for sign in text
     )
 
 

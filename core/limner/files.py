@@ -72,6 +72,19 @@ def replace_file(path: Path, content: bytes) -> None:
 
 
 @contextmanager
+def reading(path: Path) -> Iterator[None]:
+    """While this context lasts, a missing permission or a name that is too long is one sentence.
+
+    Raises:
+        LimnerError: naming `path`.
+    """
+    try:
+        yield
+    except OSError as error:
+        raise LimnerError(f"{path} cannot be read: {error.strerror or error}; check its name and permission.") from None
+
+
+@contextmanager
 def writing(path: Path, partial: Path | None = None) -> Iterator[None]:
     """While this context lasts, a full disk, a missing permission or a name that is too long is one sentence.
 

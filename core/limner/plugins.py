@@ -1,14 +1,13 @@
 """The plugin host: finds plugins by their entry points, and leaves out broken ones."""
 
 import os
-import re
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import cache
 from importlib import import_module
-from importlib.metadata import EntryPoint, entry_points
+from importlib.metadata import EntryPoint
 from importlib.resources import files
 from itertools import chain, count
 from pathlib import Path
@@ -18,22 +17,23 @@ from typing import Any
 import pluggy
 
 from limner import hooks
-from limner.errors import LimnerError, nearest
+from limner.errors import LimnerError, nearest, printable, quoted, shortened
 from limner.kinds import KINDS
+from limner.plugin_checks import (
+    LONGEST_PROBLEM,
+    Plugin,
+    cause,
+    distribution,
+    explanation,
+    installed,
+    name_of,
+    named_components,
+    printing_aside,
+    remedy,
+    why_outdated,
+)
 
-
-@dataclass(frozen=True)
-class Plugin:
-    """A plugin that was found. If it is broken, `problem` says what is wrong and how to fix it."""
-
-    name: str
-    distribution: str
-    version: str
-    problem: str | None = None
-    seconds: float = 0.0  # to import its module and to list its components
-
-    def __str__(self) -> str:
-        return f"plugin '{self.name}' ({f'{self.distribution} {self.version}'.strip()})"
+__all__ = ["Component", "Plugin", "PluginHost", "host"]
 
 
 @dataclass(frozen=True)
@@ -58,6 +58,7 @@ class PluginHost:
         self.manager = pluggy.PluginManager(hooks.GROUP)
         self.manager.add_hookspecs(hooks)
         self.plugins: dict[str, Plugin] = {}
+        self.hidden: list[str] = []  # plugins that LIMNER_PLUGINS does not name
         self._components: dict[tuple[str, str], list[Component]] = {}  # by kind and name; several are a clash
         if discover:
             self._discover()
@@ -67,9 +68,11 @@ class PluginHost:
     def _discover(self) -> None:
         wanted = os.environ.get("LIMNER_PLUGINS")
         names = None if wanted is None else {name.strip() for name in wanted.split(",") if name.strip()}
-        found = _installed()
+        found = installed()
         for name, entries in found.items():
-            if names is None or name in names:
+            if names is not None and name not in names:
+                self.hidden.append(name)
+            else:
                 start = perf_counter()
                 self._import(name, entries)
                 self.plugins[name] = replace(self.plugins[name], seconds=perf_counter() - start)
@@ -78,15 +81,16 @@ class PluginHost:
 
     def _import(self, name: str, entries: list[EntryPoint]) -> None:
         """Import and register the plugin of that name."""
-        plugin = Plugin(name, *_distribution(entries[0]))
-        if len({_distribution(entry) for entry in entries}) > 1:
-            owners = " and ".join(" ".join(_distribution(entry)) for entry in entries)
+        plugin = Plugin(name, *distribution(entries[0]))
+        if len({distribution(entry) for entry in entries}) > 1:
+            owners = " and ".join(" ".join(distribution(entry)) for entry in entries)
             self._reject(plugin, f"two distributions call their plugin '{name}': {owners}; uninstall one of them")
             return
         try:
-            module = entries[0].load()
+            with printing_aside():
+                module = entries[0].load()
         except (Exception, SystemExit) as error:  # importing a module may raise anything
-            self._reject(plugin, f"it could not be imported: {_cause(error)}; {_remedy(plugin)}")
+            self._reject(plugin, f"it could not be imported: {cause(error)}; {remedy(plugin)}")
         else:
             self.register(module, plugin)
 
@@ -97,22 +101,22 @@ class PluginHost:
             The plugin, with its `problem` if it is broken.
         """
         if plugin is None:
-            name = getattr(module, "__name__", type(module).__name__)
+            name = name_of(module)
             names = chain([name], (f"{name} {number}" for number in count(2)))
             plugin = Plugin(next(free for free in names if free not in self.plugins), "registered by hand", "")
         if (other := self.manager.get_name(module)) is not None:
             return self._reject(plugin, f"its module is already registered as the plugin '{other}'")
-        if (outdated := _outdated(module, plugin)) is not None:
-            return self._reject(plugin, outdated)
         self.plugins[plugin.name] = plugin
         try:
+            if (outdated := why_outdated(module, plugin)) is not None:
+                return self._reject(plugin, outdated)
             self.manager.register(module, plugin.name)
             self.manager.check_pending()
             components = self._collect(module, plugin)
-        except (pluggy.PluginValidationError, LimnerError) as error:
+        except Exception as error:  # looking at an object may raise anything
             if self.manager.has_plugin(plugin.name):
                 self.manager.unregister(name=plugin.name)
-            return self._reject(plugin, f"{_explanation(error)}; {_remedy(plugin)}")
+            return self._reject(plugin, f"{explanation(error)}; {remedy(plugin)}")
         for component in components:
             self._components.setdefault((component.kind, component.name), []).append(component)
         return plugin
@@ -140,7 +144,7 @@ class PluginHost:
         self._components = {key: components for key, components in remaining.items() if components}
 
     def _reject(self, plugin: Plugin, problem: str) -> Plugin:
-        self.plugins[plugin.name] = replace(plugin, problem=problem)
+        self.plugins[plugin.name] = replace(plugin, problem=shortened(printable(problem), LONGEST_PROBLEM))
         return self.plugins[plugin.name]
 
     def _collect(self, module: object, plugin: Plugin) -> list[Component]:
@@ -149,7 +153,7 @@ class PluginHost:
         for kind in KINDS.values():
             for implementation in getattr(self.manager.hook, kind.hook).get_hookimpls():
                 if implementation.plugin is module:
-                    named = _named(kind.hook, implementation.function)
+                    named = named_components(kind.hook, implementation.function)
                     collected += [Component(kind.name, name, value, plugin) for name, value in named.items()]
         return collected
 
@@ -196,7 +200,7 @@ class PluginHost:
         if not (isinstance(value, type) and issubclass(value, KINDS[kind].interface)):
             raise LimnerError(
                 f"The {kind} '{name}' of {component.plugin} must be a subclass of "
-                f"limner.{KINDS[kind].interface_name}, not {value!r}."
+                f"limner.{KINDS[kind].interface_name}, not {quoted(value)}."
             )
         return value
 
@@ -210,22 +214,56 @@ class PluginHost:
             return component.value
         module, _, attribute = component.value.partition(":")
         try:
-            return getattr(import_module(module), attribute)
+            with printing_aside():
+                return getattr(import_module(module), attribute)
         except (Exception, SystemExit) as error:
             raise LimnerError(
                 f"The {component.kind} '{component.name}' of {component.plugin} could not be imported "
-                f"from '{component.value}': {_cause(error)}."
+                f"from '{component.value}': {cause(error)}."
             ) from error
 
     def recipe_path(self, name: str) -> Path:
-        """The file of a recipe that a plugin brings."""
-        package, _, file = str(self.find("recipe", name).value).partition(":")
-        return Path(str(files(package).joinpath(file)))
+        """The file of a recipe that a plugin brings.
+
+        Raises:
+            LimnerError: if no plugin brings it, or its file does not exist.
+        """
+        return self._path("recipe", name)
+
+    def model_path(self, name: str) -> Path:
+        """The run folder of a trained model that a plugin brings.
+
+        Raises:
+            LimnerError: if no plugin brings it, or the folder does not exist.
+        """
+        return self._path("model", name)
+
+    def _path(self, kind: str, name: str) -> Path:
+        """A file or a folder in the package of a plugin."""
+        component = self.find(kind, name)
+        package, _, file = str(component.value).partition(":")
+        try:
+            with printing_aside():
+                path = Path(str(files(package).joinpath(file)))
+            if not (path.is_dir() if kind == "model" else path.is_file()):
+                raise FileNotFoundError(f"there is no {'folder' if kind == 'model' else 'file'} {path}")
+        except (Exception, SystemExit) as error:  # importing a package may raise anything
+            raise LimnerError(
+                f"The {kind} '{name}' of {component.plugin} cannot be read from '{component.value}': {cause(error)}; "
+                f"{remedy(component.plugin)}."
+            ) from None
+        return path
 
     def problems(self) -> str:
-        """A sentence on the plugins that are left out, or nothing: a missing component may belong to one of them."""
+        """Sentences on the plugins that are left out, or nothing: a missing component may belong to one of them."""
         broken = [f"{plugin}: {plugin.problem}" for plugin in self.plugins.values() if plugin.problem]
-        return f" Left out: {'; '.join(broken)}." if broken else ""
+        said = f" Left out: {'; '.join(broken)}." if broken else ""
+        return f"{said} {self.hiding()}." if self.hidden else said
+
+    def hiding(self) -> str:
+        """What the environment variable LIMNER_PLUGINS hides; nothing if it is not set or names every plugin."""
+        wanted = os.environ.get("LIMNER_PLUGINS", "")
+        return f"LIMNER_PLUGINS='{wanted}' leaves out {', '.join(self.hidden)}" if self.hidden else ""
 
     def call(self, hook: str, **arguments: Any) -> None:
         """Call a training hook of every plugin, in pluggy's order. A plugin that fails is reported and left out."""
@@ -236,68 +274,10 @@ class PluginHost:
                 raise
             except Exception as error:
                 plugin = self.plugins[implementation.plugin_name]
-                print(f"{plugin} failed in {hook} and is left out from now on: {_cause(error)}", file=sys.stderr)
+                said = f"{plugin} failed in {hook} and is left out from now on: {cause(error)}"
+                print(printable(said), file=sys.stderr)
                 self.manager.unregister(name=plugin.name)
-                self._reject(plugin, f"its hook {hook} failed: {_cause(error)}")
-
-
-def _installed() -> dict[str, list[EntryPoint]]:
-    """The entry points of installed plugins, by name; several of one name belong to different distributions."""
-    found: dict[str, list[EntryPoint]] = {}
-    for entry in sorted(entry_points(group=hooks.GROUP), key=lambda e: (e.name, _distribution(e))):
-        if entry not in found.setdefault(entry.name, []):
-            found[entry.name].append(entry)
-    return found
-
-
-def _distribution(entry: EntryPoint) -> tuple[str, str]:
-    metadata: Mapping[str, str] = entry.dist.metadata if entry.dist else {}  # pyright: ignore[reportAssignmentType]
-    return metadata.get("Name", "?"), metadata.get("Version", "")  # a half-removed distribution has neither
-
-
-def _named(hook: str, function: Any) -> Mapping[str, type | str]:
-    """What a plugin returns from a hook, checked."""
-    try:
-        named = function()
-    except (Exception, SystemExit) as error:
-        raise LimnerError(f"its hook {hook} failed: {_cause(error)}") from error
-    if not isinstance(named, Mapping) or not all(
-        isinstance(name, str) and isinstance(value, (str, type)) for name, value in named.items()
-    ):
-        raise LimnerError(f"its hook {hook} must return a dict of names to classes or import strings, not {named!r}")
-    return named
-
-
-def _outdated(module: object, plugin: Plugin) -> str | None:
-    """Why this Limner cannot run a plugin of that API_VERSION; None if it can."""
-    stated = getattr(module, "API_VERSION", hooks.API_VERSION)
-    if not (isinstance(stated, str) and re.fullmatch(r"\d+\.\d+", stated)):
-        return f'its API_VERSION must be a text such as "{hooks.API_VERSION}", not {stated!r}; {_remedy(plugin)}'
-    wanted, own = (tuple(map(int, version.split("."))) for version in (stated, hooks.API_VERSION))
-    if wanted > own:
-        return f"it needs the API {stated} of a newer Limner, this one has {hooks.API_VERSION}; upgrade limner"
-    if wanted[0] < own[0]:
-        return f"it was written for the API {stated}, this Limner has {hooks.API_VERSION}; {_remedy(plugin)}"
-    return None
-
-
-def _remedy(plugin: Plugin) -> str:
-    """What the user can do about a broken plugin."""
-    return f"upgrade or uninstall {plugin.distribution}" if plugin.version else "fix it"
-
-
-def _explanation(error: Exception) -> str:
-    """The message of an error, in one line; for an unknown hook, with the nearest known one."""
-    text = str(error)
-    if isinstance(error, pluggy.PluginValidationError) and "unknown hook" in text:
-        hook = text.split("unknown hook ")[1].split("'")[1]
-        known = [name for name in vars(hooks) if name.startswith("limner_")]
-        return f"there is no hook '{hook}'{nearest(hook, known)}"
-    return " ".join(text.split())
-
-
-def _cause(error: BaseException) -> str:
-    return " ".join(f"{type(error).__name__}: {error}".split())
+                self._reject(plugin, f"its hook {hook} failed: {cause(error)}")
 
 
 @cache

@@ -119,7 +119,7 @@ def test_a_folder_that_cannot_be_written_is_an_error(command, course, here, monk
     monkeypatch.setattr("pathlib.Path.write_bytes", full)
     status, _, err = command("tutorials", "mine")
     assert status == 1
-    assert err == "Error: mine cannot be written: No space left on device; choose another folder.\n"
+    assert err == "Error: mine cannot be written: No space left on device; make room or name another place.\n"
 
 
 # --- the course itself ----------------------------------------------------------------------------------------------

@@ -144,6 +144,15 @@ def test_a_damaged_tokenizer_is_one_sentence(run, file, entries):
     assert len(str(caught.value)) <= LONGEST
 
 
+def test_rules_that_never_end_are_one_sentence(run):
+    """A regular expression of a tokenizer may try more ways to match than there is time for."""
+    rule = {"type": "Split", "pattern": {"Regex": "(a+)+$"}, "behavior": "Isolated", "invert": False}
+    change(run / "tokenizer" / "tokenizer.json", pre_tokenizer=rule)
+    model = limner.load(run)
+    with pytest.raises(LimnerError, match=r"The tokenizer cannot read 'a+b': .*limit"):
+        model.paint("a" * 40 + "b")
+
+
 def test_deeply_nested_json_is_damaged(run):
     for file in ("history.json", "tokenizer/words.json"):
         (run / file).write_text("[" * 200_000)

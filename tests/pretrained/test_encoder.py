@@ -7,10 +7,14 @@ import limner
 import pytest
 import torch
 from limner import LimnerError, PluginHost, Recipe, Sizes, Tokens
+from limner.data.tokenizer import Tokenizer
+from limner.recipes.schema import Text
 from limner.testing import check_encoder
 from limner_pretrained.encoder import PretrainedEncoder
 from limner_pretrained.language import open_language_model
 from transformers import AutoModel, AutoTokenizer, CLIPTextModel, GPT2Config, GPT2Model, T5Config
+
+pytestmark = pytest.mark.filterwarnings("ignore:.* captions are longer")  # the small models spell out their words
 
 CAPTION = "a red circle above a blue square"
 OTHERS = ["a star", "a green heart on a white background above a blue square"]
@@ -301,6 +305,20 @@ def test_a_wrong_model_is_refused_in_one_sentence(recipe, small_bert, tmp_path, 
     with pytest.raises(LimnerError, match=message) as caught:
         limner.train(recipe, quiet=True)
     assert "\n" not in str(caught.value)
+
+
+def test_a_tokenizer_never_runs_code_of_its_own(small_bert, tmp_path, monkeypatch):
+    """If it has rules that transformers knows, these are used; otherwise it is refused."""
+    monkeypatch.setattr("builtins.input", lambda *_: pytest.fail("the user was asked"))
+    folder = copy_of(small_bert, tmp_path)
+    own_code = {"tokenizer_class": "Evil", "auto_map": {"AutoTokenizer": ["evil.Evil", None]}}
+    (folder / "tokenizer_config.json").write_text(json.dumps(own_code | {"pad_token": "[PAD]"}))
+    (folder / "evil.py").write_text("raise SystemExit('the code was run')")
+    assert Tokenizer.learn([], Text(tokenizer=str(folder))).vocabulary > 20
+    (folder / "tokenizer.json").unlink()
+    configured(model_type="evil", auto_map={"AutoConfig": "evil.Evil"})(folder)
+    with pytest.raises(LimnerError, match=r"text\.tokenizer: .*'.*damaged'"):
+        Tokenizer.learn([], Text(tokenizer=str(folder)))
 
 
 def test_an_unknown_name_is_refused_before_any_work(recipe):

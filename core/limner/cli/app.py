@@ -1,7 +1,9 @@
 """The application: all commands, and what happens to warnings and errors."""
 
+import errno
 import sys
 import warnings
+from io import TextIOWrapper
 
 import typer
 
@@ -18,7 +20,7 @@ from limner.cli import (
     train,
     tutorials,
 )
-from limner.errors import LimnerError
+from limner.errors import LimnerError, printable
 
 app = typer.Typer(
     name="limner",
@@ -34,14 +36,25 @@ app.add_typer(data_commands.app, name="data")
 
 
 def main() -> None:
-    """Run the command line. Bad input ends with one line on stderr and exit status 1."""
+    """Run the command line. Bad input, and a file that cannot be read or written, ends with one line on stderr and
+    exit status 1.
+    """
     warnings.showwarning = _show_warning
+    if isinstance(sys.stdout, TextIOWrapper):  # a terminal in ASCII cannot show every caption and file name
+        sys.stdout.reconfigure(errors="backslashreplace")
     try:
         app()
     except LimnerError as error:
         print(f"Error: {error}", file=sys.stderr)
         sys.exit(1)
+    except OSError as error:
+        if error.filename is None and error.errno != errno.ENOSPC:
+            raise
+        name = "The disk" if error.filename is None else error.filename
+        told = LimnerError(f"{name}: {error.strerror or error}; make room, allow it, or name another place.")
+        print(f"Error: {told}", file=sys.stderr)
+        sys.exit(1)
 
 
 def _show_warning(message: Warning | str, *_: object, **__: object) -> None:
-    print(f"Note: {message}", file=sys.stderr)
+    print(printable(f"Note: {message}"), file=sys.stderr)

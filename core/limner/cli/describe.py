@@ -6,6 +6,8 @@ from typing import Annotated
 import typer
 
 from limner.cli.options import AsJson
+from limner.cli.output import printing_aside
+from limner.errors import printable
 
 app = typer.Typer()
 
@@ -35,9 +37,10 @@ def describe(
     from limner.reference.describe import describe as describe_topic
     from limner.reference.markdown import page, sections
 
-    found = describe_topic(host(), kind, name)
+    with printing_aside(as_json):
+        found = describe_topic(host(), kind, name)
     if as_json:
         entries = [asdict(entry) for entry in found.entries]
         print(json.dumps(entries if name is None else entries[0], indent=1, ensure_ascii=False))
     else:
-        Console().print(Markdown("\n\n".join(sections(found.entries)) if name else page(found)))
+        Console().print(Markdown(printable("\n\n".join(sections(found.entries)) if name else page(found))))

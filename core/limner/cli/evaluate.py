@@ -7,8 +7,10 @@ import typer
 from rich.console import Console
 
 from limner.cli.options import AsJson, ImageSize, OtherRuns, RunFolder, Truncation, Weights
+from limner.cli.output import printing_aside
 from limner.cli.runs import load_painter
 from limner.errors import LimnerError
+from limner.files import replace_file
 
 if TYPE_CHECKING:
     from limner.models.report import Report
@@ -43,12 +45,13 @@ def evaluate(
     --truncation, --best-of and --by replace the recipe's sampling settings one by one. Scores of an ensemble, or of
     changed sampling settings, are printed but not kept.
     """
-    painter = load_painter(run, others, weights)
-    sampling = changed_sampling(painter.recipe.sampling, truncation, best_of, by)
-    report = painter.evaluate(size, sampling, metrics or ["all"])
-    if sampling is None and not others:
-        keep(report, run, size)
+    with printing_aside(as_json):
+        painter = load_painter(run, others, weights)
+        sampling = changed_sampling(painter.recipe.sampling, truncation, best_of, by)
+        report = painter.evaluate(size, sampling, metrics or ["all"])
     show(report, as_json)
+    if sampling is None and not others and run.is_dir():  # a model that came along has no folder of its own
+        keep(report, run, size)
 
 
 def changed_sampling(
@@ -69,8 +72,12 @@ def changed_sampling(
 
 
 def keep(report: "Report", folder: Path, size: int | None = None) -> None:
-    """Write a report to the run folder: scores.json, or scores_SIZE.json for an earlier stage."""
-    (folder / ("scores.json" if size is None else f"scores_{size}.json")).write_text(report.to_json())
+    """Write a report to the run folder: scores.json, or scores_SIZE.json for an earlier stage.
+
+    Raises:
+        LimnerError: if it cannot be written; it should be shown before.
+    """
+    replace_file(folder / ("scores.json" if size is None else f"scores_{size}.json"), report.to_json().encode())
 
 
 def show(report: "Report", as_json: bool = False) -> None:
@@ -78,4 +85,4 @@ def show(report: "Report", as_json: bool = False) -> None:
     if as_json:
         print(report.to_json())
     else:
-        Console().print(report.table())
+        Console().print(report)

@@ -1,10 +1,12 @@
 """The command `limner new-plugin`."""
 
 from pathlib import Path
+from shlex import quote
 from typing import Annotated
 
 import typer
 
+from limner.errors import printable
 from limner.kinds import COMPONENTS
 
 app = typer.Typer()
@@ -28,5 +30,6 @@ def new_plugin(
     written = write_plugin(name, kind, out)
     root = out or Path(name)
     for path in written:
-        print(path)
-    print(f"\nNext:\n    pip install -e '{root}[dev]'\n    limner plugins\n    pytest {root}")
+        print(printable(str(path)))
+    next_steps = [f"pip install -e {quote(f'{root}[dev]')}", "limner plugins", f"pytest {quote(str(root))}"]
+    print(printable("\n    ".join(["\nNext:", *next_steps])))

@@ -8,7 +8,7 @@ import typer
 import limner
 from limner.cli.options import ImageSize, OtherRuns, PictureFile, RunFolder, Truncation, Weights
 from limner.cli.runs import load_painter
-from limner.errors import LimnerError
+from limner.errors import LimnerError, printable
 
 app = typer.Typer()
 
@@ -39,9 +39,11 @@ def paint(
     """Paint prompts with a trained model, or with an ensemble of several."""
     if by is not None and best_of is None:
         raise LimnerError("--by chooses among several images; say how many with --best-of.")
+    check_picture_file(out)
     painter = load_painter(run, others, weights)
     choice = {} if by is None else {"by": by}
-    print(painter.paint(prompts, n, seed, size, truncation=truncation, best_of=best_of, **choice).save(out))
+    saved = painter.paint(prompts, n, seed, size, truncation=truncation, best_of=best_of, **choice).save(out)
+    print(printable(str(saved)))
 
 
 @app.command(epilog='Example: `limner explain runs/first "a red circle above a blue square" --out looked.png`')
@@ -55,7 +57,8 @@ def explain(
 
     The model needs attention: train it with `--set 'generator.attention="multi-head"'`, for example.
     """
-    print(limner.load(run).explain(prompt, seed).save(out))
+    check_picture_file(out)
+    print(printable(str(limner.load(run).explain(prompt, seed).save(out))))
 
 
 @app.command(epilog="Example: `limner caption runs/first mine.png red.png`")
@@ -66,4 +69,11 @@ def caption(
     """Describe images in words with the captioner of a trained model."""
     captions = limner.load(run).caption(images)
     for path, text in zip(images, captions):
-        print(f"{path}: {text}" if len(images) > 1 else text)
+        print(printable(f"{path}: {text}" if len(images) > 1 else text))
+
+
+def check_picture_file(out: Path) -> None:
+    """Check the ending of a picture's name before anything is painted."""
+    from limner.models.pictures import picture_format
+
+    picture_format(out)

@@ -1,9 +1,12 @@
 """The command `limner tutorials`."""
 
 from pathlib import Path
+from shlex import quote
 from typing import Annotated
 
 import typer
+
+from limner.errors import printable
 
 app = typer.Typer()
 
@@ -16,9 +19,11 @@ def tutorials(
     """Copy the lessons, which are notebooks with exercises, into a new folder."""
     from limner.course.lessons import write_course
 
-    print(*write_course(folder, solutions), sep="\n")
+    print(printable("\n".join(map(str, write_course(folder, solutions)))))
     print(
         "Solutions are included, collapsed." if solutions else "Solutions are left out; --solutions includes them.",
-        f'`jupyter lab {folder}` opens the lessons; `pip install "limner[lab]"` installs JupyterLab.',
+        printable(
+            f'`jupyter lab {quote(str(folder))}` opens the lessons; `pip install "limner[lab]"` installs JupyterLab.'
+        ),
         sep="\n",
     )

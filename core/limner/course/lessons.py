@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from limner.errors import LimnerError
-from limner.files import free_folder
+from limner.files import free_folder, writing
 
 NOTE = """# The lessons of Limner {version}
 
@@ -70,12 +70,10 @@ def write_course(folder: Path, solutions: bool = False) -> list[Path]:
     )
     files["README.md"] = note.encode()
     free_folder(folder)
-    try:
+    with writing(folder):
         for name, content in files.items():
             (folder / name).parent.mkdir(parents=True, exist_ok=True)
             (folder / name).write_bytes(content)
-    except OSError as error:
-        raise LimnerError(f"{folder} cannot be written: {error}; choose another folder.") from None
     return [folder / name for name in files]
 
 

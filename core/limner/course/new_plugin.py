@@ -11,9 +11,10 @@ from pathlib import Path
 from string import Template
 
 from limner.errors import LimnerError, nearest
-from limner.files import free_folder
+from limner.files import free_folder, writing
 from limner.hooks import API_VERSION
 from limner.kinds import COMPONENTS
+from limner.plugins import host
 
 RECIPE = "scenes-one"
 """The recipe that the notebook of a new plugin trains."""
@@ -31,7 +32,8 @@ def write_plugin(distribution: str, kind: str, folder: Path | None = None) -> li
         The files that were written.
 
     Raises:
-        LimnerError: for an invalid name or an unknown kind, or if the folder is not empty.
+        LimnerError: for an invalid name, one that another plugin or its component has, or an unknown kind; or if the
+            folder is not empty or cannot be written.
     """
     if kind not in COMPONENTS:
         raise LimnerError(
@@ -42,8 +44,9 @@ def write_plugin(distribution: str, kind: str, folder: Path | None = None) -> li
     written = []
     for path, text in _texts(names, kind).items():
         target = root / path
-        target.parent.mkdir(parents=True, exist_ok=True)
-        target.write_text(text, encoding="utf-8")
+        with writing(target):
+            target.parent.mkdir(parents=True, exist_ok=True)
+            target.write_text(text, encoding="utf-8")
         written.append(target)
     return written
 
@@ -60,6 +63,12 @@ def _names(distribution: str, kind: str) -> dict[str, str]:
         raise LimnerError(f"{distribution}: '{name}' cannot be the name of a component; choose another one.")
     if find_spec(package) is not None:
         raise LimnerError(f"{distribution}: a module {package} is already installed; choose another name.")
+    found = host()
+    if name in found.components(kind) or (kind, name) in found.clashes:
+        owner = found.find(kind, name).plugin
+        raise LimnerError(f"{distribution}: {owner} already brings a {kind} '{name}'; choose another name.")
+    if name in found.plugins:
+        raise LimnerError(f"{distribution}: there is already a {found.plugins[name]}; choose another name.")
     words = "".join(word.capitalize() for word in name.split("-"))
     about = COMPONENTS[kind]
     assert about.example is not None

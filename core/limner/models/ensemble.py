@@ -1,5 +1,6 @@
 """Several trained models that paint as one."""
 
+import math
 from collections.abc import Sequence
 from pathlib import Path
 from random import Random
@@ -34,14 +35,15 @@ class Ensemble(TrainedPainter):
         if not self.members:
             raise LimnerError("An ensemble needs at least one model.")
         given = [float(weight) for weight in weights or [1.0] * len(self.members)]
-        if len(given) != len(self.members) or min(given) < 0 or sum(given) <= 0:
+        usable = all(0 <= weight < math.inf for weight in given) and max(given) > 0
+        if len(given) != len(self.members) or not usable:
             raise LimnerError(
                 f"weights: expected {len(self.members)} numbers from 0 up, one for each model, not all 0; got {given}."
             )
         sizes = [member.recipe.image_size for member in self.members]
         if len(set(sizes)) > 1:
             raise LimnerError(f"The models of an ensemble must paint one size; these paint {sizes} pixels.")
-        self.weights = torch.tensor(given, dtype=torch.float64)
+        self.weights = torch.tensor(given, dtype=torch.float64) / max(given)
         self.plugins, self.recipe = self.members[0].plugins, self.members[0].recipe
 
     @property

@@ -12,8 +12,9 @@ from torch import Tensor, nn
 
 from limner.data.tokenizer import Tokenizer
 from limner.errors import LimnerError
+from limner.files import reading
 from limner.models.explain import Explanation, record_attention
-from limner.models.painter import TrainedPainter
+from limner.models.painter import TrainedPainter, check_text
 from limner.models.pictures import Pictures, film_strip
 from limner.models.run_folder import (
     ENCODER_FOLDER,
@@ -118,6 +119,8 @@ class Model(TrainedPainter, nn.Module):
     def score(
         self, images: Float[Tensor, "N 3 H W"], captions: Sequence[str], by: str | None = None
     ) -> Float[Tensor, " N"]:
+        for text in captions:
+            check_text(text)
         return score_images(self, images, captions, by)
 
     def caption(self, images: Float[Tensor, "N 3 H W"] | str | Path | Sequence[str | Path]) -> list[str]:
@@ -140,13 +143,15 @@ class Model(TrainedPainter, nn.Module):
 
     @classmethod
     def load(cls, folder: str | Path, plugins: PluginHost | None = None) -> "Model":
-        """Read a model from a run folder.
+        """Read a model from a run folder, or by the name of one that a plugin brings.
 
         Raises:
             LimnerError: if it is not a run folder, is only half written, or a file in it is damaged.
         """
-        folder, plugins = Path(folder), plugins or host()
-        saved = read_run(folder, plugins)
+        plugins = plugins or host()
+        folder = run_folder(folder, plugins)
+        with reading(folder):
+            saved = read_run(folder, plugins)
         with torch.device("meta"):  # a model that the weights do not fit takes no memory
             check_shapes(folder, cls._built(plugins, saved).state_dict())
         model = cls._built(plugins, saved)
@@ -168,6 +173,13 @@ class Model(TrainedPainter, nn.Module):
         return f"<b>Limner model</b>, {steps} steps, {self.recipe.image_size} px<ul>{rows}</ul>"
 
 
+def run_folder(run: str | Path, plugins: PluginHost) -> Path:
+    """The folder of a run: that of this name, or else that of a trained model that a plugin brings."""
+    if str(run) in plugins.components("model") and not Path(run).exists():
+        return plugins.model_path(str(run))
+    return Path(run)
+
+
 def load(folder: str | Path) -> Model:
-    """The model in a run folder, ready to paint."""
+    """The model in a run folder, or a trained model by name, such as "quickstart"; ready to paint."""
     return Model.load(folder)

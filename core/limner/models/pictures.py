@@ -14,8 +14,11 @@ from torch import Tensor
 
 from limner.data.batches import to_bytes
 from limner.errors import LimnerError
+from limner.files import replace_file, writing
 
 MARGIN, TEXT_SIZE = 6, 12  # pixels of the finished picture
+LARGEST = {"WEBP": 16383, "JPEG": 65535}
+"""The largest width and height of a picture, in pixels, for the formats that have one."""
 
 
 @dataclass(frozen=True)
@@ -103,20 +106,39 @@ def png_of(picture: Image.Image) -> bytes:
     return file.getvalue()
 
 
-def save_picture(picture: Image.Image, path: str | Path) -> Path:
-    """Write a picture as an image file, and make its folder if needed.
+def picture_format(path: Path) -> str:
+    """The format of Pillow that the ending of a file stands for.
 
     Raises:
-        LimnerError: for an unknown ending, or a file that cannot be written.
+        LimnerError: for an unknown ending.
     """
-    path = Path(path)
+    found = Image.registered_extensions().get(path.suffix.lower(), "")
+    if found not in Image.SAVE:
+        raise LimnerError(f"{path}: pictures are written as .png, .jpg or .webp; give one of these endings.")
+    return found
+
+
+def save_picture(picture: Image.Image, path: str | Path) -> Path:
+    """Write a picture as an image file, and make its folder if needed. An older file stays as it is if this fails.
+
+    Raises:
+        LimnerError: for an unknown ending, a picture that is too large for its format, or a file that cannot be
+            written.
+    """
+    path, file = Path(path), io.BytesIO()
+    kind = picture_format(path)
+    if max(picture.size) > (most := LARGEST.get(kind, max(picture.size))):
+        raise LimnerError(
+            f"{path}: this picture has {picture.width} x {picture.height} pixels, and a {path.suffix} file at most "
+            f"{most} in each direction; write it as .png, or make it of fewer images."
+        )
     try:
+        picture.save(file, kind)
+    except (OSError, ValueError) as error:
+        raise LimnerError(f"{path} cannot be written in the format {kind}: {error}; write it as .png.") from None
+    with writing(path):
         path.parent.mkdir(parents=True, exist_ok=True)
-        picture.save(path)
-    except OSError as error:
-        raise LimnerError(f"{path} cannot be written: {error.strerror or error}.") from None
-    except ValueError:
-        raise LimnerError(f"{path}: pictures are written as .png, .jpg or .webp; give one of these endings.") from None
+    replace_file(path, file.getvalue())
     return path
 
 

@@ -1,14 +1,22 @@
 """Scores of metrics, as a table for people and as JSON for programs."""
 
 import json
-from collections.abc import Mapping, Sequence
+import sys
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from html import escape
 
-from rich.console import Console
-from rich.markup import escape
+from rich.console import Console, ConsoleOptions
 from rich.table import Table
+from rich.text import Text
 
+from limner.errors import printable
 from limner.types import Scores
+
+LONGEST_TITLE, LONGEST_NAME = 24, 40
+"""Characters after which the title of a column, and the name of a score, are broken."""
+PADDING = 3
+"""Characters between two columns of a table of rich: a line, and a space at each side."""
 
 
 @dataclass(frozen=True)
@@ -59,14 +67,37 @@ class Report:
         return f"{self.scores[name]:.3f}" + (f" ± {self.spread[name]:.3f}" if name in self.spread else "")
 
     def table(self) -> Table:
-        """The report as a table of rich."""
-        header, rows = self._cells()
-        table = Table(*map(escape, header), caption=escape("\n".join(self.notes)) or None, caption_justify="left")
-        for column in table.columns[1:]:
-            column.justify = "right"
-        for row in rows:
-            table.add_row(*map(escape, row))
+        """The report as one table of rich, however wide; the notes are its caption."""
+        table = next(self.tables(sys.maxsize))
+        table.caption, table.caption_justify = Text(printable("\n".join(self.notes))) or None, "left"
         return table
+
+    def tables(self, width: int) -> Iterator[Table]:
+        """The scores as tables of rich; as many as it takes, so that each number fits into `width` characters."""
+        header, rows = self._cells()
+        needed = [
+            max([min(len(name), LONGEST_TITLE), *(len(row[column]) for row in rows)])
+            for column, name in enumerate(header)
+        ]  # a title may be broken, a number may not
+        needed[0] = min(needed[0], LONGEST_NAME)
+        blocks: list[list[int]] = [[]]
+        for column in range(1, len(header)):
+            taken = sum(needed[other] + PADDING for other in (0, *blocks[-1], column))
+            if blocks[-1] and taken + 1 > width:
+                blocks.append([])
+            blocks[-1].append(column)
+        for block in blocks:
+            table = Table()
+            for column in (0, *block):
+                side = "right" if column else "left"
+                table.add_column(Text(printable(header[column])), justify=side, width=needed[column], overflow="fold")
+            for row in rows:
+                table.add_row(*(Text(printable(row[column])) for column in (0, *block)))
+            yield table
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> Iterator[Table | Text]:
+        yield from self.tables(options.max_width)
+        yield from (Text(printable(note), "italic") for note in self.notes)
 
     def markdown(self) -> str:
         """The report as a table of Markdown."""
@@ -75,18 +106,24 @@ class Report:
     def __str__(self) -> str:
         console = Console(width=100, no_color=True)
         with console.capture() as capture:
-            console.print(self.table())
+            console.print(self)
         return capture.get().rstrip()
 
     def _repr_html_(self) -> str:
         header, rows = self._cells()
-        head = "".join(f"<th>{cell}</th>" for cell in header)
-        body = "".join("<tr>" + "".join(f"<td>{cell}</td>" for cell in row) + "</tr>" for row in rows)
-        notes = "".join(f"<br>{note}" for note in self.notes)
+        head = "".join(f"<th>{escape(cell)}</th>" for cell in header)
+        body = "".join("<tr>" + "".join(f"<td>{escape(cell)}</td>" for cell in row) + "</tr>" for row in rows)
+        notes = "".join(f"<br>{escape(note)}" for note in self.notes)
         return f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>" + notes.replace("<br>", "", 1)
 
 
 def markdown_table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """A Markdown table; all but the first column are aligned right."""
+    """A Markdown table; all but the first column are aligned right. Cells are plain text."""
     ruler = ["---", *["--:"] * (len(header) - 1)]
-    return "\n".join(f"| {' | '.join(cells)} |" for cells in [header, ruler, *rows])
+    lines = [[*map(markdown_text, header)], ruler, *([*map(markdown_text, row)] for row in rows)]
+    return "\n".join(f"| {' | '.join(cells)} |" for cells in lines)
+
+
+def markdown_text(text: str) -> str:
+    """Text from outside for a line or a table of Markdown: no HTML, no new cell, no line break."""
+    return " ".join(printable(escape(text, quote=False)).split()).replace("|", "&#124;")

@@ -5,7 +5,6 @@
 
 import json
 import re
-import tomllib
 from collections.abc import Callable, Mapping
 from inspect import cleandoc
 from typing import Annotated, Any, get_args, get_origin
@@ -14,6 +13,7 @@ from limner import hooks
 from limner.errors import LimnerError, nearest
 from limner.kinds import KINDS, kind_of
 from limner.plugins import Component, PluginHost
+from limner.recipes.limits import read_toml
 from limner.reference.commands import command_of, command_options, examples
 from limner.reference.docstrings import argument_descriptions, first_paragraph
 from limner.reference.entries import Chapter, Description, KindSummary, Option, Summary
@@ -85,7 +85,7 @@ def docstring_of(host: PluginHost, kind: str, name: str) -> str:
         LimnerError: if there is no such component, or it cannot be imported.
     """
     if kind == "recipe":
-        return tomllib.loads(_recipe_text(host, name)).get("title", "")
+        return str(read_toml(host.recipe_path(name)).get("title", ""))
     if kind == "data command":
         return cleandoc(command_of(name).help or "")
     return cleandoc(host.load(kind, name).__doc__ or "")
@@ -112,7 +112,9 @@ def describe_component(host: PluginHost, kind: str, name: str) -> Description:
 
 
 def _recipe_text(host: PluginHost, name: str) -> str:
-    return host.recipe_path(name).read_text(encoding="utf-8").strip()
+    path = host.recipe_path(name)
+    read_toml(path)  # it is valid
+    return path.read_text(encoding="utf-8-sig").strip()
 
 
 def component_options(component: type) -> list[Option]:

@@ -1,0 +1,155 @@
+"""Comparisons that must not start, must not end silently, or must not lose anything."""
+
+import json
+import os
+from typing import Any, cast
+
+import limner
+import pytest
+from limner import LimnerError, Metric, hookimpl
+from limner.comparisons.results_file import read_results
+from limner.locks import LOCK_FILE
+from limner.models.trial import StandIn, try_metrics
+from limner.recipes.schema import Recipe
+
+
+def test_two_comparisons_at_once_lose_nothing(compare, diary, out):
+    """One of them trains, the other says who does; started again, it adds its variants."""
+    told = []
+
+    def start_another():
+        if not told:
+            with pytest.raises(LimnerError) as caught:
+                compare({"encoder.width": [12, 20]}, seeds=1)
+            told.append(str(caught.value))
+
+    diary.act = start_another
+    compare(seeds=1)
+    assert told[0].startswith(f"{out} is in use by process {os.getpid()} on ")
+    compare({"encoder.width": [12, 20]}, seeds=1)
+    assert {run.variant for run in read_results(out).runs} == {"8", "16", "12", "20"}
+    assert not (out / LOCK_FILE).exists()
+
+
+class Picky(Metric):
+    """A metric that finds out while it measures that it cannot."""
+
+    def measure(self, painter):
+        raise LimnerError("picky: the data has too few captions.")
+
+
+class Curious(Metric):
+    """A metric that looks at the weights of a model."""
+
+    def measure(self, painter):
+        weights = cast(Any, painter).parameters()
+        return {"weights": float(sum(weight.numel() for weight in weights))}
+
+
+class Brings:
+    @hookimpl
+    def limner_metrics(self):
+        return {"picky": Picky, "curious": Curious}
+
+
+@pytest.fixture
+def metrics(plugins):
+    """The plugin host with two more metrics."""
+    plugins.register(Brings())
+    return plugins
+
+
+def test_a_metric_that_cannot_measure_is_told_before_any_training(compare, metrics, diary, out, recipe):
+    recipe["metrics"] = {"picky": {}}
+    with pytest.raises(LimnerError, match="8: picky: the data"):
+        compare(recipe=recipe)
+    assert diary.runs == []
+    assert not out.exists()
+
+
+def test_a_model_without_captioner_is_told_before_any_training(compare, diary, recipe):
+    recipe["metrics"] = {"scene-captions": {}}
+    with pytest.raises(LimnerError, match=r"8: This model will have no captioner; .* the loss 'cycle'"):
+        compare(recipe=recipe)
+    recipe["metrics"] = {"retrieval": {"trials": 2, "candidates": 2}}
+    with pytest.raises(LimnerError, match="8: by: no loss of this model can score images"):
+        compare(recipe=recipe)
+    assert diary.runs == []
+
+
+def test_a_metric_that_needs_the_real_model_is_not_in_the_way(compare, metrics, recipe):
+    recipe["metrics"] = {"curious": {}}
+    assert try_metrics(metrics, Recipe.read(metrics, recipe)) == {}
+    assert compare(recipe=recipe, seeds=1)["weights"].min() > 100
+
+
+def test_the_names_of_scores_are_those_of_the_real_model(kept, judged_recipe, plugins):
+    comparison, _ = kept
+    recipe = Recipe.read(plugins, judged_recipe)
+    assert list(try_metrics(plugins, recipe)) == comparison.metrics
+    stand_in = StandIn(plugins, recipe)
+    assert stand_in.paint(["a red circle", "a blue square"], 2)[0].size == (16, 16)
+
+
+def test_an_unknown_score_of_a_tradeoff_is_told_before_any_training(plugins, diary, recipe, tmp_path):
+    plugins.register(diary)
+    vary = {"sampling.truncation": [1.0, 2.0]}
+    with pytest.raises(LimnerError, match="No run has the score"):
+        limner.tradeoff(recipe, vary, 1, consistency="divers", out=tmp_path / "out", quiet=True, plugins=plugins)
+    assert diary.runs == []
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        lambda table: table.update(machine={}),
+        lambda table: table.update(versions=[]),
+        lambda table: table["runs"][0].update(scores=[]),
+        lambda table: table["runs"][0].update(scores={"a": "b"}),
+        lambda table: table["runs"][0].update(folder="../../elsewhere"),
+        lambda table: table["runs"][0].update(seed="0"),
+        lambda table: table.update(vary=3),
+        lambda table: table.update(runs=[3]),
+    ],
+)
+def test_damaged_results_are_one_sentence(kept, tmp_path, damage):
+    table = json.loads((kept[1] / "results.json").read_text())
+    damage(table)
+    (tmp_path / "results.json").write_text(json.dumps(table))
+    with pytest.raises(LimnerError, match=r"results\.json is damaged"):
+        limner.load_comparison(tmp_path)
+
+
+def test_a_page_has_no_markup_of_its_values(kept, tmp_path):
+    table = json.loads((kept[1] / "results.json").read_text())
+    for run in table["runs"]:
+        run["variant"] = f"<script>|{run['variant']}"
+    (tmp_path / "results.json").write_text(json.dumps(table | {"source": "<b>"}))
+    found = limner.load_comparison(tmp_path)
+    assert "<script>" not in found.summary()._repr_html_()
+    assert "<script>" not in str(found._repr_html_())
+    assert "<" not in found.markdown()
+
+
+def test_hints_can_be_pasted_into_a_shell(tmp_path):
+    folder = tmp_path / "my runs"
+    for load in (limner.load_comparison, limner.load_tradeoff, limner.load):
+        with pytest.raises(LimnerError, match=f"--out '{folder}'"):
+            load(folder)
+
+
+@pytest.mark.skipif(os.name == "nt" or os.geteuid() == 0, reason="root may write anywhere")
+def test_a_read_only_folder_is_told_before_any_training(compare, diary, tmp_path):
+    (tmp_path / "kept").mkdir(mode=0o500)
+    with pytest.raises(LimnerError, match=r"read-only|cannot be written"):
+        compare(out=tmp_path / "kept" / "found")
+    assert diary.runs == []
+
+
+def test_a_folder_that_cannot_be_made_is_told_before_any_training(compare, diary, tmp_path):
+    (tmp_path / "file").touch()
+    for out in (tmp_path / "file" / "found", tmp_path / ("n" * 300), tmp_path / "\udcff"):
+        with pytest.raises(LimnerError, match=r"cannot be (created|written|read|the name)"):
+            compare(out=out)
+    assert diary.runs == []
