@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: quickstart test quick check notebooks lab docs
+.PHONY: quickstart test quick fuzz check notebooks lab docs
 
 quickstart: .venv/lab        ## train on drawn scenes, paint, and judge: three to five minutes after the installation
 	$(BIN)/limner train quickstart --evaluate
@@ -14,6 +14,9 @@ test: .venv/dev              ## all the tests, notebooks included: under half an
 
 quick: .venv/dev             ## the tests without the notebooks: three to four minutes
 	$(BIN)/pytest -m "not notebook" -n 2 --dist loadfile
+
+fuzz: .venv/dev              ## ten thousand examples of odd input for each property; an hour or more
+	HYPOTHESIS_PROFILE=fuzz $(BIN)/pytest $$(grep -rl "^from hypothesis" tests --include="test_*.py") -n 2 --dist loadfile
 
 check: .venv/dev             ## formatting, lint and types, of code and notebooks
 	$(BIN)/ruff format --check .
