@@ -47,6 +47,10 @@ def parse_toml(text: str) -> dict[str, Any]:
         return tomllib.loads(text)
     except RecursionError:
         raise ValueError(TOO_DEEP) from None
+    except ValueError as error:
+        if isinstance(error, tomllib.TOMLDecodeError):
+            raise
+        raise ValueError("it has a number of thousands of digits, or a date that does not exist") from None
 
 
 def check_values(table: Mapping[str, Any], name: str) -> None:
