@@ -26,9 +26,9 @@ FAULTS = {  # name: the module's source, the message
     "misspelt": (hook("limner_loses", "return {}"), "there is no hook 'limner_loses', did you mean 'limner_losses'"),
     "raising": (hook("limner_losses", "raise RuntimeError('no license')"), "limner_losses failed: .*no license"),
     "wrong-type": (hook("limner_losses", "return ['glow']"), "limner_losses must return a dict of names"),
-    "newer": (NEWER + HEALTHY, r"needs the API 1\.99 of a newer Limner, this one has 1\.1; upgrade limner"),
-    "older": ("API_VERSION = '0.3'\n" + HEALTHY, r"was written for the API 0\.3, this Limner has 1\.1"),
-    "odd-version": ("API_VERSION = 1\n" + HEALTHY, r'API_VERSION must be a text such as "1\.1", not 1'),
+    "newer": (NEWER + HEALTHY, r"needs the API 1\.99 of a newer Limner, this one has 1\.\d; upgrade limner"),
+    "older": ("API_VERSION = '0.3'\n" + HEALTHY, r"was written for the API 0\.3, this Limner has 1\.\d"),
+    "odd-version": ("API_VERSION = 1\n" + HEALTHY, r'API_VERSION must be a text such as "1\.\d", not 1'),
 }
 SOUND = {
     "one": (hook("limner_losses", "return {'shared': 'limner_one:A', 'alone': 'limner.testing:LeastSquares'}"), None),

@@ -64,6 +64,8 @@ def use(kind: str, name: str) -> None:
     """Use a component, whatever its kind."""
     if kind == "recipe":
         HOST.recipe_path(name)
+    elif kind == "model":
+        HOST.model_path(name)
     elif kind == "data command":
         HOST.bring(HOST.find(kind, name))
     else:
