@@ -27,6 +27,7 @@ def keep(run: Path, model: Path) -> None:
     weights = load_file(run / WEIGHTS_FILE)
     half = {name: value.half() if value.dtype == torch.float32 else value for name, value in weights.items()}
     save_file(half, model / WEIGHTS_FILE)
+    shutil.copymode(model / RECIPE_FILE, model / WEIGHTS_FILE)  # safetensors lets nobody else read its files
     size = sum(file.stat().st_size for file in model.rglob("*") if file.is_file())
     print(f"{model}: {size / 1e6:.1f} MB")
 

@@ -31,3 +31,9 @@ def limner_recipes() -> Mapping[str, str]:
     """The recipes of the first lessons and of the published figures."""
     names = ("quickstart", "scenes-one", "scenes-32", "scenes-64")
     return {name: f"limner_scenes:recipes/{name}.toml" for name in names}
+
+
+@hookimpl
+def limner_models() -> Mapping[str, str]:
+    """A trained model of the first lesson: `limner paint quickstart "a red circle above a blue square"`."""
+    return {"quickstart": "limner_scenes:models/quickstart"}

@@ -42,6 +42,7 @@ def test_the_commands(command):
         "paint",
         "plugins",
         "recipes",
+        "models",
         "tradeoff",
         "train",
         "tutorials",
@@ -133,6 +134,9 @@ def test_plugins_and_recipes_are_listed(command):
     report = json.loads(command("plugins", "--json")[1])
     assert [plugin["name"] for plugin in report["plugins"] if plugin["problem"]] == []
     assert report["clashes"] == []
+    status, out, _ = command("models")
+    assert status == 0
+    assert "quickstart" in out
     status, out, _ = command("recipes")
     assert status == 0
     assert "Photographs" in out or "photographs" in out

@@ -96,7 +96,9 @@ def read_run(folder: Path, plugins: PluginHost) -> SavedRun:
     """
     if not folder.is_dir():
         made = f"'limner train RECIPE --out {quote(str(folder))}' makes one"
-        raise LimnerError(f"There is no run folder {folder}; {made}.")
+        known = plugins.components("model")
+        along = f", and the models that come along are {', '.join(known)}" if known else ""
+        raise LimnerError(f"There is no run folder {folder}; {made}{along}.")
     if not (folder / RECIPE_FILE).is_file():
         raise LimnerError(f"{folder} is not a run folder: it has no {RECIPE_FILE}.")
     recipe = _read_recipe(folder / RECIPE_FILE, plugins)

@@ -1,0 +1,64 @@
+"""Trained models that come along with a plugin, by their names."""
+
+import limner
+import pytest
+import torch
+from limner import LimnerError, hookimpl
+from limner.models.model import Model
+from limner.testing import tiny_host, tiny_recipe
+from limner_scenes.judge import read, score
+
+
+@pytest.fixture(scope="module")
+def along(tmp_path_factory):
+    """A package with a run folder, and a plugin host that has it as the model "walls"."""
+    package = tmp_path_factory.mktemp("site") / "limner_walls"
+    package.mkdir()
+    (package / "__init__.py").write_text("")
+    limner.train(tiny_recipe(), package / "run", plugins=tiny_host(), callbacks=[])
+    with pytest.MonkeyPatch.context() as patch:
+        patch.syspath_prepend(str(package.parent))
+
+        class Walls:
+            @hookimpl
+            def limner_models(self):
+                return {"walls": "limner_walls:run", "gone": "limner_walls:gone"}
+
+        plugins = tiny_host()
+        plugins.register(Walls())
+        yield plugins, package / "run"
+
+
+def test_a_model_is_loaded_by_its_name(along):
+    plugins, folder = along
+    prompts = ["a plain red wall"]
+    assert torch.equal(
+        Model.load("walls", plugins).paint_images(prompts), Model.load(folder, plugins).paint_images(prompts)
+    )
+
+
+def test_a_folder_of_that_name_comes_first(along, tmp_path, monkeypatch):
+    plugins, _ = along
+    (tmp_path / "walls").mkdir()
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(LimnerError, match="walls is not a run folder"):
+        Model.load("walls", plugins)
+
+
+def test_a_model_without_its_folder_is_one_sentence(along):
+    with pytest.raises(LimnerError, match=r"The model 'gone' of .* cannot be read from 'limner_walls:gone'"):
+        Model.load("gone", along[0])
+
+
+def test_an_unknown_name_says_which_models_there_are(along):
+    with pytest.raises(LimnerError, match=r"There is no run folder nowhere; .* the models that come along are .*walls"):
+        Model.load("nowhere", along[0])
+
+
+def test_the_quickstart_comes_along_and_paints_what_prompts_say():
+    model = limner.load("quickstart")
+    scenes = model.recipe.resolved("data").build(32)
+    for held_out_wording, least in ((False, 0.8), (True, 0.6)):
+        prompts = scenes.prompts(60, seed=1, held_out_wording=held_out_wording)
+        judged = score(read(model.paint_images(prompts.texts, seed=1)), prompts.asked)
+        assert judged["exact"].float().mean() >= least
