@@ -23,6 +23,9 @@ check: .venv/dev             ## formatting, lint and types, of code and notebook
 	$(BIN)/ruff check .
 	$(BIN)/pyright --pythonpath $(BIN)/python
 
+kill: .venv/dev              ## kill trainings 200 times, resume each, and compare it bit for bit: some ten minutes
+	OMP_NUM_THREADS=1 $(BIN)/python tests/kill.py --kills 200
+
 notebooks: .venv/dev         ## build the notebooks from their sources in tutorials/ and run them
 	$(BIN)/python tutorials/build.py
 

@@ -46,6 +46,7 @@ if TYPE_CHECKING:
     from limner.slots import Slot
     from limner.step import Step, resize
     from limner.training.loop import Run, train
+    from limner.training.resume import resume
     from limner.types import Batch, Canvas, CaptionedImages, Judgement, Scores, Sizes, TextFeatures, Tokens
 
 _HOMES = {
@@ -82,6 +83,7 @@ _HOMES = {
     "slots": ["Slot"],
     "step": ["Step", "resize"],
     "training.loop": ["Run", "train"],
+    "training.resume": ["resume"],
     "types": ["Batch", "Canvas", "CaptionedImages", "Judgement", "Scores", "Sizes", "TextFeatures", "Tokens"],
 }
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
@@ -134,6 +136,7 @@ __all__ = [
     "load_comparison",
     "load_tradeoff",
     "resize",
+    "resume",
     "to_bytes",
     "to_float",
     "tradeoff",

@@ -1,5 +1,9 @@
 """The command `limner train`."""
 
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from itertools import count
 from pathlib import Path
 from typing import Annotated
 
@@ -7,37 +11,105 @@ import typer
 
 import limner
 from limner.cli.evaluate import keep, show
-from limner.cli.options import Quiet, RecipeName, Settings
+from limner.cli.options import Quiet, Settings
+from limner.errors import printable
+from limner.files import writing
 
 app = typer.Typer()
 
 
 @app.command(
     epilog="Examples: `limner train quickstart --out runs/first`, "
-    "`limner train my.toml --set training.steps=500 --set encoder.name=transformer`"
+    "`limner train my.toml --set training.steps=500 --set encoder.name=transformer`, "
+    "`limner train --resume runs/first`, `limner train --resume runs/first --set training.steps=5000`"
 )
 def train(
-    recipe: RecipeName,
+    recipe: Annotated[
+        str | None, typer.Argument(help="A recipe's name (see `limner recipes`) or a TOML file.", show_default=False)
+    ] = None,
     out: Annotated[Path | None, typer.Option(help="The run folder to make; runs/RECIPE by default.")] = None,
+    resume: Annotated[
+        Path | None,
+        typer.Option(metavar="RUN", help="Continue the training of this run folder, with the recipe that it has."),
+    ] = None,
     settings: Settings = None,
     evaluate: Annotated[bool, typer.Option(help="Evaluate the model after training.")] = False,
     quiet: Quiet = False,
 ) -> None:
-    """Train a model. Its run folder gets the weights, the losses, and pictures of fixed prompts."""
-    folder = out or _new_folder(Path("runs") / Path(recipe).stem)
-    model = limner.train(recipe, folder, settings or [], quiet=quiet)
-    print(f"The model is in {folder}, its pictures in {folder / 'pictures'}.")
+    """Train a model. Its run folder gets the weights, the losses, and pictures of fixed prompts.
+
+    Ctrl-C, SIGTERM and SIGHUP stop a training after the step, and save it. `--resume` continues a training that was
+    stopped or killed, with the same result as if it had not been; with a larger `training.steps`, it trains a finished
+    run further.
+    """
+    if resume is not None:
+        if recipe is not None or out is not None:
+            raise typer.BadParameter("a run is continued with its own recipe and folder; leave out RECIPE and --out.")
+        _train(None, resume, settings or [], evaluate, quiet)
+    elif recipe is None:
+        raise typer.BadParameter("name a recipe to train (see 'limner recipes'), or a run to continue with --resume.")
+    elif out is not None:
+        _train(recipe, out, settings or [], evaluate, quiet)
+    else:
+        with _new_folder(Path("runs") / Path(recipe).stem) as folder:
+            _train(recipe, folder, settings or [], evaluate, quiet)
+
+
+def _train(recipe: str | None, folder: Path, settings: list[str], evaluate: bool, quiet: bool) -> None:
+    """Train by a recipe, or resume the run in the folder if there is none."""
+    from accelerate import PartialState
+
+    from limner.models.trial import try_metrics
+    from limner.plugins import host
+    from limner.recipes.schema import Recipe
+    from limner.training.callbacks import StopNote, default_callbacks
+
+    note = StopNote()
+    callbacks = [*default_callbacks(folder, quiet), note]
+    if evaluate and recipe is not None:
+        try_metrics(host(), Recipe.read(host(), recipe, settings))  # before the training, not after it
+    if recipe is None:
+        model = limner.resume(folder, settings, callbacks=callbacks)
+    else:
+        model = limner.train(recipe, folder, settings, callbacks=callbacks)
+    if not PartialState().is_main_process:
+        return
+    print(printable(f"The model is in {folder}, its pictures in {folder / 'pictures'}."))
+    if note.stopped:
+        sys.exit(130)  # as after Ctrl-C
     if evaluate:
         report = model.evaluate()
-        keep(report, folder)
         show(report)
+        keep(report, folder)
 
 
-def _new_folder(folder: Path) -> Path:
-    """The folder, or the first of folder-2, folder-3, ... that does not exist yet."""
-    number = 1
-    free = folder
-    while free.exists():
-        number += 1
-        free = folder.with_name(f"{folder.name}-{number}")
-    return free
+@contextmanager
+def _new_folder(folder: Path) -> Iterator[Path]:
+    """Make this folder, or the first of folder-2, folder-3, ... that does not exist; remove it again if it stays empty.
+
+    Only the main process of several makes one.
+    """
+    from accelerate import PartialState
+
+    if not PartialState().is_main_process:
+        yield folder
+        return
+    made = next(path for number in count(1) if _is_made(path := _numbered(folder, number)))
+    try:
+        yield made
+    finally:
+        with suppress(OSError):  # it is not empty
+            made.rmdir()
+            made.parent.rmdir()
+
+
+def _numbered(folder: Path, number: int) -> Path:
+    return folder if number == 1 else folder.with_name(f"{folder.name}-{number}")
+
+
+def _is_made(folder: Path) -> bool:
+    """Make a folder, unless it exists."""
+    with writing(folder), suppress(FileExistsError):
+        folder.mkdir(parents=True)
+        return True
+    return False

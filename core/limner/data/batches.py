@@ -1,7 +1,9 @@
 """Batches of real images with captions, shuffled anew in every epoch."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from functools import cached_property
 from typing import Any
+from zlib import crc32
 
 import torch
 from einops import rearrange
@@ -48,7 +50,9 @@ class Batches:
         self.first_caption = torch.tensor([0, *(len(group) for group in annotations)]).cumsum(0)
         tokens, distractors = _tokenize(flat, tokenizer)
         full = tokens.mask.all(1).tolist() if tokens.ids.shape[1] == tokenizer.length else []
-        self.truncated = sum(tokenizer.count(a["caption"]) > tokenizer.length for a, f in zip(flat, full) if f)
+        counts = [tokenizer.count(a["caption"]) for a, f in zip(flat, full) if f]
+        self.truncated = sum(count > tokenizer.length for count in counts)  # captions
+        self.longest = max(counts, default=0)  # tokens of the longest of them
         self.lengths = tokens.mask.sum(1)  # on the CPU, so that nothing waits for the device
         self.wrong_lengths = distractors and distractors[0].mask.sum(1)[distractors[1]].amax(1)  # of each caption
         self.tokens = tokens.to(self.device)
@@ -59,18 +63,38 @@ class Batches:
         own = int(torch.randint(2**62, (), generator=self.random)) + rank
         self.own_random = torch.Generator(self.device).manual_seed(own)  # this process's, for its own rows
         self.batch_size, self.rank, self.processes = min(batch_size, len(captioned)), rank, processes
+        self.epoch = self.random.get_state()  # as this epoch began
+        self.taken = self.skipped = 0  # batches taken of this epoch, and to skip in the next one that begins
 
     def __iter__(self) -> Iterator[Batch]:
         images = len(self.image_rows)
         while True:
+            self.epoch = self.random.get_state()
+            self.taken, self.skipped = self.skipped, 0
             order = torch.randperm(images, generator=self.random)
             chance = torch.rand(images, generator=self.random)
             first, last = self.first_caption[:-1], self.first_caption[1:]
             caption = first + (chance * (last - first)).long()  # one caption per image, anew in each epoch
             mirrored = self._mirrored(caption)
-            for start in range(0, images - self.batch_size + 1, self.batch_size):
+            for start in range(self.taken * self.batch_size, images - self.batch_size + 1, self.batch_size):
                 rows = order[start : start + self.batch_size][self.rank :: self.processes]
+                self.taken += 1
                 yield self.batch(rows, caption[rows], mirrored[rows])
+
+    def state_dict(self) -> dict[str, Any]:
+        """The position in the epoch, and what decides its order."""
+        return {"epoch": self.epoch, "taken": self.taken}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Continue after the batch that was the last one at the time of `state_dict`."""
+        self.random.set_state(state["epoch"].cpu())
+        self.skipped = int(state["taken"])
+
+    @cached_property
+    def fingerprint(self) -> int:
+        """A number that differs for other data: all captions, and a thousand of the images."""
+        some = self.pixels[:: 1 + len(self.pixels) // 1000]
+        return crc32(some.cpu().numpy().tobytes(), crc32(self.tokens.ids.cpu().numpy().tobytes()))
 
     def _mirrored(self, captions: Int[Tensor, " N"]) -> Bool[Tensor, " N"]:
         """Which images are mirrored in this epoch, each with this caption."""

@@ -64,7 +64,8 @@ class Training(BaseModel):
     start_from: str | None = None  # a run folder: start with its weights, where the parts are the same
     load_parts: list[str] = []  # the parts to load from it, such as ["encoder", "generator"]; empty: all that match
     freeze: list[str] = []  # parts that are not trained, such as ["encoder", "generator.stages.0"]
-    preview_every: Annotated[float, Field(gt=0)] = 0.05  # of the budget: paint the previews, save the weights
+    preview_every: Annotated[float, Field(gt=0)] = 0.05  # of the budget: paint the previews
+    checkpoint_every: Annotated[float, Field(gt=0)] = 0.05  # of the budget: save the weights, and the state to resume
     snapshots: list[Annotated[float, Field(gt=0, lt=1)]] = []  # parts of the budget: keep a copy of the model
 
     @model_validator(mode="after")

@@ -2,15 +2,18 @@
 
 import sys
 import time
+import warnings
 from collections.abc import Mapping
 from itertools import chain
 from pathlib import Path
+from shlex import quote
 from typing import TYPE_CHECKING, Any
 
 from jaxtyping import Float
 from torch import Tensor
 from tqdm import tqdm
 
+from limner.errors import LimnerError
 from limner.hooks import hookimpl
 from limner.models.pictures import Pictures
 
@@ -23,42 +26,61 @@ class History:
 
     every = 10
 
-    def __init__(self, run: "Run"):
-        self.model = run.model
-        self.recent: list[Mapping[str, float]] = []  # read together, because a GPU has to be waited for
-
     @hookimpl
     def limner_step_finished(self, run: "Run", losses: Mapping[str, float]) -> None:
-        self.recent.append(losses)
+        run.recent.append(losses)  # read together, because a GPU has to be waited for
         if run.step % self.every == 0:
             values: dict[str, list[float]] = {}
-            for name, value in chain.from_iterable(step.items() for step in self.recent):
+            for name, value in chain.from_iterable(step.items() for step in run.recent):
                 values.setdefault(name, []).append(value)
             row = {"step": run.step, "seconds": round(run.seconds, 3), "images": run.images}
-            self.model.history.append(row | {name: sum(of) / len(of) for name, of in values.items()})
-            self.recent.clear()
+            run.model.history.append(row | {name: sum(of) / len(of) for name, of in values.items()})
+            run.recent.clear()
 
     @hookimpl
     def limner_samples_drawn(self, run: "Run", images: Float[Tensor, "N 3 H W"], prompts: list[str]) -> None:
         when = f"{run.seconds:.0f} s" if run.recipe.training.seconds else f"step {run.step}"
-        self.model.film.append((when, Pictures.of(images, prompts)))
+        run.model.film.append((when, Pictures.of(images, prompts)))
 
 
 class SavedPictures:
     """Writes the preview pictures into the run folder, and at the end a film strip of the whole training."""
 
     def __init__(self, folder: Path):
-        self.folder = folder / "pictures"
+        self.folder, self.failed = folder / "pictures", False
 
     @hookimpl(trylast=True)
     def limner_samples_drawn(self, run: "Run", images: Float[Tensor, "N 3 H W"], prompts: list[str]) -> None:
-        Pictures.of(images, prompts).save(self.folder / f"step_{run.step:06d}.png")
+        self._save(Pictures.of(images, prompts), f"step_{run.step:06d}.png")
 
     @hookimpl
     def limner_training_finished(self, run: "Run") -> None:
         if run.model.film:
-            run.model.film[-1][1].save(self.folder / "samples.png")
-            run.model.film_strip().save(self.folder / "film.png")
+            self._save(run.model.film[-1][1], "samples.png")
+            self._save(run.model.film_strip(), "film.png")
+
+    def _save(self, pictures: Pictures, name: str) -> None:
+        """Write a picture. The first one that cannot be written is told, and training continues."""
+        try:
+            pictures.save(self.folder / name)
+        except LimnerError as error:
+            if not self.failed:
+                warnings.warn(f"Training continues without this picture: {error}", stacklevel=2)
+            self.failed = True
+
+
+class StopNote:
+    """Says how to resume a training that was stopped before its end."""
+
+    def __init__(self) -> None:
+        self.stopped = False
+
+    @hookimpl
+    def limner_training_finished(self, run: "Run") -> None:
+        self.stopped = run.interrupted
+        if run.interrupted and run.folder and run.progress < 1:
+            resume = f"limner train --resume {quote(str(run.folder))}"
+            warnings.warn(f"Stopped after {run.step} steps; `{resume}` continues.", stacklevel=2)
 
 
 class ProgressBar:
@@ -72,8 +94,11 @@ class ProgressBar:
     def limner_training_started(self, run: "Run") -> None:
         training = run.recipe.training
         total, unit = (training.steps, " steps") if training.steps else (training.seconds, " s")
+        used = run.step if training.steps else run.seconds
         form = "{l_bar}{bar}| {n:.0f}/{total:.0f}{unit} [{elapsed}<{remaining}]{postfix}"
-        self.bar = tqdm(total=total, unit=unit, desc="training", bar_format=form, file=sys.stderr, mininterval=0.5)
+        self.bar = tqdm(
+            initial=used, total=total, unit=unit, desc="training", bar_format=form, file=sys.stderr, mininterval=0.5
+        )
 
     @hookimpl
     def limner_step_finished(self, run: "Run", losses: Mapping[str, float]) -> None:

@@ -9,18 +9,23 @@ from accelerate import PartialState
 
 from limner.errors import DivergedError
 from limner.plugins import PluginHost
+from limner.training.state import random_states, save_state, state_of
 
 if TYPE_CHECKING:
     from limner.training.run import Run
 
 
-def checkpoint(plugins: PluginHost, run: "Run") -> float:
-    """Check and remember the weights, paint the previews, and save the model. Returns the progress so far."""
-    keep_good_weights(run)
-    if PartialState().is_main_process:
-        paint_previews(plugins, run)
+def checkpoint(plugins: PluginHost, run: "Run", last: bool = False) -> None:
+    """Do what is due: check, remember and save the weights and the state; then paint the previews. `last`: both are."""
+    settings, is_main = run.recipe.training, PartialState().is_main_process
+    if last or run.progress >= run.saved + settings.checkpoint_every:
+        run.saved = run.progress
+        keep_good_weights(run)
         save_run(plugins, run)
-    return run.progress
+    if last or run.progress >= run.previewed + settings.preview_every:
+        run.previewed = run.progress
+        if is_main:
+            paint_previews(plugins, run)
 
 
 def keep_good_weights(run: "Run") -> None:
@@ -48,19 +53,23 @@ def paint_previews(plugins: PluginHost, run: "Run") -> None:
 
 
 def save_run(plugins: PluginHost, run: "Run") -> None:
-    """Write the model into the run folder."""
-    if run.folder is not None:
+    """Write the model and the state of its training into the run folder."""
+    if run.folder is None:
+        return
+    random = random_states(run)  # of all processes
+    if PartialState().is_main_process:
         run.model.save(run.folder)
+        save_state(run.folder, state_of(run, random))
         plugins.call("limner_checkpoint_saved", run=run, folder=run.folder)
 
 
 def keep_snapshots(run: "Run") -> None:
     """Keep the model as it is now, in a folder within the run folder, at the parts of the budget in the recipe."""
-    kept = len(run.snapshots)
-    due = [part for part in sorted(set(run.recipe.training.snapshots))[kept:] if part <= run.progress]
-    for part in due:
-        folder = run.folder / "snapshots" / f"{part:g}" if run.folder else None
-        run.snapshots.append(folder)
+    for part in sorted(set(run.recipe.training.snapshots) - run.snapshots.keys()):
+        if part > run.progress:
+            break
+        folder = run.folder / "snapshots" / str(part) if run.folder else None
+        run.snapshots[part] = folder
         if folder and PartialState().is_main_process:
             run.model.save(folder)
 

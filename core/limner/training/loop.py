@@ -14,17 +14,20 @@ from jaxtyping import Float
 from torch import Tensor
 
 from limner.files import free_folder
+from limner.locks import claim
 from limner.models.model import Model
 from limner.plugins import PluginHost, host
 from limner.recipes.build import dry_run
 from limner.recipes.schema import Recipe
 from limner.step import Step
-from limner.training.callbacks import History, default_callbacks
+from limner.training.callbacks import History, StopNote, default_callbacks
 from limner.training.capture import CapturedStep
-from limner.training.checkpoints import checkpoint, keep_snapshots, stop_unless_finite
+from limner.training.checkpoints import checkpoint, keep_good_weights, keep_snapshots, stop_unless_finite
 from limner.training.optimizers import Player
 from limner.training.precision import precision_of
 from limner.training.run import Run, new_step, set_up
+from limner.training.signals import StopSignals
+from limner.training.state import restore, surroundings_of
 from limner.training.threads import PlayerThreads
 from limner.types import Batch
 
@@ -52,62 +55,97 @@ def train(
         plugins: the plugin host; by default everything that is installed.
 
     Returns:
-        The trained model, with the averaged weights and its `history`. After Ctrl-C, the model as far as it is trained.
+        The trained model, with the averaged weights and its `history`. After Ctrl-C, SIGTERM or SIGHUP, the model as
+        far as it is trained; `limner.resume` continues the training.
 
     Raises:
-        LimnerError: if the recipe or the data are wrong, before any work starts.
+        LimnerError: if the recipe or the data are wrong, or `out` is in use, before any work starts.
         DivergedError: if a loss or a weight is no longer finite.
     """
     plugins = plugins or host()
     checked = Recipe.read(plugins, recipe.table() if isinstance(recipe, Recipe) else recipe, overrides)
     dry_run(plugins, checked)
-    folder = None if out is None else free_folder(Path(out))
-    run = set_up(plugins, checked, folder)
-    shown = callbacks if callbacks is not None else default_callbacks(folder, quiet)
+    folder = None if out is None else Path(out)
+    with ExitStack() as stack:
+        if folder and PartialState().is_main_process:
+            free_folder(folder)
+            stack.enter_context(claim(folder))
+            free_folder(folder)  # another training may have been there in between
+        return run_training(plugins, set_up(plugins, checked, folder), callbacks, quiet)
+
+
+def run_training(
+    plugins: PluginHost,
+    run: Run,
+    callbacks: Sequence[object] | None,
+    quiet: bool,
+    state: Mapping[str, Any] | None = None,
+) -> Model:
+    """Train with callbacks, from the start or from a state. Returns the model."""
+    shown = callbacks if callbacks is not None else [*default_callbacks(run.folder, quiet), StopNote()]
     with ExitStack() as stack:
         if PartialState().is_main_process:
-            for callback in (History(run), *shown):
+            for callback in (History(), *shown):
                 plugins.register(callback)
                 stack.callback(plugins.unregister, callback)
-        fit(plugins, run)
+        fit(plugins, run, state)
     return run.model
 
 
-def fit(plugins: PluginHost, run: Run) -> None:
-    """The loop. It ends when the budget is used, or after Ctrl-C. Either way the weights are saved."""
-    settings, networks, device = run.recipe.training, run.networks, run.batches.device
+def fit(plugins: PluginHost, run: Run, state: Mapping[str, Any] | None = None) -> None:
+    """The loop, from the start or from a state. It ends when the budget is used, or after a signal to stop. Either way
+    the weights are saved.
+    """
+    generator, discriminator = players_of(run)
+    run.players = {"generator": generator, "discriminator": discriminator}
+    run.surroundings = surroundings_of(run)
+    if state:
+        restore(run, state)
+        keep_good_weights(run)
+    with StopSignals() as signals:
+        with PlayerThreads(run.batches.device) as threads:
+            compute = partial(compute_step, run, generator, discriminator, threads)
+            make_step = CapturedStep(run, compute, [generator.optimizer, discriminator.optimizer])
+            plugins.call("limner_training_started", run=run)
+            checkpoint(plugins, run)
+            make_steps(plugins, run, make_step, signals)
+        checkpoint(plugins, run, last=True)
+        plugins.call("limner_training_finished", run=run)
+
+
+def players_of(run: Run) -> tuple[Player, Player]:
+    """The generator and the discriminator as opponents; the encoder and the losses are on the discriminator's side."""
+    settings, networks = run.recipe.training, run.networks
     optimizer = run.recipe.resolved("training.optimizer") if settings.optimizer else None
     own = run.recipe.resolved("training.generator_optimizer") if settings.generator_optimizer else optimizer
-    generator = Player(list(networks.conditional_generator.generator.parameters()), own)
-    discriminator = Player([*networks.conditional_discriminator.parameters(), *networks.losses.parameters()], optimizer)
+    judging = [*networks.conditional_discriminator.parameters(), *networks.losses.parameters()]
+    return Player(list(networks.conditional_generator.generator.parameters()), own), Player(judging, optimizer)
 
-    with PlayerThreads(device) as threads:
-        compute = partial(compute_step, run, generator, discriminator, threads)
-        make_step = CapturedStep(run, compute, [generator.optimizer, discriminator.optimizer])
-        plugins.call("limner_training_started", run=run)
-        previewed = checkpoint(plugins, run)
-        start = time.perf_counter()
+
+def make_steps(plugins: PluginHost, run: Run, make_step: CapturedStep, signals: StopSignals) -> None:
+    """Make steps until the budget is used, a signal arrives, or a callback raises KeyboardInterrupt."""
+    settings, on_gpu = run.recipe.training, run.batches.device.type == "cuda"
+    start = time.perf_counter() - run.seconds
+    for batch in run.batches:
+        run.players["generator"].set_lr(settings.generator_lr * run.lr_decay)
+        run.players["discriminator"].set_lr(settings.discriminator_lr * run.lr_decay)
+        losses = make_step(batch, run.draw_noise(len(batch)))
+
+        run.step += 1
+        run.images += len(batch) * PartialState().num_processes
+        run.seconds, run.interrupted = _same_everywhere(time.perf_counter() - start, signals.received)
+        if not on_gpu or run.step % CHECK_EVERY == 0:
+            stop_unless_finite(run, losses)
         try:
-            for batch in run.batches:
-                generator.set_lr(settings.generator_lr * run.lr_decay)
-                discriminator.set_lr(settings.discriminator_lr * run.lr_decay)
-                losses = make_step(batch, run.draw_noise(len(batch)))
-
-                run.step += 1
-                run.images += len(batch) * PartialState().num_processes
-                run.seconds = _same_everywhere(time.perf_counter() - start)
-                if device.type != "cuda" or run.step % CHECK_EVERY == 0:
-                    stop_unless_finite(run, losses)
-                plugins.call("limner_step_finished", run=run, losses=losses)
-                keep_snapshots(run)
-                if run.progress >= 1:
-                    break
-                if run.progress >= previewed + settings.preview_every:
-                    previewed = checkpoint(plugins, run)
+            plugins.call("limner_step_finished", run=run, losses=losses)
         except KeyboardInterrupt:
+            if signals.received:  # the second Ctrl-C
+                raise
             run.interrupted = True
-    checkpoint(plugins, run)
-    plugins.call("limner_training_finished", run=run)
+        keep_snapshots(run)
+        if run.interrupted or run.progress >= 1:
+            return
+        checkpoint(plugins, run)
 
 
 def compute_step(
@@ -166,9 +204,10 @@ def losses_of_step(run: Run, step: Step, side: str) -> tuple[Tensor, dict[str, T
     return total, terms
 
 
-def _same_everywhere(seconds: float) -> float:
-    """The main process's clock, so that all processes stop at the same step."""
+def _same_everywhere(seconds: float, stop: bool) -> tuple[float, bool]:
+    """The main process's clock, and whether it was told to stop, so that all processes stop at the same step."""
     state = PartialState()
     if state.num_processes == 1:
-        return seconds
-    return float(cast(Tensor, broadcast(torch.tensor(seconds, device=state.device))))
+        return seconds, stop
+    told = cast(Tensor, broadcast(torch.tensor([seconds, stop], device=state.device))).tolist()
+    return told[0], bool(told[1])

@@ -1,5 +1,6 @@
 """A player: its weights, their gradients, and the optimizer that updates them."""
 
+from collections.abc import Mapping
 from typing import Any, cast
 
 import torch
@@ -73,6 +74,37 @@ class Player:
                 group["lr"].fill_(scaled)
             else:
                 group["lr"] = scaled
+
+    def state_dict(self) -> dict[str, Any]:
+        """Everything that later steps depend on, apart from the weights."""
+        remembered = self.optimizer.state_dict()
+        on_gpu = self.running_norm.is_cuda
+        return {
+            "running_norm": self.running_norm,
+            "steps": self.steps,
+            "frozen": [not weight.requires_grad for weight in self.weights],
+            "optimizer": remembered,
+            "on_cpu": [  # although the weights are on a GPU
+                [place, name]
+                for place, values in remembered["state"].items()
+                for name, value in values.items()
+                if on_gpu and isinstance(value, Tensor) and not value.is_cuda
+            ],
+        }
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Continue from what `state_dict` returned, exactly."""
+        self.running_norm.copy_(state["running_norm"])
+        self.steps.copy_(state["steps"])
+        for weight, frozen in zip(self.weights, state["frozen"], strict=True):
+            weight.requires_grad_(not frozen)
+        self.optimizer.load_state_dict(state["optimizer"])
+        weights = [weight for group in self.optimizer.param_groups for weight in group["params"]]
+        for place, values in state["optimizer"]["state"].items():  # torch gave all tensors the type of their weight
+            for name, value in values.items():
+                if isinstance(value, Tensor):
+                    device = "cpu" if [place, name] in state["on_cpu"] else weights[place].device
+                    self.optimizer.state[weights[place]][name] = value.to(device, copy=True)
 
     def step(self) -> None:
         """Clip the gradients and update the weights."""

@@ -2,6 +2,7 @@
 
 import math
 import warnings
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -14,11 +15,13 @@ from limner.data.batches import Batches, send
 from limner.data.tokenizer import Tokenizer
 from limner.errors import LimnerError
 from limner.models.model import Model
+from limner.models.run_folder import ENCODER_FOLDER, SavedRun
 from limner.plugins import PluginHost
 from limner.recipes.build import Networks, build_dataset, build_networks, parts_named, pretrained_model
 from limner.recipes.schema import Recipe
 from limner.step import ConditionalGenerator, Step
 from limner.training.averaging import WeightAverage
+from limner.training.optimizers import Player
 from limner.training.warm_start import copy_weights
 from limner.types import Batch
 
@@ -39,7 +42,12 @@ class Run:
     seconds: float = 0.0  # since the first step began
     images: int = 0  # real images seen, by all processes together
     interrupted: bool = False
-    snapshots: list[Path | None] = field(default_factory=list)  # the folders of the snapshots so far
+    saved: float = -math.inf  # the progress at which the run folder was last written,
+    previewed: float = -math.inf  # and that at which the previews were last painted
+    players: dict[str, Player] = field(default_factory=dict)  # the generator and the discriminator, as opponents
+    surroundings: dict[str, str] = field(default_factory=dict)  # versions, threads, ...: what decides about bits
+    recent: list[Mapping[str, float]] = field(default_factory=list)  # losses that are not yet in the history
+    snapshots: dict[float, Path | None] = field(default_factory=dict)  # the folders of the snapshots so far
     good: dict[str, Tensor] = field(default_factory=dict)  # the last weights that were checked to be finite
 
     @property
@@ -48,6 +56,12 @@ class Run:
         training = self.recipe.training
         used = self.step / training.steps if training.steps else self.seconds / (training.seconds or math.inf)
         return min(1.0, used)
+
+    @property
+    def budget(self) -> str:
+        """The budget in words, such as "500 steps"."""
+        training = self.recipe.training
+        return f"{training.steps} steps" if training.steps else f"{training.seconds:g} seconds"
 
     @property
     def lr_decay(self) -> float:
@@ -62,24 +76,36 @@ class Run:
         return send(whole[state.process_index :: state.num_processes], self.batches.device)
 
 
-def set_up(plugins: PluginHost, recipe: Recipe, folder: Path | None = None) -> Run:
-    """Read the data, learn the tokenizer, and build the networks from the recipe's seed."""
+def set_up(plugins: PluginHost, recipe: Recipe, folder: Path | None = None, earlier: SavedRun | None = None) -> Run:
+    """Read the data, learn the tokenizer, and build the networks from the recipe's seed.
+
+    `earlier` is the run that is resumed: it has a tokenizer already, and its weights are restored later.
+    """
     dataset = build_dataset(recipe)
     data = dataset.load()
     captions = [a["caption"] for annotations in data.annotations for a in annotations]
     state, settings = PartialState(), recipe.training
-    earlier = earlier_model(plugins, recipe)
+    started_from = None if earlier else earlier_model(plugins, recipe)
     if earlier:
-        tokenizer = earlier.tokenizer.with_words(captions)
+        tokenizer = earlier.tokenizer
+    elif started_from:
+        tokenizer = started_from.tokenizer.with_words(captions)
     else:
         tokenizer = Tokenizer.learn(captions, recipe.text, pretrained_model(recipe))
     batches = Batches(
         data, tokenizer, settings.batch_size, settings.seed, state.device, state.process_index, state.num_processes
     )
+    if batches.truncated and state.is_main_process:
+        warnings.warn(
+            f"{batches.truncated} of {len(batches.mirrors)} captions are longer than text.length = {tokenizer.length} "
+            f"tokens and are cut; set text.length to at least {batches.longest}.",
+            stacklevel=3,
+        )
     torch.manual_seed(settings.seed)
-    networks = build_networks(recipe, tokenizer.vocabulary).to(state.device)
-    if earlier:
-        told = copy_weights(earlier, networks, str(settings.start_from), settings.load_parts)
+    kept = earlier.folder / ENCODER_FOLDER if earlier else None
+    networks = build_networks(recipe, tokenizer.vocabulary, kept).to(state.device)
+    if started_from:
+        told = copy_weights(started_from, networks, str(settings.start_from), settings.load_parts)
         warnings.warn(told, stacklevel=3)
     for part in parts_named(networks, settings.freeze, "training.freeze"):
         part.requires_grad_(False)
