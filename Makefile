@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: quickstart test quick fuzz check notebooks lab docs
+.PHONY: quickstart test quick fuzz check notebooks lab docs kill
 
 quickstart: .venv/lab        ## train on drawn scenes, paint, and judge: three to five minutes after the installation
 	$(BIN)/limner train quickstart --evaluate
