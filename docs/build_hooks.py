@@ -76,6 +76,7 @@ def linked(text: str, source: Path) -> str:
         place = PLACES.get((source.parent / path).resolve())
         return f"[{words}]({relpath(place, dirname(PLACES[source]) or '.')}{sign}{anchor})" if place else words
 
+    text = re.sub(r"(!\[[^][]*\]\()docs/", r"\1", text)  # pictures of docs/ are in the site's first folder
     return re.sub(r"(?<!!)\[([^][]*)\]\(([^)\s]+)\)", replace, text)
 
 

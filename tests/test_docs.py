@@ -88,7 +88,7 @@ def forgotten():
 
 
 @pytest.mark.usefixtures("forgotten")
-def test_the_plugin_of_the_authors_page_works(install, recipe):
+def test_the_plugin_of_the_authors_page_works(install, recipe, monkeypatch):
     written = re.findall(r'```\w+ title="(.*?)"\n(.*?)```', PAGE.read_text(), re.DOTALL)
     files = dict(written)
     project = tomllib.loads(files["pyproject.toml"])["project"]
@@ -107,8 +107,11 @@ def test_the_plugin_of_the_authors_page_works(install, recipe):
     assert losses["least-squares"].options == {"target": 0.9}
     recipe["losses"] = {"least-squares": {}}
     limner.train(recipe, quiet=True, plugins=host)
-    [test] = [block for block in re.findall(r"```python\n(.*?)```", PAGE.read_text(), re.DOTALL) if "def test" in block]
-    scope = {}
-    exec(test, scope)
-    [run] = [value for name, value in scope.items() if name.startswith("test_")]
-    run()
+    monkeypatch.chdir(site)
+    tests = [block for block in re.findall(r"```python\n(.*?)```", PAGE.read_text(), re.DOTALL) if "def test" in block]
+    assert len(tests) == 2
+    for test in tests:
+        scope = {}
+        exec(test, scope)
+        [run] = [value for name, value in scope.items() if name.startswith("test_")]
+        run()

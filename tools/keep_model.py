@@ -3,7 +3,7 @@
     limner train quickstart --out runs/quickstart --evaluate
     python tools/keep_model.py runs/quickstart plugins/limner_scenes/models/quickstart
 
-The weights are rounded to half precision. Recipe, tokenizer, history, scores and the film strip are kept.
+The weights are rounded to half precision. Recipe, tokenizer, history and scores are kept.
 """
 
 import shutil
@@ -14,13 +14,13 @@ import torch
 from limner.models.run_folder import HISTORY_FILE, RECIPE_FILE, TOKENIZER_FOLDER, WEIGHTS_FILE
 from safetensors.torch import load_file, save_file
 
-KEPT = (RECIPE_FILE, HISTORY_FILE, "scores.json", "pictures/film.png")
+KEPT = (RECIPE_FILE, HISTORY_FILE, "scores.json")
 
 
 def keep(run: Path, model: Path) -> None:
     """Copy what painting needs from a run folder into that of a model."""
     shutil.rmtree(model, ignore_errors=True)
-    (model / "pictures").mkdir(parents=True)
+    model.mkdir(parents=True)
     for file in KEPT:
         shutil.copyfile(run / file, model / file)
     shutil.copytree(run / TOKENIZER_FOLDER, model / TOKENIZER_FOLDER)

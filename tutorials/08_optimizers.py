@@ -217,8 +217,8 @@ assert abs(mean["adam, muon"] - mean["adam, adam"]) < 0.1
 # ## An idea that helps only with another
 #
 # A longer step, a decay of the weights, shortcuts around the generator's convolutions: many such ideas are tried, few stay.
-# **Weight decay** alone changed nothing here (.945 exact with and without it). **Residual levels** in the generator alone helped. Both together, they brought
-# the prompts with held-out pairs a little further:
+# **Weight decay** alone changed nothing here (.945 exact with and without it). **Residual levels** in the generator alone
+# helped. Both together brought the prompts with held-out pairs a little further:
 
 # %%
 pairs = limner.load_comparison("../comparisons/residual")

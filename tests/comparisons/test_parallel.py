@@ -1,4 +1,4 @@
-"""Runs that are trained at the same time, by processes of their own, equal those that are trained one after the other."""
+"""Runs that are trained at the same time, by processes of their own, equal those trained one after the other."""
 
 import time
 from threading import Thread
@@ -95,7 +95,7 @@ def test_runs_whose_process_always_dies_end_in_one_sentence(recipe, out, monkeyp
     monkeypatch.setattr(parallel, "TRIES", 1)
     recipe["training"]["steps"] = 60
     kill_one(out)
-    with pytest.raises(LimnerError, match="A process died 1 times before these runs were finished: .*Use fewer jobs"):
+    with pytest.raises(LimnerError, match=r"A process died 1 times before these runs were finished: .*Use fewer jobs"):
         limner.compare(recipe, WIDTHS, 1, out=out, quiet=True, jobs=2)
     assert limner.compare(recipe, WIDTHS, 1, out=out, quiet=True).results.missing == 0  # it can be resumed
 
@@ -112,5 +112,7 @@ def test_a_dask_cluster_gives_the_same_runs(recipe, out, serial, two_cores):
 
 
 def test_no_job_is_an_error(recipe):
-    with pytest.raises(LimnerError, match="jobs: expected how many runs are trained at the same time, at least 1, got 0"):
+    with pytest.raises(
+        LimnerError, match="jobs: expected how many runs are trained at the same time, at least 1, got 0"
+    ):
         limner.compare(recipe, WIDTHS, 1, quiet=True, jobs=0)

@@ -29,7 +29,7 @@ def test_mismatched_has_the_rows_with_a_wrong_caption(step):
     with pytest.warns(DeprecationWarning, match="Step.mismatched_pairs"):
         judged = step.mismatched
     assert torch.equal(judged.match, step.mismatched_pairs.match[step.batch.has_mismatch])
-    with pytest.warns(DeprecationWarning):
+    with pytest.warns(DeprecationWarning, match="mismatched_pairs"):
         assert without_pairs(step).mismatched is None
 
 
@@ -38,7 +38,7 @@ def test_nearest_mismatched_has_the_rows_with_a_wrong_caption(step):
         judged, rows = step.nearest_mismatched
     assert rows.all()
     assert torch.equal(judged.match, step.nearest_pairs[0].match)
-    with pytest.warns(DeprecationWarning):
+    with pytest.warns(DeprecationWarning, match="nearest_pairs"):
         assert without_pairs(step).nearest_mismatched is None
 
 

@@ -90,18 +90,18 @@ def test_the_component_that_cannot_be_recorded_is_named():
 
 
 def test_a_training_that_gives_up_goes_on_with_a_warning_or_stops_if_capture_is_demanded():
-    run, captured, _ = training(tiny_recipe(), tiny_host())
+    _, captured, _ = training(tiny_recipe(), tiny_host())
     with pytest.warns(UserWarning, match="not captured as CUDA graphs: it is odd."):
         captured.give_up("it is odd")
     captured.wanted = True
-    with pytest.raises(LimnerError, match='training.capture: it is odd; use training.capture = "auto".'):
+    with pytest.raises(LimnerError, match=r'training\.capture: it is odd; use training.capture = "auto".'):
         captured.give_up("it is odd")
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")
 def test_capture_on_a_cpu_is_refused():
     recipe = tiny_recipe(training={"steps": 2, "batch_size": 8, "capture": True})
-    with pytest.raises(LimnerError, match="training.capture: CUDA graphs need an NVIDIA GPU"):
+    with pytest.raises(LimnerError, match=r"training\.capture: CUDA graphs need an NVIDIA GPU"):
         train(recipe, plugins=tiny_host(), quiet=True)
 
 

@@ -3,7 +3,7 @@
 import os
 import tempfile
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
@@ -14,8 +14,7 @@ import torch
 from filelock import FileLock, Timeout
 
 from limner.comparisons.progress import ComparisonProgress
-from limner.comparisons.results_file import Results, RunResult
-from limner.comparisons.trainer import Trainer, free_place, weights_key
+from limner.comparisons.results_file import Results, RunResult, free_place, weights_key
 from limner.comparisons.variants import Variant
 from limner.errors import LimnerError
 from limner.plugins import PluginHost, host
@@ -27,6 +26,7 @@ ALL_CORES = os.sched_getaffinity(0) if hasattr(os, "sched_getaffinity") else set
 DIED = ("TerminatedWorkerError", "KilledWorker")
 """The errors by which loky and Dask say that a process has died."""
 Runs = list[tuple[Variant, int]]
+RunGroup = Callable[[Runs, str, Results, Path | None, PluginHost], list[RunResult]]
 Finished = Iterator[tuple[str, list[RunResult]]]
 
 
@@ -37,8 +37,11 @@ def run_in_parallel(
     folder: Path | None,
     bar: ComparisonProgress,
     jobs: int,
+    run_group: RunGroup,
 ) -> Iterator[RunResult]:
-    """The missing runs, as they finish. Only this process writes the results.
+    """The missing runs, as they finish; `run_group` trains and measures those that share their weights.
+
+    Only this process writes the results.
 
     Every process has its share of the cores, and computes on as many threads: one seed and the same number of threads
     give the same weights, whatever trains beside it. On a GPU, all processes share it.
@@ -56,7 +59,9 @@ def run_in_parallel(
         with tempfile.TemporaryDirectory() as slots:
             share = _Share(Path(slots), jobs, threads)
             work = (
-                joblib.delayed(_run_group)(key, group, places[key], _of_group(results, key), folder, carried, share)
+                joblib.delayed(_in_a_process)(
+                    run_group, key, group, places[key], _of_group(results, key), folder, carried, share
+                )
                 for key, group in groups.items()
             )
             try:
@@ -125,7 +130,8 @@ def _places(results: Results, groups: dict[str, Runs]) -> dict[str, str]:
     return places
 
 
-def _run_group(
+def _in_a_process(
+    run_group: RunGroup,
     key: str,
     group: Runs,
     place: str,
@@ -134,10 +140,6 @@ def _run_group(
     plugins: PluginHost | None,
     share: _Share,
 ) -> tuple[str, list[RunResult]]:
-    """Train and measure runs that share their weights, in a process of its own."""
-    before = len(results.runs)
+    """Train and measure runs that share their weights, on a share of the cores."""
     with share.take():
-        trainer = Trainer(plugins or host(), results, folder)
-        for variant, seed in group:
-            results.runs.append(trainer.run(variant, seed, place))
-    return key, results.runs[before:]
+        return key, run_group(group, place, results, folder, plugins or host())

@@ -1,7 +1,10 @@
 """What results.json holds: how a comparison was made, and every run."""
 
 import json
+import re
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
+from itertools import chain, count
 from pathlib import Path
 from shlex import quote
 from typing import Any
@@ -134,3 +137,21 @@ def read_results(path: Path) -> Results:
         cause = shortened(" ".join(str(error).split()), 200)
         raise LimnerError(f"{file} is damaged: {type(error).__name__}: {cause}.") from None
     return results
+
+
+def is_sampling(key: str) -> bool:
+    """Whether a key of the recipe says how images are sampled, so that no training depends on it."""
+    return key.split(".")[0] == "sampling"
+
+
+def weights_key(settings: Mapping[str, Any], seed: int) -> str:
+    """What the weights of a run depend on: its seed, and its settings apart from those of sampling."""
+    return json.dumps([{key: value for key, value in settings.items() if not is_sampling(key)}, seed])
+
+
+def free_place(label: str, seed: int, runs: Sequence[RunResult], taken: Collection[str | None] = ()) -> str:
+    """The folder of a run within that of the comparison: a name that every file system allows and no run has."""
+    name = re.sub(r"[^\w.+-]+", "-", label.lower()).strip("-.")[:60] or "variant"
+    places = chain([f"runs/{name}-{seed}"], (f"runs/{name}-{number}-{seed}" for number in count(2)))
+    taken = {run.folder for run in runs}.union(taken)
+    return next(place for place in places if place not in taken)

@@ -19,7 +19,7 @@ from limner.comparisons.progress import ComparisonProgress
 from limner.comparisons.provenance import machine, versions
 from limner.comparisons.results import Comparison
 from limner.comparisons.results_file import RESULTS_FILE, Results, RunResult
-from limner.comparisons.trainer import Trainer
+from limner.comparisons.trainer import Trainer, run_group
 from limner.comparisons.variants import Variant, Vary, make_variants, text_of
 from limner.errors import LimnerError
 from limner.files import free_folder, reading
@@ -162,7 +162,7 @@ def _train_missing(
         return
     results.command = _command(results, folder)
     bar = ComparisonProgress(len(asked) - len(missing), len(asked), quiet)
-    train_all = run_in_turn if jobs == 1 else partial(run_in_parallel, jobs=jobs)
+    train_all = run_in_turn if jobs == 1 else partial(run_in_parallel, jobs=jobs, run_group=run_group)
     try:
         _write(results, folder)
         for run in train_all(plugins, results, missing, folder, bar):

@@ -1,15 +1,12 @@
 """One run of a comparison: a training, or a run that is sampled anew, and its scores."""
 
-import json
-import re
 import shutil
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
-from itertools import chain, count
 from pathlib import Path
-from typing import Any, cast
+from typing import cast
 
-from limner.comparisons.results_file import Results, RunResult
+from limner.comparisons.results_file import Results, RunResult, free_place, is_sampling, weights_key
 from limner.comparisons.variants import Variant
 from limner.errors import DivergedError
 from limner.files import replace_file
@@ -56,7 +53,7 @@ class Trainer:
             scores = report.scores
             if folder:
                 replace_file(folder / "scores.json", report.to_json().encode())
-            if any(map(_is_sampling, variant.settings)):
+            if any(map(is_sampling, variant.settings)):
                 self.models[key] = model
         except DivergedError as error:  # is a result, too
             problem = str(error).replace(str(folder), place) if folder else str(error)
@@ -96,19 +93,11 @@ class _KeptRun:
         self.run = run
 
 
-def _is_sampling(key: str) -> bool:
-    """Whether a key of the recipe says how images are sampled, so that no training depends on it."""
-    return key.split(".")[0] == "sampling"
-
-
-def weights_key(settings: Mapping[str, Any], seed: int) -> str:
-    """What the weights of a run depend on: its seed, and its settings apart from those of sampling."""
-    return json.dumps([{key: value for key, value in settings.items() if not _is_sampling(key)}, seed])
-
-
-def free_place(label: str, seed: int, runs: Sequence[RunResult], taken: Collection[str | None] = ()) -> str:
-    """The folder of a run within that of the comparison: a name that every file system allows and no run has."""
-    name = re.sub(r"[^\w.+-]+", "-", label.lower()).strip("-.")[:60] or "variant"
-    places = chain([f"runs/{name}-{seed}"], (f"runs/{name}-{number}-{seed}" for number in count(2)))
-    taken = {run.folder for run in runs}.union(taken)
-    return next(place for place in places if place not in taken)
+def run_group(
+    group: Sequence[tuple[Variant, int]], place: str, results: Results, folder: Path | None, plugins: PluginHost
+) -> list[RunResult]:
+    """Train and measure runs that share their weights; `place`: the folder of their training."""
+    trainer, before = Trainer(plugins, results, folder), len(results.runs)
+    for variant, seed in group:
+        results.runs.append(trainer.run(variant, seed, place))
+    return results.runs[before:]

@@ -4,7 +4,7 @@ import traceback
 import warnings
 from collections.abc import Callable, Hashable, Iterator
 from dataclasses import fields, is_dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from jaxtyping import Float
@@ -12,8 +12,10 @@ from torch import Tensor, nn
 
 from limner.errors import LimnerError
 from limner.training.loss_values import LossValues
-from limner.training.run import Run
 from limner.types import Batch
+
+if TYPE_CHECKING:
+    from limner.training.run import Run
 
 Compute = Callable[[Batch, Tensor], tuple[tuple[str, ...], Float[Tensor, " L"]]]
 """Makes one whole step, weights included, from a batch and its noise. Returns the names and values of the losses."""
@@ -34,7 +36,7 @@ class CapturedStep:
     equal, and no component has changed one of its plain attributes, such as how many stages have joined.
     """
 
-    def __init__(self, run: Run, compute: Compute, optimizers: list[torch.optim.Optimizer]):
+    def __init__(self, run: "Run", compute: Compute, optimizers: list[torch.optim.Optimizer]):
         """
         Args:
             run: the training.
