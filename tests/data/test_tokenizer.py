@@ -4,6 +4,7 @@ import json
 import time
 
 import pytest
+import torch
 from limner import LimnerError, Tokenizer
 from limner.data.tokenizer import split_words
 from limner.recipes.schema import Text
@@ -204,3 +205,12 @@ def test_padding_and_truncation_are_moved_to_the_right(tokenizer, tmp_path):
 def test_special_tokens_are_not_words_but_unknown_is(tokenizer):
     tokenizer.inner.unk_token = "[SEP]"  # as in CLIP, whose end of a text is also its padding and its unknown token
     assert tokenizer.pieces("a red circle")[-1] == ("[SEP]", False)
+
+
+@pytest.mark.parametrize("periods", [False, True])
+def test_a_final_period_means_nothing_if_no_caption_has_one(periods):
+    captions = ["a red circle", "a blue square"]
+    learned = Tokenizer.learn([f"{text}." for text in captions] if periods else captions, Text())
+    with_period, without = learned(["a red circle."]).ids, learned(["a red circle"]).ids
+    assert torch.equal(with_period, without) != periods
+    assert learned.count("a red circle.") == with_period.shape[1]

@@ -65,7 +65,7 @@ class Tokenizer:
     def __call__(self, captions: Sequence[str]) -> Tokens:
         """Tokens [B, T] of captions; T is the length of the longest, at most `length`."""
         encoded = self._encode(
-            [storable(caption) for caption in captions],
+            [self._readable(caption) for caption in captions],
             padding=True,
             truncation=True,
             max_length=self.length,
@@ -87,13 +87,22 @@ class Tokenizer:
                 raise
             raise LimnerError(f"The tokenizer cannot read {quoted(texts)}: {error}.") from None
 
+    def _readable(self, caption: str) -> str:
+        """The caption; without a final period if training captions had none, because it would be an unknown token."""
+        text = storable(caption)
+        return text if self._knows_periods else text.rstrip().removesuffix(".")
+
+    @cached_property
+    def _knows_periods(self) -> bool:
+        return "." in self.inner.get_vocab()
+
     def count(self, caption: str) -> int:
         """The number of tokens of a caption before it is truncated."""
-        return len(self._encode(storable(caption))["input_ids"])
+        return len(self._encode(self._readable(caption))["input_ids"])
 
     def pieces(self, caption: str) -> list[tuple[str, bool]]:
         """A caption's tokens as text, each with whether it belongs to a word or is special, such as [CLS]."""
-        tokens = self.inner.convert_ids_to_tokens(self._encode(storable(caption))["input_ids"])
+        tokens = self.inner.convert_ids_to_tokens(self._encode(self._readable(caption))["input_ids"])
         marks = [mark for name, mark in self.inner.special_tokens_map.items() if name != "unk_token"]
         return [(self.inner.convert_tokens_to_string([token]).strip(), token not in marks) for token in tokens]
 
