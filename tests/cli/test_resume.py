@@ -2,6 +2,7 @@
 
 import os
 import signal
+import struct
 import subprocess
 import sys
 from pathlib import Path
@@ -123,7 +124,9 @@ os.execv(sys.executable, [sys.executable, "-m", "limner", "train", "tiny.toml", 
 def test_a_training_whose_terminal_closes_is_saved(here, recipe):
     recipe["training"]["steps"] = 100_000
     (here / "tiny.toml").write_text(tomli_w.dumps(recipe))
+    fcntl, termios = pytest.importorskip("fcntl"), pytest.importorskip("termios")
     ours, theirs = os.openpty()
+    fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("4H", 24, 80, 0, 0))  # tqdm fits its bar in
     command = [sys.executable, "-c", CLOSING, os.ttyname(theirs)]
     training = subprocess.Popen(command, start_new_session=True, env=os.environ | {"OMP_NUM_THREADS": "1"})
     shown = b""

@@ -111,6 +111,7 @@ def fit(plugins: PluginHost, run: Run, state: Mapping[str, Any] | None = None) -
             make_steps(plugins, run, make_step, signals)
         checkpoint(plugins, run, last=True)
         plugins.call("limner_training_finished", run=run)
+    PartialState().wait_for_everyone()  # the run folder is complete
 
 
 def players_of(run: Run) -> tuple[Player, Player]:

@@ -137,7 +137,7 @@ def restore_random_states(run: "Run", states: Mapping[str, Tensor]) -> None:
     device = run.batches.device
     if ("cuda" in states) != (device.type == "cuda") or len(states["torch"]) != run.batches.processes:
         return
-    own = {name: rows[PartialState().process_index] for name, rows in states.items()}
+    own = {name: rows[PartialState().process_index].clone() for name, rows in states.items()}  # torch reads its start
     run.batches.own_random.set_state(own["batches"])
     torch.set_rng_state(own["torch"])
     if "cuda" in own:
