@@ -138,14 +138,12 @@ def test_a_training_whose_terminal_closes_is_saved(here, recipe):
     state = read_state(here / "run")
     assert state["step"] > 0
     assert not (here / "run" / ".lock").exists()
-    average = load_file(here / "run" / "weights.safetensors")
-    assert (
-        state["average"]["encoder.embedding.weight"] == average["conditional_generator.encoder.embedding.weight"]
-    ).all()
+    weights = load_file(here / "run" / "weights.safetensors")
+    assert all(value.equal(weights[f"conditional_generator.{name}"]) for name, value in state["average"].items())
 
 
 def test_killed_trainings_end_with_the_same_bits():
-    command = [sys.executable, str(ROOT / "tests" / "kill.py"), "--kills", "6", "--seed", "3"]
+    command = [sys.executable, str(ROOT / "tests" / "kill.py"), "--kills", "4", "--seed", "3"]
     done = subprocess.run(command, capture_output=True, text=True, timeout=300)
     assert done.returncode == 0, done.stdout + done.stderr
     assert "all equal bit for bit" in done.stdout
