@@ -21,7 +21,8 @@ app = typer.Typer()
 @app.command(
     epilog="Examples: `limner train quickstart --out runs/first`, "
     "`limner train my.toml --set training.steps=500 --set encoder.name=transformer`, "
-    "`limner train --resume runs/first`, `limner train --resume runs/first --set training.steps=5000`"
+    "`limner train --resume runs/first`, `limner train --resume runs/first --set training.steps=5000`, "
+    "`limner train scenes-128 --dry-run`"
 )
 def train(
     recipe: Annotated[
@@ -34,6 +35,10 @@ def train(
     ] = None,
     settings: Settings = None,
     evaluate: Annotated[bool, typer.Option(help="Evaluate the model after training.")] = False,
+    dry_run: Annotated[
+        bool,
+        typer.Option("--dry-run", help="Train nothing: make a few steps, and print the sizes and how long it takes."),
+    ] = False,
     quiet: Quiet = False,
 ) -> None:
     """Train a model. Its run folder gets the weights, the losses, and pictures of fixed prompts.
@@ -46,6 +51,8 @@ def train(
         if recipe is not None or out is not None:
             raise typer.BadParameter("a run is continued with its own recipe and folder; leave out RECIPE and --out.")
         _train(None, resume, settings or [], evaluate, quiet)
+    elif dry_run and recipe is not None:
+        _print_cost(recipe, settings or [])
     elif recipe is None:
         raise typer.BadParameter("name a recipe to train (see 'limner recipes'), or a run to continue with --resume.")
     elif out is not None:
@@ -81,6 +88,37 @@ def _train(recipe: str | None, folder: Path, settings: list[str], evaluate: bool
         report = model.evaluate()
         show(report)
         keep(report, folder)
+
+
+def _print_cost(recipe: str, settings: list[str]) -> None:
+    """Print what a training would cost on this machine."""
+    from rich.console import Console
+    from rich.table import Table
+
+    from limner.plugins import host
+    from limner.recipes.schema import Recipe
+    from limner.training.cost import measure_cost
+
+    cost = measure_cost(host(), Recipe.read(host(), recipe, settings))
+    memory = "unknown" if cost.memory is None else f"{cost.memory / 1e9:.1f} GB"
+    table = Table(show_header=False)
+    for name, value in (
+        ("data", f"{cost.images:,} images, {cost.captions:,} captions"),
+        *((f"weights of the {name}", f"{number:,}") for name, number in cost.parameters.items()),
+        ("multiply-adds of a step, per image", f"{cost.multiply_adds / 1e6:,.0f} million"),
+        ("memory", memory),
+        ("speed", f"{1 / cost.seconds_per_step:.1f} steps/s, {cost.images_per_second:,.0f} images/s on {cost.device}"),
+        ("the whole training", f"{cost.steps:,} steps, about {_duration(cost.seconds)}"),
+    ):
+        table.add_row(name, value)
+    Console().print(table)
+
+
+def _duration(seconds: float) -> str:
+    """A time in the unit that suits it."""
+    if seconds < 100:
+        return f"{seconds:.0f} seconds"
+    return f"{seconds / 60:.0f} minutes" if seconds < 6000 else f"{seconds / 3600:.1f} hours"
 
 
 @contextmanager
