@@ -506,7 +506,13 @@ def test_the_loop_costs_at_most_five_percent(recipe):
         "generator": {"name": "convolutional"},
         "discriminator": {"name": "convolutional"},
         "losses": {"hinge": {}},
-        "training": {"steps": 25, "batch_size": 32, "precision": "float32", "preview_every": 1.0},
+        "training": {
+            "steps": 25,
+            "batch_size": 32,
+            "precision": "float32",
+            "preview_every": 1.0,
+            "checkpoint_every": 1.0,
+        },
     }
     jaxtyping.config.update("jaxtyping_disable", True)  # shapes are checked in tests only
     try:
