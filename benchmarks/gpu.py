@@ -21,7 +21,7 @@ from limner.models.model import Model
 from limner.training.run import Run
 from PIL import Image
 
-CASES = (("scenes-32", 32), ("scenes-64", 32), ("scenes-64", 256), ("scenes-64", 1024), ("scenes-128", 32), ("coco", 32))
+CASES = [("scenes-32", 32), *(("scenes-64", size) for size in (32, 256, 1024)), ("scenes-128", 32), ("coco", 32)]
 GOAL = 0.95
 """The share of prompts that scenes-32 should paint exactly."""
 

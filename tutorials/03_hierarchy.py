@@ -281,7 +281,7 @@ staged[["variant", "seed", "steps", "images/s", "trained/exact", "held out/exact
 # ```
 
 # %%
-stages = limner.load_comparison("../comparisons/stages")
+stages: Any = limner.load_comparison("../comparisons/stages")
 scores = stages.set_index(["variant", "seed"])["trained/exact"].unstack("variant")
 assert (scores["scenes-staged"] > scores["scenes-64"]).all()
 stages.summary()

@@ -20,6 +20,7 @@
 
 # %%
 import inspect
+from typing import Any
 
 import limner
 import matplotlib.pyplot as plt
@@ -42,7 +43,8 @@ class KeepGradients:
             trunk = run.networks.conditional_discriminator.discriminator.trunk
             discriminator = [layer for layer in trunk if isinstance(layer, torch.nn.Conv2d)][2]
             for player, layer in (("generator", generator), ("discriminator", discriminator)):
-                self.sums[player] = self.sums.get(player, 0) + layer.weight.grad.flatten(1) / self.steps
+                gradient = layer.weight.grad.flatten(1)  # pyright: ignore[reportOptionalMemberAccess]
+                self.sums[player] = self.sums.get(player, 0) + gradient / self.steps
 
 
 kept = KeepGradients(5)
@@ -198,7 +200,7 @@ live
 # Each name is the *discriminator's optimizer, generator's optimizer*.
 
 # %%
-kept_runs = limner.load_comparison("../comparisons/optimizers")
+kept_runs: Any = limner.load_comparison("../comparisons/optimizers")
 kept_runs.summary()
 
 # %%
@@ -221,7 +223,7 @@ assert abs(mean["adam, muon"] - mean["adam, adam"]) < 0.1
 # helped. Both together brought the prompts with held-out pairs a little further:
 
 # %%
-pairs = limner.load_comparison("../comparisons/residual")
+pairs: Any = limner.load_comparison("../comparisons/residual")
 held_out = pairs.groupby("variant")[["trained/exact", "held out/exact", "diversity"]]
 print(held_out.mean().round(3), held_out.std().round(3), sep="\n\n")
 means = held_out.mean()["held out/exact"]
@@ -301,7 +303,7 @@ class Sign(Optimizer):
         super().__init__(groups, {"lr": 1e-3})
 
     @torch.no_grad()
-    def step(self, closure=None):
+    def step(self, closure=None):  # pyright: ignore[reportIncompatibleMethodOverride]
         for group in self.param_groups:
             for weight in group["params"]:
                 if weight.grad is not None:
@@ -340,7 +342,7 @@ class SignSolution(Optimizer):
         super().__init__(groups, {"lr": 1e-3})
 
     @torch.no_grad()
-    def step(self, closure=None):
+    def step(self, closure=None):  # pyright: ignore[reportIncompatibleMethodOverride]
         for group in self.param_groups:
             for weight in group["params"]:
                 if weight.grad is not None:

@@ -13,6 +13,8 @@ def grow(run):
     before = learning.generator.grown
     for generator in (learning.generator, averaged.generator):
         generator.grow_to(run.progress)
+        if run.step:  # with a longer budget, a run that is resumed has come less far, but no stage leaves again
+            generator.grown = max(before, generator.grown)
     if learning.generator.freeze and learning.generator.grown > before:
         done = [(learning.encoder, averaged.encoder)]
         done += list(zip(learning.generator.stages, averaged.generator.stages))[: learning.generator.grown - 1]

@@ -96,7 +96,7 @@ def test_more_ways_to_sample_need_no_training(small, tmp_path, monkeypatch):
     def refuse(*_, **__):
         raise AssertionError("nothing needs to be trained")
 
-    monkeypatch.setattr("limner.comparisons.train_variants.train", refuse)
+    monkeypatch.setattr("limner.comparisons.trainer.train", refuse)
     found = limner.tradeoff(small, TRUNCATIONS, seeds=1, out=tmp_path / "out", quiet=True)
     assert set(found.points()) == {"0.05", "1.0", "4.0"}
 

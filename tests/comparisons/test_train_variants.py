@@ -115,7 +115,7 @@ def test_a_variant_that_diverges_is_a_result(compare, plugins, recipe, out):
     result = compare({"losses.exploding.bad": [True, False]}, 1, recipe)
     assert result["diversity"].isna().tolist() == [True, False]
     assert result.problems == [f"true, seed 0: {read(out)['runs'][0]['problem']}"]
-    assert re.search(r"At step 1 the loss .* was nan.* in runs/true-0 are", result.problems[0])
+    assert re.search(r"At step 2 the loss .* was nan.* in runs/true-0 are", result.problems[0])
     assert result.problems[0] in (out / "table.md").read_text()
     assert "true/diversity" not in result.summary().scores
     result.plot()
@@ -271,9 +271,9 @@ def test_the_command_compares_and_records_itself(command, here):
 
 
 def test_the_command_stops_at_ctrl_c_and_resumes(command, here, monkeypatch):
-    from limner.comparisons import train_variants
+    from limner.comparisons import trainer
 
-    train, trained = train_variants.train, []
+    train, trained = trainer.train, []
 
     def stop_the_second(*arguments, **options):
         trained.append(arguments)
@@ -281,7 +281,7 @@ def test_the_command_stops_at_ctrl_c_and_resumes(command, here, monkeypatch):
             raise KeyboardInterrupt
         return train(*arguments, **options)
 
-    monkeypatch.setattr(train_variants, "train", stop_the_second)
+    monkeypatch.setattr(trainer, "train", stop_the_second)
     words = ["compare", "tiny.toml", "--vary", "encoder.width=8,16", "--seeds", 1, "--out", "found", "--quiet"]
     status, out, err = command(*words)
     assert status == 130

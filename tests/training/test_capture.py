@@ -1,5 +1,7 @@
 """What decides whether steps can share a CUDA graph. The graphs themselves need a GPU: see benchmarks/gpu.py."""
 
+from unittest.mock import Mock
+
 import pytest
 import torch
 from limner import LimnerError, train
@@ -71,7 +73,7 @@ def test_a_step_is_of_another_kind_after_a_change_that_python_sees(change):
 def test_an_attribute_that_always_changes_is_named():
     run, captured, batch = training(tiny_recipe(losses={"odd": {}}), tiny_host(loss={"odd": Counting}))
     captured.last = captured.kind_of_step(batch)
-    run.networks.named_losses()["odd"].counted = 7
+    vars(run.networks.named_losses()["odd"])["counted"] = 7
     assert captured.difference(captured.kind_of_step(batch)) == "'counted' of losses.odd"
 
 
@@ -85,7 +87,7 @@ def test_the_component_that_cannot_be_recorded_is_named():
 
     run, captured, _ = training(tiny_recipe(losses={"odd": {}}), tiny_host(loss={"odd": Asking}))
     with pytest.raises(RuntimeError) as caught:
-        run.networks.named_losses()["odd"].discriminator(None)
+        run.networks.named_losses()["odd"].discriminator(Mock())
     assert captured.component(caught.value).startswith("Asking (losses.odd, line ")
 
 

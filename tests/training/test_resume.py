@@ -328,7 +328,7 @@ def test_an_optimizer_that_cannot_be_saved_trains_all_the_same(tmp_path):
             super().__init__(groups, {"lr": 1e-3})
 
         @torch.no_grad()
-        def step(self, closure=None):
+        def step(self, closure=None):  # pyright: ignore[reportIncompatibleMethodOverride]
             for weight in (weight for group in self.param_groups for weight in group["params"]):
                 self.state[weight]["memory"] = object()
 

@@ -17,6 +17,7 @@ from limner.training.callbacks import default_callbacks
 from limner.training.loop import train
 from limner.training.precision import precision_of
 from limner.training.run import Run
+from limner.training.state import STATE_FILE
 from limner.types import Scores
 
 
@@ -52,6 +53,7 @@ class Trainer:
             report = model.evaluate()
             scores = report.scores
             if folder:
+                (folder / STATE_FILE).unlink(missing_ok=True)  # it is large, and a finished run needs it no more
                 replace_file(folder / "scores.json", report.to_json().encode())
             if any(map(is_sampling, variant.settings)):
                 self.models[key] = model

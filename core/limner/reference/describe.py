@@ -7,6 +7,7 @@ import json
 import re
 from collections.abc import Callable, Mapping
 from inspect import cleandoc
+from pathlib import Path
 from typing import Annotated, Any, get_args, get_origin
 
 from limner import hooks
@@ -84,8 +85,8 @@ def docstring_of(host: PluginHost, kind: str, name: str) -> str:
     Raises:
         LimnerError: if there is no such component, or it cannot be imported.
     """
-    if kind == "recipe":
-        return str(read_toml(host.recipe_path(name)).get("title", ""))
+    if kind in ("recipe", "model"):
+        return str(read_toml(_recipe_file(host, kind, name)).get("title", ""))
     if kind == "data command":
         return cleandoc(command_of(name).help or "")
     return cleandoc(host.load(kind, name).__doc__ or "")
@@ -99,8 +100,8 @@ def describe_component(host: PluginHost, kind: str, name: str) -> Description:
     """
     component = host.find(kind, name)
     plugin, value = component.plugin, component.value
-    if kind == "recipe":
-        options, example = [], _recipe_text(host, name)
+    if kind in ("recipe", "model"):
+        options, example = [], _recipe_text(host, kind, name)
     elif kind == "data command":
         options, example = command_options(command_of(name)), examples(command_of(name))
     else:
@@ -111,8 +112,17 @@ def describe_component(host: PluginHost, kind: str, name: str) -> Description:
     return Description(kind, name, docstring_of(host, kind, name), *owner, place, options, example)
 
 
-def _recipe_text(host: PluginHost, name: str) -> str:
-    path = host.recipe_path(name)
+def _recipe_file(host: PluginHost, kind: str, name: str) -> Path:
+    """The file of a recipe, or that of the recipe by which a model was trained."""
+    if kind == "recipe":
+        return host.recipe_path(name)
+    from limner.models.run_folder import RECIPE_FILE
+
+    return host.model_path(name) / RECIPE_FILE
+
+
+def _recipe_text(host: PluginHost, kind: str, name: str) -> str:
+    path = _recipe_file(host, kind, name)
     read_toml(path)  # it is valid
     return path.read_text(encoding="utf-8-sig").strip()
 

@@ -7,7 +7,7 @@ from limner.reference.entries import Chapter, Description, KindSummary, Summary
 from limner.reference.signatures import Signature
 from limner.reference.type_words import EMPTY, NOT_SET, REQUIRED
 
-TITLES = {"recipe": "The recipe", "data command": "Examples", "command": "Examples"}
+TITLES = {"recipe": "The recipe", "model": "Its recipe", "data command": "Examples", "command": "Examples"}
 """The line above an example, if it is not part of a recipe."""
 LANGUAGES = {"data command": "sh", "command": "sh"}
 
@@ -52,7 +52,7 @@ def description_section(found: Description) -> str:
             for option in found.options
         ]
         parts.append(table(["option", "type", "default", "description"], rows))
-    elif found.kind not in ("recipe", "setting"):
+    elif found.kind not in ("recipe", "model", "setting"):
         parts.append("It has no options.")
     if found.example:
         title, language = TITLES.get(found.kind, "In a recipe"), LANGUAGES.get(found.kind, "toml")

@@ -254,3 +254,5 @@ def check_plugin(module: object) -> None:
     for name in host.components("recipe"):
         if not host.recipe_path(name).is_file():
             raise AssertionError(f"The recipe '{name}' has no file {host.recipe_path(name)}.")
+    for name in host.components("model"):
+        host.model_path(name)
