@@ -46,7 +46,7 @@ scores = torch.linspace(-8, 8, 200)[:, None]
 figure, axes = plt.subplots(figsize=(6, 3), layout="constrained")
 for loss in (Minimax(sizes), NonSaturating(sizes), Hinge(sizes), Relativistic(sizes)):
     score = scores.clone().requires_grad_()
-    loss.generate(torch.full_like(score, 2.0), score).backward()
+    loss.generate(torch.full_like(score, 2.0), score).mean().backward()
     assert score.grad is not None
     axes.plot(scores, -score.grad * len(scores), label=type(loss).__name__)
 axes.set(xlabel="score of a generated image", ylabel="pull toward a higher score")

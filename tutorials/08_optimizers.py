@@ -74,7 +74,7 @@ for axis, (player, gradient) in zip(axes, gradients.items()):
         axis.plot(spectrum(update(gradient)), label=name)
     axis.set(title=f"a convolution of the {player}", xlabel="singular value", yscale="log", ylim=(1e-2, 20))
 axes[0].legend()
-figure
+plt.show()
 
 # %% [markdown]
 # The gradient has a few large singular values and many tiny ones: almost all of the update goes into a few directions. The
@@ -116,7 +116,7 @@ for iteration in range(1, 6):
     axis.plot(start, value, label=f"{iteration}", alpha=0.3 + 0.14 * iteration)
 axis.set(xlabel="singular value at first", ylabel="after so many iterations", ylim=(0, 1.4))
 axis.legend(title="iterations")
-figure
+plt.show()
 
 # %% [markdown]
 # It need not be exact: a value between .7 and 1.2 will do, which is why so few iterations are enough. Check it against the
