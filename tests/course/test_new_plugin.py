@@ -12,6 +12,9 @@ import pytest
 from limner import LimnerError
 from limner.course.new_plugin import write_plugin
 from limner.kinds import COMPONENTS
+from limner.plugins import host
+from limner.testing import LeastSquares
+from limner.testing.tiny import make_plugin
 
 BIN = Path(sys.executable).parent
 
@@ -138,3 +141,10 @@ def test_existing_files_are_never_overwritten(tmp_path):
     with pytest.raises(LimnerError, match="is there already and is not an empty folder"):
         write_plugin("limner-mine", "loss", tmp_path / "limner-mine")
     assert [path.name for path in (tmp_path / "limner-mine").iterdir()] == ["mine.txt"]
+
+
+def test_a_component_that_is_registered_by_hand_does_not_take_the_name(tmp_path):
+    """A learner registers a loss in a notebook, and then makes a plugin of it."""
+    with host().registered(make_plugin({"loss": {"sparkle": LeastSquares}})):
+        write_plugin("limner-sparkle", "loss", tmp_path / "limner-sparkle")
+    assert (tmp_path / "limner-sparkle" / "pyproject.toml").is_file()

@@ -64,9 +64,10 @@ def _names(distribution: str, kind: str) -> dict[str, str]:
     if find_spec(package) is not None:
         raise LimnerError(f"{distribution}: a module {package} is already installed; choose another name.")
     found = host()
-    if name in found.components(kind) or (kind, name) in found.clashes:
-        owner = found.find(kind, name).plugin
-        raise LimnerError(f"{distribution}: {owner} already brings a {kind} '{name}'; choose another name.")
+    known = found.clashes.get((kind, name)) or [c for n, c in found.components(kind).items() if n == name]
+    for owner in (component.plugin for component in known):
+        if owner.version:  # one that is registered by hand has none, and is gone when this process ends
+            raise LimnerError(f"{distribution}: {owner} already brings a {kind} '{name}'; choose another name.")
     if name in found.plugins:
         raise LimnerError(f"{distribution}: there is already a {found.plugins[name]}; choose another name.")
     words = "".join(word.capitalize() for word in name.split("-"))
