@@ -108,6 +108,7 @@ def test_the_plugin_of_the_authors_page_works(install, recipe, monkeypatch):
     recipe["losses"] = {"least-squares": {}}
     limner.train(recipe, quiet=True, plugins=host)
     monkeypatch.chdir(site)
+    monkeypatch.setattr("limner.testing.waiting.host", lambda: host)  # as if it was installed before this process
     tests = [block for block in re.findall(r"```python\n(.*?)```", PAGE.read_text(), re.DOTALL) if "def test" in block]
     assert len(tests) == 2
     for test in tests:
