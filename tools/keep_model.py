@@ -11,8 +11,8 @@ import sys
 from pathlib import Path
 
 import torch
-from limner.models.run_folder import HISTORY_FILE, RECIPE_FILE, TOKENIZER_FOLDER, WEIGHTS_FILE
-from safetensors.torch import load_file, save_file
+from limner.models.run_folder import HISTORY_FILE, RECIPE_FILE, TOKENIZER_FOLDER, WEIGHTS_FILE, save_tensors
+from safetensors.torch import load_file
 
 KEPT = (RECIPE_FILE, HISTORY_FILE, "scores.json")
 
@@ -26,8 +26,7 @@ def keep(run: Path, model: Path) -> None:
     shutil.copytree(run / TOKENIZER_FOLDER, model / TOKENIZER_FOLDER)
     weights = load_file(run / WEIGHTS_FILE)
     half = {name: value.half() if value.dtype == torch.float32 else value for name, value in weights.items()}
-    save_file(half, model / WEIGHTS_FILE)
-    shutil.copymode(model / RECIPE_FILE, model / WEIGHTS_FILE)  # safetensors lets nobody else read its files
+    save_tensors(half, model / WEIGHTS_FILE)
     size = sum(file.stat().st_size for file in model.rglob("*") if file.is_file())
     print(f"{model}: {size / 1e6:.1f} MB")
 

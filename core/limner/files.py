@@ -64,10 +64,21 @@ def replace_file(path: Path, content: bytes) -> None:
     Raises:
         LimnerError: if it cannot be written.
     """
+    with replacing(path) as partial:
+        partial.write_bytes(content)
+
+
+@contextmanager
+def replacing(path: Path) -> Iterator[Path]:
+    """A file to write into during this context; at its end, it takes the place of `path` in one step.
+
+    Raises:
+        LimnerError: if it cannot be written. What was at `path` is then still there.
+    """
     partial = path.with_name(f"{path.name}.partial")
     with writing(path, partial):
         partial.unlink(missing_ok=True)  # it may be a link, and what it points to stays as it is
-        partial.write_bytes(content)
+        yield partial
         partial.replace(path)
 
 

@@ -53,8 +53,8 @@ class Tokens:
         """The same tokens on another device."""
         return Tokens(self.ids.to(device), self.mask.to(device))
 
-    def cut(self, length: int) -> "Tokens":
-        """The first `length` tokens of each caption."""
+    def cut(self, length: int | None) -> "Tokens":
+        """The first `length` tokens of each caption; None for all."""
         return Tokens(self.ids[:, :length], self.mask[:, :length])
 
 

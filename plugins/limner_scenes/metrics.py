@@ -54,10 +54,11 @@ class SceneJudge(Metric):
         self.prompts = _at_least(1, "prompts", prompts)
         self.seed = seed
         self.groups: dict[str, dict[str, bool]] = {"trained": {}, "held out": {"held_out": True}}
+        self.about = f"{prompts} prompts of trained pairs and {prompts} of held-out ones"
         if self.scenes.wordings > 1:
             self.groups["held-out wordings"] = {"held_out_wording": True}
-        reworded = f", {prompts} in held-out wordings" if self.scenes.wordings > 1 else ""
-        self.about = f"{prompts} prompts of trained pairs and {prompts} of held-out ones{reworded}, seed {seed}"
+            self.about += f", {prompts} in held-out wordings"
+        self.about += f", seed {seed}"
 
     def measure(self, painter: Painter) -> Scores:
         scores: Scores = {}

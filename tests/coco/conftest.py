@@ -1,11 +1,14 @@
-"""A small local server that can imitate the failures of real ones."""
+"""Small folders of captions and images, and a small local server that can imitate the failures of real ones."""
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 
 import pytest
 from limner_coco import published
+from limner_coco.folder import CaptionedFolder
+from PIL import Image
 
 
 class Server:
@@ -70,3 +73,29 @@ def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[Server]:
     yield server
     running.shutdown()
     running.server_close()
+
+
+@pytest.fixture
+def make(tmp_path) -> Callable[..., Path]:
+    """Makes a folder with a text file of captions, and images at these places."""
+
+    def made(name: str, text: str, *images: str) -> Path:
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text(text, encoding="utf-8")
+        for image in images:
+            (tmp_path / image).parent.mkdir(parents=True, exist_ok=True)
+            Image.new("RGB", (20, 20)).save(tmp_path / image)
+        return tmp_path
+
+    return made
+
+
+@pytest.fixture
+def captions_of() -> Callable[..., list[list[str]]]:
+    """The captions of each image that a data set of a folder has."""
+
+    def captions(folder: Path, **options) -> list[list[str]]:
+        data = CaptionedFolder(16, root=str(folder), **options).load()
+        return [[a["caption"] for a in of_image] for of_image in data.annotations]
+
+    return captions

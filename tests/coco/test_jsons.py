@@ -1,14 +1,11 @@
 """JSON files of captions in the forms of published sets; other forms are refused in a sentence that names these."""
 
 import json
-from pathlib import Path
-from typing import Any
 
 import pytest
 from limner import LimnerError
 from limner_coco.folder import CaptionedFolder
 from limner_coco.layouts import read_listing
-from PIL import Image
 
 COCO = {
     "info": {},
@@ -18,27 +15,12 @@ COCO = {
 
 
 @pytest.fixture
-def make(tmp_path):
+def make(make):
     """Makes a folder with a JSON file, and images at these places."""
-
-    def made(name: str, value: Any, *images: str) -> Path:
-        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
-        (tmp_path / name).write_text(json.dumps(value), encoding="utf-8")
-        for image in images:
-            (tmp_path / image).parent.mkdir(parents=True, exist_ok=True)
-            Image.new("RGB", (20, 20)).save(tmp_path / image)
-        return tmp_path
-
-    return made
+    return lambda name, value, *images: make(name, json.dumps(value), *images)
 
 
-def captions_of(folder: Path, **options) -> list[list[str]]:
-    """The captions of each image that a data set of this folder has."""
-    data = CaptionedFolder(16, root=str(folder), **options).load()
-    return [[a["caption"] for a in of_image] for of_image in data.annotations]
-
-
-def test_the_splits_of_karpathy(make):
+def test_the_splits_of_karpathy(make, captions_of):
     def image(name, split, *sentences):
         texts = [{"tokens": text.split(), "raw": text, "sentid": 1} for text in sentences]
         return {"filepath": "val2014", "filename": name, "imgid": 1, "split": split, "sentids": [1], "sentences": texts}
@@ -52,7 +34,7 @@ def test_the_splits_of_karpathy(make):
     assert captions_of(folder, images_with={"split": "test"}) == [["a dog"]]
 
 
-def test_the_splits_of_karpathy_for_flickr(make):
+def test_the_splits_of_karpathy_for_flickr(make, captions_of):
     value = {
         "images": [{"filename": "a.jpg", "split": "val", "sentences": [{"tokens": ["a", "cat"]}]}],
         "dataset": "flickr8k",
@@ -60,7 +42,7 @@ def test_the_splits_of_karpathy_for_flickr(make):
     assert captions_of(make("dataset_flickr8k.json", value, "Flicker8k_Dataset/a.jpg")) == [["a cat"]]
 
 
-def test_textcaps(make):
+def test_textcaps(make, captions_of):
     entries = [
         {
             "image_id": "0ab",
@@ -74,7 +56,7 @@ def test_textcaps(make):
     assert captions_of(make("TextCaps_0.1_train.json", value, "train_images/0ab.jpg")) == [["a sign", "the sign"]]
 
 
-def test_vizwiz(make):
+def test_vizwiz(make, captions_of):
     folder = make("annotations/train.json", COCO, "train/a.jpg", "train/b.jpg")
     make(
         "annotations/val.json",
@@ -85,7 +67,7 @@ def test_vizwiz(make):
     assert captions_of(folder, split="val") == [["a cat"]]
 
 
-def test_nocaps(make):
+def test_nocaps(make, captions_of):
     folder = make("nocaps_val_4500_captions.json", COCO, "validation/a.jpg", "validation/b.jpg")
     make("config.json", {"version": 1})
     assert captions_of(folder) == [["a cat"], ["a dog"]]
@@ -108,7 +90,7 @@ FORMS = {
 
 @pytest.mark.parametrize("name", ["captions.json", "list.json"])
 @pytest.mark.parametrize("value", FORMS.values(), ids=FORMS)
-def test_lists_and_objects_of_files_and_captions(make, name, value):
+def test_lists_and_objects_of_files_and_captions(make, name, value, captions_of):
     assert captions_of(make(name, value, "images/a.jpg", "images/b.jpg")) == [["a cat"], ["a dog"]]
 
 

@@ -1,39 +1,13 @@
 """Tables of files and captions: the lists that are published, and defects with their lines."""
 
-from pathlib import Path
-
 import pytest
 from limner import LimnerError
-from limner_coco.folder import CaptionedFolder
 from limner_coco.layouts import read_listing
-from PIL import Image
-
-
-@pytest.fixture
-def make(tmp_path):
-    """Makes a folder with a file of captions, and images at these places."""
-
-    def made(name: str, text: str, *images: str) -> Path:
-        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
-        (tmp_path / name).write_text(text, encoding="utf-8")
-        for image in images:
-            (tmp_path / image).parent.mkdir(parents=True, exist_ok=True)
-            Image.new("RGB", (20, 20)).save(tmp_path / image)
-        return tmp_path
-
-    return made
-
-
-def captions_of(folder: Path, **options) -> list[list[str]]:
-    """The captions of each image that a data set of this folder has."""
-    data = CaptionedFolder(16, root=str(folder), **options).load()
-    return [[a["caption"] for a in of_image] for of_image in data.annotations]
-
 
 # --- published lists ------------------------------------------------------------------------------------------------
 
 
-def test_flickr8k(make):
+def test_flickr8k(make, captions_of):
     text = 'a_1.jpg#0\tA child , in a "pink" dress .\na_1.jpg#1\t"A girl .\nb_2.jpg#0\tA dog | runs .\n'
     folder = make("Flickr8k.token.txt", text, "Flicker8k_Dataset/a_1.jpg", "Flicker8k_Dataset/b_2.jpg")
     make("Flickr_8k.trainImages.txt", "a_1.jpg\n")
@@ -41,14 +15,14 @@ def test_flickr8k(make):
     assert captions_of(folder) == [['A child , in a "pink" dress .', '"A girl .'], ["A dog | runs ."]]
 
 
-def test_flickr8k_with_a_header(make):
+def test_flickr8k_with_a_header(make, captions_of):
     folder = make(
         "captions.txt", 'image,caption\na.jpg,A child\nb.jpg,"A dog, asleep"\n', "Images/a.jpg", "Images/b.jpg"
     )
     assert captions_of(folder) == [["A child"], ["A dog, asleep"]]
 
 
-def test_flickr30k(make):
+def test_flickr30k(make, captions_of):
     """Its one line without a separator is told, and not fatal."""
     rows = [
         "image_name| comment_number| comment",
@@ -63,13 +37,13 @@ def test_flickr30k(make):
     assert "1 of 2 images have no caption and are left out: b.jpg" in str(notes[1].message)
 
 
-def test_the_original_list_of_flickr30k(make):
+def test_the_original_list_of_flickr30k(make, captions_of):
     folder = make("results_20130124.token", "a.jpg#0\tTwo men .\na.jpg#1\tMen .\n", "flickr30k-images/a.jpg")
     assert captions_of(folder) == [["Two men .", "Men ."]]
 
 
 @pytest.mark.parametrize("order", [0, 1])
-def test_conceptual_captions(make, order):
+def test_conceptual_captions(make, order, captions_of):
     """3M has the caption first and 12M the address."""
     rows = [("a dog, asleep", "https://example.org/x/a%20b.jpg?w=9"), ('the "cat', "http://example.org/c.jpg")]
     text = "\n".join("\t".join(row[::-1] if order else row) for row in rows)
@@ -86,7 +60,7 @@ def test_addresses_without_images_are_refused(make):
 
 
 @pytest.mark.parametrize("name", ["metadata.csv", "metadata.jsonl"])
-def test_an_image_folder_of_hugging_face(make, name):
+def test_an_image_folder_of_hugging_face(make, name, captions_of):
     for split in ("train", "test"):
         text = (
             f"file_name,text\n1.png,{split}\n"
@@ -101,7 +75,7 @@ def test_an_image_folder_of_hugging_face(make, name):
         read_listing(folder, "dev")
 
 
-def test_localized_narratives_name_images_by_their_ids(make):
+def test_localized_narratives_name_images_by_their_ids(make, captions_of):
     folder = make(
         "narratives.jsonl",
         '{"dataset_id": "open_images", "image_id": "00ab", "caption": "In this image"}',
@@ -110,18 +84,18 @@ def test_localized_narratives_name_images_by_their_ids(make):
     assert captions_of(folder) == [["In this image"]]
 
 
-def test_a_table_without_a_header(make):
+def test_a_table_without_a_header(make, captions_of):
     assert captions_of(make("c.csv", "a.png,a cat\nb.png,a dog\n", "a.png", "b.png")) == [["a cat"], ["a dog"]]
 
 
 # --- quotation marks ------------------------------------------------------------------------------------------------
 
 
-def test_a_blank_before_a_quotation_mark_is_fine(make):
+def test_a_blank_before_a_quotation_mark_is_fine(make, captions_of):
     assert captions_of(make("c.csv", 'file, caption\na.png, "a cat, asleep"\n', "a.png")) == [["a cat, asleep"]]
 
 
-def test_quoted_cells_between_tabs(make):
+def test_quoted_cells_between_tabs(make, captions_of):
     assert captions_of(make("c.tsv", 'file\tcaption\na.png\t"a ""cat""\tasleep"\n', "a.png")) == [['a "cat" asleep']]
 
 

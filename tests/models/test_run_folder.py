@@ -178,7 +178,7 @@ def test_a_model_shows_no_html_of_its_recipe(trained):
     "error", [SafetensorError("I/O error: No space left on device (os error 28)"), OSError(28, "full")]
 )
 def test_a_full_disk_leaves_the_old_weights(trained, run, monkeypatch, error):
-    def fail(_, path):
+    def fail(_, path, *__):
         path.write_bytes(b"half of it")
         raise error
 

@@ -1,5 +1,6 @@
 """Resuming: whatever stops a training, it ends with the bits of one that was never stopped; and what is refused."""
 
+import runpy
 import shutil
 import signal
 import warnings
@@ -17,6 +18,8 @@ from torch import nn
 LENGTH = 12
 """Steps of the trainings below."""
 PLUGINS = tiny_host()
+leaves = runpy.run_path(str(Path(__file__).parents[1] / "kill.py"))["leaves"]
+"""Flattens a state, without what differs even between equal trainings."""
 
 
 class Interrupt:
@@ -61,20 +64,9 @@ def tiny():
     return tiny_recipe(generator={"name": "tiny", "noise": 8}, training=training())
 
 
-def flat(value, place=""):
-    """A tree as a table of its leaves; what differs even between equal trainings is left out."""
-    if isinstance(value, dict):
-        items = [(key, item) for key, item in value.items() if key not in ("seconds", "saved")]
-    elif isinstance(value, list | tuple):
-        items = list(enumerate(value))
-    else:
-        return {place: value}
-    return {name: leaf for key, item in items for name, leaf in flat(item, f"{place}/{key}").items()}
-
-
 def assert_same(run: Path, other: Path) -> None:
     """Compare the whole states of two runs, bit by bit, and the models beside them."""
-    mine, theirs = (flat(read_state(folder)) for folder in (run, other))
+    mine, theirs = (leaves(read_state(folder)) for folder in (run, other))
     assert mine.keys() == theirs.keys()
     unequal = lambda a, b: not torch.equal(a, b) if isinstance(a, torch.Tensor) else a != b  # noqa: E731
     assert [place for place in mine if unequal(mine[place], theirs[place])] == []
@@ -154,7 +146,7 @@ def test_what_a_component_counts_and_draws_is_restored(tmp_path):
     limner.train(recipe, tmp_path / "whole", callbacks=[], plugins=plugins)
     limner.train(recipe, tmp_path / "run", callbacks=[Interrupt(5)], plugins=plugins)
     limner.resume(tmp_path / "run", callbacks=[], plugins=plugins)
-    mine, theirs = (flat(read_state(tmp_path / name)) for name in ("whole", "run"))
+    mine, theirs = (leaves(read_state(tmp_path / name)) for name in ("whole", "run"))
     assert all(torch.equal(mine[place], theirs[place]) for place in mine if isinstance(mine[place], torch.Tensor))
 
 

@@ -15,7 +15,6 @@ from limner.models.model import Model
 from limner.plugins import PluginHost
 from limner.training.callbacks import default_callbacks
 from limner.training.loop import train
-from limner.training.precision import precision_of
 from limner.training.run import Run
 from limner.training.state import STATE_FILE
 from limner.types import Scores
@@ -78,7 +77,7 @@ def _result(variant: Variant, seed: int, run: Run, scores: Scores, place: str | 
         steps=run.step,
         seconds=round(run.seconds, 3),
         images_per_second=round(run.images / run.seconds, 1) if run.seconds else 0.0,
-        precision=precision_of(run.recipe.training, run.batches.device),
+        precision=run.precision,
         scores=scores,
         folder=place,
         problem=problem,

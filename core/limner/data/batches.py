@@ -106,21 +106,22 @@ class Batches:
         pixels = send(self.pixels[send(self.image_rows[images], self.pixels.device)], self.device)
         if mirrored.any():
             pixels = torch.where(send(mirrored, self.device)[:, None, None, None], pixels.flip(3), pixels)
-        length = self.tokens.ids.shape[1] if self.fixed_length else int(self.lengths[captions].max())
-        distractors = None
-        if self.distractors is not None and self.wrong_lengths is not None:
-            unique, rows = self.distractors
-            longest = unique.ids.shape[1] if self.fixed_length else int(self.wrong_lengths[captions].max())
-            distractors = unique[rearrange(rows[send(captions, self.device)], "b k -> (b k)")].cut(longest)
+        length = wrong_length = None  # the longest
+        if not self.fixed_length:
+            length = int(self.lengths[captions].max())
+            wrong_length = None if self.wrong_lengths is None else int(self.wrong_lengths[captions].max())
         images, captions = send(images, self.device), send(captions, self.device)
-        ids = self.tokens.ids[captions]
-        same_text = (ids[:, None] == ids[None]).all(-1)
+        tokens, distractors = self.tokens[captions], None
+        if self.distractors is not None:
+            unique, rows = self.distractors
+            distractors = unique[rearrange(rows[captions], "b k -> (b k)")].cut(wrong_length)
+        same_text = (tokens.ids[:, None] == tokens.ids[None]).all(-1)
         confusable = true_of(self.asked[captions], self.facts[images]) | same_text
         confusable.fill_diagonal_(True)
         mismatched, has_mismatch = draw_mismatched(confusable, self.own_random)
         return Batch(
             images=to_float(pixels),
-            tokens=self.tokens[captions].cut(length),
+            tokens=tokens.cut(length),
             mismatched=mismatched,
             has_mismatch=has_mismatch,
             confusable=confusable.fill_diagonal_(False),

@@ -19,7 +19,7 @@ from torch import Tensor
 
 from limner.data.tokenizer import WORDS_FILE, Tokenizer
 from limner.errors import LimnerError, shortened
-from limner.files import replace_file, writing
+from limner.files import replace_file, replacing, writing
 from limner.interfaces import TextEncoder
 from limner.plugins import PluginHost
 from limner.recipes.build import pretrained_model
@@ -66,11 +66,14 @@ def write_run(
         _write_once(folder / ENCODER_FOLDER, encoder.save_pretrained)
     replace_file(folder / RECIPE_FILE, tomli_w.dumps(recipe.table()).encode())
     replace_file(folder / HISTORY_FILE, json.dumps(history).encode())
-    partial = folder / f"{WEIGHTS_FILE}.partial"
-    with writing(folder / WEIGHTS_FILE, partial):
-        save_file({name: value.contiguous() for name, value in weights.items()}, partial)
-        shutil.copymode(folder / RECIPE_FILE, partial)  # safetensors lets nobody else read its files
-        partial.replace(folder / WEIGHTS_FILE)
+    with replacing(folder / WEIGHTS_FILE) as partial:
+        save_tensors({name: value.contiguous() for name, value in weights.items()}, partial)
+
+
+def save_tensors(tensors: dict[str, Tensor], file: Path, described: dict[str, str] | None = None) -> None:
+    """Write tensors, and texts that describe them, beside the recipe; whoever may read that may read this file."""
+    save_file(tensors, file, described)
+    shutil.copymode(file.with_name(RECIPE_FILE), file)  # safetensors lets nobody else read its files
 
 
 def _write_once(folder: Path, save: Callable[[Path], None]) -> None:

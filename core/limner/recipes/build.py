@@ -1,6 +1,6 @@
 """From a recipe to what it names: networks, data set, metrics. Everything was found and checked with the recipe."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
@@ -66,6 +66,16 @@ def build_networks(recipe: "Recipe", vocabulary: int, kept: Path | None = None) 
     sizes = sizes.knowing(features=discriminator.feature_channels, feature_size=discriminator.feature_size)
     losses = nn.ModuleDict({name: recipe.resolved(f"losses.{name}").build(sizes) for name in recipe.losses})
     return Networks(encoder, generator, discriminator, losses, sizes)
+
+
+def is_own(module: object) -> bool:
+    """Whether it is a module of a component, and not one of torch's."""
+    return isinstance(module, nn.Module) and not type(module).__module__.startswith("torch.")
+
+
+def own_modules(network: nn.Module) -> Iterator[tuple[str, nn.Module]]:
+    """The modules within a network that are not torch's, with their places."""
+    return ((place, module) for place, module in network.named_modules() if is_own(module))
 
 
 def parts_of(model: Any) -> nn.ModuleDict:

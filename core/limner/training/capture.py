@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 from jaxtyping import Float
-from torch import Tensor, nn
+from torch import Tensor
 
 from limner.errors import LimnerError
+from limner.recipes.build import is_own, own_modules
 from limner.training.loss_values import LossValues
 from limner.types import Batch
 
@@ -89,9 +90,8 @@ class CapturedStep:
 
     def plain_attributes(self) -> Iterator[tuple[str, str, Any]]:
         """The plain attributes of all components, and of the optimizers and what they remember."""
-        for place, module in self.run.networks.named_modules():
-            if not type(module).__module__.startswith("torch."):
-                yield from ((place, name, value) for name, value in vars(module).items() if isinstance(value, PLAIN))
+        for place, module in own_modules(self.run.networks):
+            yield from ((place, name, value) for name, value in vars(module).items() if isinstance(value, PLAIN))
         for optimizer in self.optimizers:
             tables = [vars(optimizer), *optimizer.param_groups, *optimizer.state.values()]
             for name, value in ((name, value) for table in tables for name, value in table.items()):
@@ -152,7 +152,7 @@ class CapturedStep:
         while cause is not None:  # ending the recording may raise another error, after that of the component
             for frame, line in traceback.walk_tb(cause.__traceback__):
                 module = frame.f_locals.get("self")
-                if isinstance(module, nn.Module) and not type(module).__module__.startswith("torch."):
+                if is_own(module):
                     found = f"{type(module).__name__} ({places.get(id(module), 'a component')}, line {line})"
             cause = cause.__context__
         return found

@@ -24,7 +24,6 @@ from limner.training.callbacks import History, StopNote, default_callbacks
 from limner.training.capture import CapturedStep
 from limner.training.checkpoints import checkpoint, keep_good_weights, keep_snapshots, stop_unless_finite
 from limner.training.optimizers import Player
-from limner.training.precision import precision_of
 from limner.training.run import Run, new_step, set_up
 from limner.training.signals import StopSignals
 from limner.training.state import restore, surroundings_of
@@ -161,8 +160,7 @@ def compute_step(
 
     No value decides which operations follow, so that the step can be captured (see `CapturedStep`).
     """
-    device = run.batches.device
-    bfloat16 = precision_of(run.recipe.training, device) == "bfloat16"
+    device, bfloat16 = run.batches.device, run.precision == "bfloat16"
     autocast = partial(torch.autocast, device.type, torch.bfloat16, enabled=bfloat16, cache_enabled=False)
     step = new_step(run, batch, noise)
     with autocast():

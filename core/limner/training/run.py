@@ -4,6 +4,7 @@ import math
 import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 
 import torch
@@ -22,6 +23,7 @@ from limner.recipes.schema import Recipe
 from limner.step import ConditionalGenerator, Step
 from limner.training.averaging import WeightAverage
 from limner.training.optimizers import Player
+from limner.training.precision import precision_of
 from limner.training.warm_start import copy_weights
 from limner.types import Batch
 
@@ -68,6 +70,11 @@ class Run:
         """The factor of the learning rates: 1, then falling linearly to 0 over the last part of the budget."""
         decay = self.recipe.training.decay
         return min(1.0, (1 - self.progress) / decay) if decay else 1.0
+
+    @cached_property
+    def precision(self) -> str:
+        """What the training computes in: "float32" or "bfloat16"."""
+        return precision_of(self.recipe.training, self.batches.device)
 
     def draw_noise(self, rows: int) -> Float[Tensor, "{rows} Z"]:
         """z ~ N(0, I) for the rows of this process. Every process draws the noise of all and keeps its own."""

@@ -6,7 +6,6 @@ The file holds tensors and JSON, and no code. It is only needed to resume: a mod
 import json
 import os
 import platform
-import shutil
 import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
@@ -22,14 +21,13 @@ from accelerate.utils import gather
 from jaxtyping import UInt8
 from PIL import Image
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from limner.errors import LimnerError
-from limner.files import writing
+from limner.files import replacing, writing
 from limner.models.pictures import Pictures
-from limner.models.run_folder import RECIPE_FILE
-from limner.training.precision import precision_of
+from limner.models.run_folder import save_tensors
+from limner.recipes.build import own_modules
 
 if TYPE_CHECKING:
     from limner.training.run import Run
@@ -109,10 +107,10 @@ def _restore_networks(run: "Run", state: Mapping[str, Any]) -> None:
 
 def numbers_of(network: nn.Module) -> dict[str, dict[str, int | float]]:
     """The numbers that the modules of a network keep as attributes, such as a count of steps, by module and name."""
-    found = {}
-    for place, module in network.named_modules():
-        if not type(module).__module__.startswith("torch."):
-            found[place] = {name: value for name, value in vars(module).items() if type(value) in (bool, int, float)}
+    found = {
+        place: {name: value for name, value in vars(module).items() if type(value) in (bool, int, float)}
+        for place, module in own_modules(network)
+    }
     return {place: numbers for place, numbers in found.items() if numbers}
 
 
@@ -155,7 +153,7 @@ def surroundings_of(run: "Run") -> dict[str, str]:
         "device": torch.cuda.get_device_name(device) if device.type == "cuda" else device.type,
         "threads": str(torch.get_num_threads()),
         "processes": str(run.batches.processes),
-        "precision": precision_of(run.recipe.training, device),
+        "precision": run.precision,
         "data of checksum": f"{run.batches.fingerprint:08x}",
     }
 
@@ -186,15 +184,12 @@ def save_state(folder: Path, state: Mapping[str, Any]) -> None:
     except TypeError as error:
         warnings.warn(f"This training cannot be resumed if it is stopped, because {error}.", stacklevel=2)
         return
-    file, partial = folder / STATE_FILE, folder / f"{STATE_FILE}.partial"
-    with writing(file, partial):
-        partial.unlink(missing_ok=True)  # it may be a link, and what it points to stays as it is
-        save_file(tensors, partial, {"state": plain, "checksum": str(checksum(plain, tensors))})
-        shutil.copymode(folder / RECIPE_FILE, partial)
+    described = {"state": plain, "checksum": str(checksum(plain, tensors))}
+    with replacing(folder / STATE_FILE) as partial:
+        save_tensors(tensors, partial, described)
         _flush(partial)
-        partial.replace(file)
-        with suppress(PermissionError):  # Windows does not open folders
-            _flush(folder)
+    with writing(folder / STATE_FILE), suppress(PermissionError):  # Windows does not open folders
+        _flush(folder)
 
 
 def read_state(folder: Path) -> dict[str, Any]:
