@@ -5,8 +5,8 @@ import sys
 from collections.abc import Mapping
 from contextlib import redirect_stdout
 from dataclasses import dataclass
-from importlib.metadata import EntryPoint, entry_points
-from typing import Any
+from importlib.metadata import entry_points
+from typing import Any, Protocol, runtime_checkable
 
 import pluggy
 
@@ -31,19 +31,32 @@ class Plugin:
         return f"plugin '{self.name}' ({f'{self.distribution} {self.version}'.strip()})"
 
 
-def installed() -> dict[str, list[EntryPoint]]:
+@runtime_checkable
+class Entry(Protocol):
+    """An entry point, of `importlib.metadata` or of `importlib_metadata`, which takes its place once it is imported."""
+
+    @property
+    def name(self) -> str: ...
+
+    def load(self) -> Any: ...
+
+
+def installed() -> dict[str, list[Entry]]:
     """The entry points of installed plugins, by name; several of one name belong to different distributions."""
-    found: dict[str, list[EntryPoint]] = {}
+    found: dict[str, list[Entry]] = {}
     for entry in sorted(entry_points(group=hooks.GROUP), key=lambda e: (e.name, distribution(e))):
         if entry not in found.setdefault(entry.name, []):
             found[entry.name].append(entry)
     return found
 
 
-def distribution(entry: EntryPoint) -> tuple[str, str]:
+def distribution(entry: Entry) -> tuple[str, str]:
     """The name and the version of the distribution that an entry point belongs to."""
-    metadata: Mapping[str, str] = entry.dist.metadata if entry.dist else {}  # pyright: ignore[reportAssignmentType]
-    return metadata.get("Name", "?"), metadata.get("Version", "")  # a half-removed distribution has neither
+    try:
+        metadata = owner.metadata if (owner := getattr(entry, "dist", None)) else {}
+    except FileNotFoundError:  # a half-removed distribution
+        metadata = {}
+    return metadata.get("Name", "?"), metadata.get("Version", "")
 
 
 def named_components(hook: str, function: Any) -> Mapping[str, type | str]:

@@ -7,7 +7,6 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import cache
 from importlib import import_module
-from importlib.metadata import EntryPoint
 from importlib.resources import files
 from itertools import chain, count
 from pathlib import Path
@@ -21,6 +20,7 @@ from limner.errors import LimnerError, nearest, printable, quoted, shortened
 from limner.kinds import KINDS
 from limner.plugin_checks import (
     LONGEST_PROBLEM,
+    Entry,
     Plugin,
     cause,
     distribution,
@@ -79,7 +79,7 @@ class PluginHost:
         for name in sorted((names or set()) - set(found)):
             self.plugins[name] = Plugin(name, "?", "", "LIMNER_PLUGINS names it, but it is not installed")
 
-    def _import(self, name: str, entries: list[EntryPoint]) -> None:
+    def _import(self, name: str, entries: list[Entry]) -> None:
         """Import and register the plugin of that name."""
         plugin = Plugin(name, *distribution(entries[0]))
         if len({distribution(entry) for entry in entries}) > 1:

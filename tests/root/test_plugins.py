@@ -10,7 +10,7 @@ from types import SimpleNamespace
 
 import limner
 import pytest
-from limner import LimnerError, Loss, PluginHost, hookimpl
+from limner import LimnerError, Loss, PluginHost, hookimpl, plugin_checks
 from limner.hooks import API_VERSION
 from limner.kinds import COMPONENTS, KINDS
 from limner.plugins import Plugin
@@ -145,6 +145,25 @@ def test_half_removed_metadata_does_no_harm(install):
     site = install("limner-broken", "1.2", {"broken": "limner_broken"}, limner_broken=HEALTHY)
     (site / "limner_broken-1.2.dist-info" / "METADATA").unlink()
     assert PluginHost().load("loss", "hinge").__name__ == "Hinge"
+
+
+def test_entry_points_of_the_backport_are_read(monkeypatch):
+    """Once `importlib_metadata` is imported, entry points are its own, which raise where those of Python do not."""
+
+    class Removed:
+        @property
+        def metadata(self):
+            raise FileNotFoundError("No package metadata was found.")
+
+    class BackportEntry:
+        name, value, dist = "glow", "limner_glow", Removed()
+
+        def load(self):
+            return SimpleNamespace(__name__="limner_glow")
+
+    monkeypatch.setattr(plugin_checks, "entry_points", lambda group: [BackportEntry()])
+    plugin = PluginHost().plugins["glow"]
+    assert (plugin.distribution, plugin.version, plugin.problem) == ("?", "", None)
 
 
 def test_a_module_under_two_names_is_loaded_once(install):
