@@ -2,8 +2,8 @@
 
     python tests/soak.py --hours 2 --out soak
 
-Every round trains each of the recipes below for some steps with previews and snapshots, resumes it, loads it, paints, and
-judges what it painted. Nothing may grow: the last quarter of the rounds is compared with the second one.
+Every round trains each of the recipes below for some steps with previews and snapshots, resumes it, loads it, paints,
+and judges what it painted. Nothing may grow: the last quarter of the rounds is compared with the second one.
 """
 
 import argparse
