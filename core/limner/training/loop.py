@@ -132,7 +132,7 @@ def make_steps(plugins: PluginHost, run: Run, make_step: CapturedStep, signals: 
         losses = make_step(batch, run.draw_noise(len(batch)))
 
         run.step += 1
-        run.images += len(batch) * PartialState().num_processes
+        run.images += len(batch)
         run.seconds, run.interrupted = _same_everywhere(time.perf_counter() - start, signals.received)
         if not on_gpu or run.step % CHECK_EVERY == 0:
             stop_unless_finite(run, losses)

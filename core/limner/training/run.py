@@ -20,6 +20,7 @@ from limner.models.run_folder import ENCODER_FOLDER, SavedRun
 from limner.plugins import PluginHost
 from limner.recipes.build import Networks, build_dataset, build_networks, parts_named, pretrained_model
 from limner.recipes.schema import Recipe
+from limner.shared_rows import AllRows, SharedRows
 from limner.step import ConditionalGenerator, Step
 from limner.training.averaging import WeightAverage
 from limner.training.optimizers import Player
@@ -77,10 +78,8 @@ class Run:
         return precision_of(self.recipe.training, self.batches.device)
 
     def draw_noise(self, rows: int) -> Float[Tensor, "{rows} Z"]:
-        """z ~ N(0, I) for the rows of this process. Every process draws the noise of all and keeps its own."""
-        state = PartialState()
-        whole = torch.randn(rows * state.num_processes, self.networks.sizes.noise, generator=self.noise_source)
-        return send(whole[state.process_index :: state.num_processes], self.batches.device)
+        """z ~ N(0, I)."""
+        return send(torch.randn(rows, self.networks.sizes.noise, generator=self.noise_source), self.batches.device)
 
 
 def set_up(plugins: PluginHost, recipe: Recipe, folder: Path | None = None, earlier: SavedRun | None = None) -> Run:
@@ -99,9 +98,7 @@ def set_up(plugins: PluginHost, recipe: Recipe, folder: Path | None = None, earl
         tokenizer = started_from.tokenizer.with_words(captions)
     else:
         tokenizer = Tokenizer.learn(captions, recipe.text, pretrained_model(recipe))
-    batches = Batches(
-        data, tokenizer, settings.batch_size, settings.seed, state.device, state.process_index, state.num_processes
-    )
+    batches = Batches(data, tokenizer, settings.batch_size, settings.seed, state.device)
     if batches.truncated and state.is_main_process:
         warnings.warn(
             f"{batches.truncated} of {len(batches.mirrors)} captions are longer than text.length = {tokenizer.length} "
@@ -158,4 +155,6 @@ def new_step(run: Run, batch: Batch, noise: Float[Tensor, "B Z"]) -> Step:
     differentiate = any(loss.differentiates_images for loss in losses if run.step % loss.every == 0)
     reads_distractors = any(loss.reads_distractors for loss in losses)
     generator, discriminator = networks.conditional_generator, networks.conditional_discriminator
-    return Step(generator, discriminator, batch, noise, differentiate, reads_distractors)
+    state = PartialState()
+    rows = SharedRows(state.process_index, state.num_processes) if state.num_processes > 1 else AllRows()
+    return Step(generator, discriminator, batch, noise, differentiate, reads_distractors, rows)
