@@ -107,7 +107,8 @@ def fit(plugins: PluginHost, run: Run, state: Mapping[str, Any] | None = None) -
             make_step = CapturedStep(run, compute, [generator.optimizer, discriminator.optimizer])
             plugins.call("limner_training_started", run=run)
             checkpoint(plugins, run)
-            make_steps(plugins, run, make_step, signals)
+            if run.progress < 1:  # a resumed training may have ended before it was measured
+                make_steps(plugins, run, make_step, signals)
         checkpoint(plugins, run, last=True)
         plugins.call("limner_training_finished", run=run)
     PartialState().wait_for_everyone()  # the run folder is complete
