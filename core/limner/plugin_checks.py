@@ -38,7 +38,9 @@ class Entry(Protocol):
     @property
     def name(self) -> str: ...
 
-    def load(self) -> Any: ...
+    def load(self) -> Any:
+        """Import what it names."""
+        ...
 
 
 def installed() -> dict[str, list[Entry]]:
