@@ -24,6 +24,7 @@ from limner.step import ConditionalGenerator, Step
 from limner.training.averaging import WeightAverage
 from limner.training.optimizers import Player
 from limner.training.precision import precision_of
+from limner.training.processes import check_share
 from limner.training.warm_start import copy_weights
 from limner.types import Batch
 
@@ -102,6 +103,7 @@ def set_up(plugins: PluginHost, recipe: Recipe, folder: Path | None = None, earl
     batches = Batches(
         data, tokenizer, settings.batch_size, settings.seed, state.device, state.process_index, state.num_processes
     )
+    check_share(batches.batch_size, len(batches.image_rows), state.num_processes)
     if batches.truncated and state.is_main_process:
         warnings.warn(
             f"{batches.truncated} of {len(batches.mirrors)} captions are longer than text.length = {tokenizer.length} "
