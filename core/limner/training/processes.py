@@ -83,7 +83,8 @@ def check_share(batch_size: int, images: int, processes: int) -> None:
     """
     if images < processes:
         raise LimnerError(
-            f"{processes} processes cannot share {images} training images; start at most {images}, or add images."
+            f"{processes} processes cannot share {images} training image{'s' if images > 1 else ''}; "
+            "start fewer processes, or add images."
         )
     if batch_size % processes:
         fitting = max(2, processes, batch_size - batch_size % processes)
