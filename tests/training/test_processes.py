@@ -13,7 +13,7 @@ import pytest
 import tomli_w
 from limner import LimnerError
 from limner.cli.launch import launch
-from limner.training.processes import check_share
+from limner.training.run import check_share
 from limner.training.state import read_state
 
 ROOT = Path(__file__).parents[2]

@@ -75,25 +75,6 @@ def on_main_process(work: Callable[[], object]) -> str:
     return result
 
 
-def check_share(batch_size: int, images: int, processes: int) -> None:
-    """Check that the images of a batch can be divided among the processes.
-
-    Raises:
-        LimnerError: if they cannot.
-    """
-    if images < processes:
-        raise LimnerError(
-            f"{processes} processes cannot share {images} training image{'s' if images > 1 else ''}; "
-            "start fewer processes, or add images."
-        )
-    if batch_size % processes:
-        fitting = max(2, processes, batch_size - batch_size % processes)
-        raise LimnerError(
-            f"A batch of {batch_size} images cannot be divided equally among {processes} processes; "
-            f"set training.batch_size to a multiple of {processes}, such as {fitting}."
-        )
-
-
 @contextmanager
 def together(folder: Path | None) -> Iterator[None]:
     """While this context lasts, the end of another process is one sentence. `folder`: the run folder.

@@ -24,7 +24,6 @@ from limner.step import ConditionalGenerator, Step
 from limner.training.averaging import WeightAverage
 from limner.training.optimizers import Player
 from limner.training.precision import precision_of
-from limner.training.processes import check_share
 from limner.training.warm_start import copy_weights
 from limner.types import Batch
 
@@ -123,6 +122,25 @@ def set_up(plugins: PluginHost, recipe: Recipe, folder: Path | None = None, earl
     prompts = recipe.prompts if recipe.prompts is not None else dataset.preview_prompts()
     noise_source = torch.Generator().manual_seed(settings.seed)
     return Run(recipe, model, networks, average, batches, noise_source, folder, prompts)
+
+
+def check_share(batch_size: int, images: int, processes: int) -> None:
+    """Check that the images of a batch can be divided among the processes.
+
+    Raises:
+        LimnerError: if they cannot.
+    """
+    if images < processes:
+        raise LimnerError(
+            f"{processes} processes cannot share {images} training image{'s' if images > 1 else ''}; "
+            "start fewer processes, or add images."
+        )
+    if batch_size % processes:
+        fitting = max(2, processes, batch_size - batch_size % processes)
+        raise LimnerError(
+            f"A batch of {batch_size} images cannot be divided equally among {processes} processes; "
+            f"set training.batch_size to a multiple of {processes}, such as {fitting}."
+        )
 
 
 def earlier_model(plugins: PluginHost, recipe: Recipe) -> Model | None:
