@@ -4,7 +4,7 @@ from limner.hooks import hookimpl
 
 from .growing import grow
 
-RECIPES = ("scenes-staged", "scenes-three-stages", "scenes-super-resolution", "scenes-128")
+RECIPES = ("scenes-staged", "scenes-three-stages", "scenes-super-resolution", "scenes-128", "scenes-256")
 
 
 @hookimpl

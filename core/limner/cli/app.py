@@ -1,9 +1,11 @@
 """The application: all commands, and what happens to warnings and errors."""
 
 import errno
+import os
 import sys
 import warnings
 from io import TextIOWrapper
+from typing import NoReturn
 
 import typer
 
@@ -45,16 +47,25 @@ def main() -> None:
     try:
         app()
     except LimnerError as error:
-        print(f"Error: {error}", file=sys.stderr)
-        sys.exit(1)
+        _end(error)
     except OSError as error:
         if error.filename is None and error.errno != errno.ENOSPC:
             raise
         name = "The disk" if error.filename is None else error.filename
-        told = LimnerError(f"{name}: {error.strerror or error}; make room, allow it, or name another place.")
-        print(f"Error: {told}", file=sys.stderr)
-        sys.exit(1)
+        _end(LimnerError(f"{name}: {error.strerror or error}; make room, allow it, or name another place."))
+
+
+def _end(error: LimnerError) -> NoReturn:
+    """End with an error. Of several processes that train together, only the first one that fails prints its own."""
+    if "LOCAL_RANK" in os.environ:
+        from limner.training.processes import is_first_to_fail
+
+        if not is_first_to_fail():
+            sys.exit(1)
+    print(f"Error: {error}", file=sys.stderr)
+    sys.exit(1)
 
 
 def _show_warning(message: Warning | str, *_: object, **__: object) -> None:
-    print(printable(f"Note: {message}"), file=sys.stderr)
+    if os.environ.get("RANK", "0") == "0":  # other processes that train with this one have the same to say
+        print(printable(f"Note: {message}"), file=sys.stderr)

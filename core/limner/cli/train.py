@@ -1,5 +1,6 @@
 """The command `limner train`."""
 
+import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -11,6 +12,7 @@ import typer
 
 import limner
 from limner.cli.evaluate import keep, show
+from limner.cli.launch import launch
 from limner.cli.options import Quiet, Settings
 from limner.errors import printable
 from limner.files import writing
@@ -39,6 +41,10 @@ def train(
         bool,
         typer.Option("--dry-run", help="Train nothing: make a few steps, and print the sizes and how long it takes."),
     ] = False,
+    processes: Annotated[
+        int,
+        typer.Option(min=1, help="So many processes share each batch; each has a GPU of its own, if there are any."),
+    ] = 1,
     quiet: Quiet = False,
 ) -> None:
     """Train a model. Its run folder gets the weights, the losses, and pictures of fixed prompts.
@@ -47,18 +53,18 @@ def train(
     stopped or killed, with the same result as if it had not been; with a larger `training.steps`, it trains a finished
     run further.
     """
-    if resume is not None:
-        if recipe is not None or out is not None:
-            raise typer.BadParameter("a run is continued with its own recipe and folder; leave out RECIPE and --out.")
-        _train(None, resume, settings or [], evaluate, quiet)
-    elif dry_run and recipe is not None:
-        _print_cost(recipe, settings or [])
-    elif recipe is None:
+    if resume is not None and (recipe is not None or out is not None):
+        raise typer.BadParameter("a run is continued with its own recipe and folder; leave out RECIPE and --out.")
+    if resume is None and recipe is None:
         raise typer.BadParameter("name a recipe to train (see 'limner recipes'), or a run to continue with --resume.")
-    elif out is not None:
-        _train(recipe, out, settings or [], evaluate, quiet)
+    if dry_run and recipe is not None:
+        _print_cost(recipe, settings or [])
+    elif processes > 1 and "LOCAL_RANK" not in os.environ:
+        sys.exit(launch(processes, sys.argv[1:]))
+    elif folder := resume or out:
+        _train(recipe, folder, settings or [], evaluate, quiet)
     else:
-        with _new_folder(Path("runs") / Path(recipe).stem) as folder:
+        with _new_folder(Path("runs") / Path(str(recipe)).stem) as folder:
             _train(recipe, folder, settings or [], evaluate, quiet)
 
 
@@ -125,20 +131,19 @@ def _duration(seconds: float) -> str:
 def _new_folder(folder: Path) -> Iterator[Path]:
     """Make this folder, or the first of folder-2, folder-3, ... that does not exist; remove it again if it stays empty.
 
-    Only the main process of several makes one.
+    Of several processes, only the main one makes it, for all of them.
     """
-    from accelerate import PartialState
+    from limner.training.processes import join_processes, on_main_process
 
-    if not PartialState().is_main_process:
-        yield folder
-        return
-    made = next(path for number in count(1) if _is_made(path := _numbered(folder, number)))
+    is_main = join_processes().is_main_process
+    made = Path(on_main_process(lambda: next(path for n in count(1) if _is_made(path := _numbered(folder, n)))))
     try:
         yield made
     finally:
         with suppress(OSError):  # it is not empty
-            made.rmdir()
-            made.parent.rmdir()
+            if is_main:
+                made.rmdir()
+                made.parent.rmdir()
 
 
 def _numbered(folder: Path, number: int) -> Path:

@@ -24,6 +24,7 @@ from limner.training.callbacks import History, StopNote, default_callbacks
 from limner.training.capture import CapturedStep
 from limner.training.checkpoints import checkpoint, keep_good_weights, keep_snapshots, stop_unless_finite
 from limner.training.optimizers import Player
+from limner.training.processes import join_processes, on_main_process, together
 from limner.training.run import Run, new_step, set_up
 from limner.training.signals import StopSignals
 from limner.training.state import restore, surroundings_of
@@ -58,19 +59,30 @@ def train(
         far as it is trained; `limner.resume` continues the training.
 
     Raises:
-        LimnerError: if the recipe or the data are wrong, or `out` is in use, before any work starts.
+        LimnerError: if the recipe or the data are wrong, or `out` is in use, before any work starts; if another
+            process that trains the same model ends.
         DivergedError: if a loss or a weight is no longer finite.
     """
     plugins = plugins or host()
     checked = Recipe.read(plugins, recipe.table() if isinstance(recipe, Recipe) else recipe, overrides)
     dry_run(plugins, checked)
     folder = None if out is None else Path(out)
+    join_processes()
     with ExitStack() as stack:
-        if folder and PartialState().is_main_process:
-            free_folder(folder)
-            stack.enter_context(claim(folder))
-            free_folder(folder)  # another training may have been there in between
+        if folder:
+            on_main_process(lambda: claim_free(folder, stack))
         return run_training(plugins, set_up(plugins, checked, folder), callbacks, quiet)
+
+
+def claim_free(folder: Path, stack: ExitStack) -> None:
+    """Hold a folder that is new or empty.
+
+    Raises:
+        LimnerError: if it is in use.
+    """
+    free_folder(folder)
+    stack.enter_context(claim(folder))
+    free_folder(folder)  # another training may have been there in between
 
 
 def run_training(
@@ -101,7 +113,7 @@ def fit(plugins: PluginHost, run: Run, state: Mapping[str, Any] | None = None) -
     if state:
         restore(run, state)
         keep_good_weights(run)
-    with StopSignals() as signals:
+    with StopSignals() as signals, together(run.folder):
         with PlayerThreads(run.batches.device) as threads:
             compute = partial(compute_step, run, generator, discriminator, threads)
             make_step = CapturedStep(run, compute, [generator.optimizer, discriminator.optimizer])
@@ -111,7 +123,7 @@ def fit(plugins: PluginHost, run: Run, state: Mapping[str, Any] | None = None) -
                 make_steps(plugins, run, make_step, signals)
         checkpoint(plugins, run, last=True)
         plugins.call("limner_training_finished", run=run)
-    PartialState().wait_for_everyone()  # the run folder is complete
+        PartialState().wait_for_everyone()  # the run folder is complete
 
 
 def players_of(run: Run) -> tuple[Player, Player]:

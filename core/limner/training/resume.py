@@ -7,8 +7,6 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
-from accelerate import PartialState
-
 from limner.errors import LimnerError
 from limner.files import reading
 from limner.locks import claim
@@ -17,6 +15,7 @@ from limner.models.run_folder import read_run
 from limner.plugins import PluginHost, host
 from limner.recipes.schema import Recipe
 from limner.training.loop import run_training, train
+from limner.training.processes import join_processes, on_main_process
 from limner.training.run import Run, set_up
 from limner.training.state import read_state
 
@@ -53,13 +52,15 @@ def resume(
 
     Raises:
         LimnerError: if the folder has no run or no state, or these are damaged; if another process uses it; if its
-            training is finished; or if something else in the recipe is changed.
+            training is finished; if something else in the recipe is changed; or if another process that trains the
+            same model ends.
         DivergedError: if a loss or a weight is no longer finite.
     """
     folder, plugins = Path(folder), plugins or host()
+    join_processes()
     with ExitStack() as stack:
-        if PartialState().is_main_process and folder.is_dir():
-            stack.enter_context(claim(folder))
+        if folder.is_dir():
+            on_main_process(lambda: stack.enter_context(claim(folder)))
         with reading(folder):
             saved = read_run(folder, plugins)
             state = read_state(folder)

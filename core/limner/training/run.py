@@ -99,6 +99,7 @@ def set_up(plugins: PluginHost, recipe: Recipe, folder: Path | None = None, earl
     else:
         tokenizer = Tokenizer.learn(captions, recipe.text, pretrained_model(recipe))
     batches = Batches(data, tokenizer, settings.batch_size, settings.seed, state.device)
+    check_share(batches.batch_size, len(batches.image_rows), state.num_processes)
     if batches.truncated and state.is_main_process:
         warnings.warn(
             f"{batches.truncated} of {len(batches.mirrors)} captions are longer than text.length = {tokenizer.length} "
@@ -118,6 +119,25 @@ def set_up(plugins: PluginHost, recipe: Recipe, folder: Path | None = None, earl
     prompts = recipe.prompts if recipe.prompts is not None else dataset.preview_prompts()
     noise_source = torch.Generator().manual_seed(settings.seed)
     return Run(recipe, model, networks, average, batches, noise_source, folder, prompts)
+
+
+def check_share(batch_size: int, images: int, processes: int) -> None:
+    """Check that the images of a batch can be divided among the processes.
+
+    Raises:
+        LimnerError: if they cannot.
+    """
+    if images < processes:
+        raise LimnerError(
+            f"{processes} processes cannot share {images} training image{'s' if images > 1 else ''}; "
+            "start fewer processes, or add images."
+        )
+    if batch_size % processes:
+        fitting = max(2, processes, batch_size - batch_size % processes)
+        raise LimnerError(
+            f"A batch of {batch_size} images cannot be divided equally among {processes} processes; "
+            f"set training.batch_size to a multiple of {processes}, such as {fitting}."
+        )
 
 
 def earlier_model(plugins: PluginHost, recipe: Recipe) -> Model | None:
