@@ -129,7 +129,7 @@ def reading_tar(path: Path) -> Iterator[None]:
         raise LimnerError(f"{path} is missing; check data.root, or copy the shard there.") from None
     except DAMAGES as error:
         raise LimnerError(
-            f"{path} is not a tar file, or is damaged ({_first_words(error)}); expected a shard of images and captions, so "
+            f"{path} is not a tar file, or is damaged ({_first_words(error)}); expected images and captions, so "
             "write or copy it again."
         ) from None
     except OSError as error:
@@ -160,17 +160,19 @@ def _sample(files: dict[str, Any]) -> Sample | str | None:
         return f"{key} has a caption and no image" if texts else None
     if len(images) > 1:
         return f"{key} has {len(images)} images, {' and '.join(images[:2])}"
-    descriptions = {name: _describe(files[name], name) for name in sorted(texts, key=_ending)}  # JSON first
-    for name, read in descriptions.items():
+    found: list[dict[str, Any]] = []
+    facts = None
+    for name in sorted(texts, key=_ending):  # JSON first
+        read = _describe(files[name], name)
         if isinstance(read, str):
             return f"{key}.{name} {read}"
-    read = [read for read in descriptions.values() if isinstance(read, Description)]
-    found = next((texts for description in read if (texts := _tidy(description))), [])
+        facts = facts or read.facts
+        if found := _tidy(read):
+            break
     if not found:
         return f"{key} has an image and no caption"
     if (longest := max(len(a["caption"]) for a in found)) > LONGEST:
         return f"{key} has a caption of {longest} letters, and at most {LONGEST} are read"
-    facts = next((description.facts for description in read if description.facts), None)
     return Sample(f"{key}.{images[0]}", files[images[0]], found, facts)
 
 

@@ -9,7 +9,7 @@ import torch
 from limner import CaptionedImages, LimnerError, PluginHost, Tokenizer, hookimpl
 from limner.data.batches import Batches
 from limner.data.export import export
-from limner.data.streamed_batches import StreamedBatches
+from limner.data.streamed_batches import StreamedBatches, some_captions
 from limner.recipes.schema import Text
 from limner.testing import tiny_recipe
 from limner.testing.tiny import TINY, make_plugin
@@ -132,12 +132,14 @@ def test_fewer_shards_than_processes_are_refused(folder):
         stream_of(folder, 0, 5)
 
 
-def test_captions_are_cut_counted_and_padded(folder):
+def test_captions_are_cut_counted_and_padded(folder, monkeypatch):
     batches = batches_of(folder, 4)
     assert (batches.captions, batches.truncated, batches.longest) == (40, 0, 0)
+    monkeypatch.setattr(limner.data.streamed_batches, "MOST", 15)
+    assert len(some_captions(batches.stream)) == 14
     batches.tokenizer.length = 4
     batches = StreamedBatches(batches.stream, batches.tokenizer, 4, 0)
-    assert (batches.truncated, batches.longest) == (40, 5)
+    assert (batches.truncated, batches.longest) == (14, 5)
     batches.fixed_length = True
     assert {next(iter(batches)).tokens.ids.shape for _ in range(5)} == {(4, 4)}
 

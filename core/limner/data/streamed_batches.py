@@ -17,6 +17,7 @@ from limner.errors import LimnerError
 from limner.types import Batch, ImageStream, StreamedImage
 
 CHUNK = 10_000  # captions whose tokens are counted at a time
+MOST = 200_000  # captions from which a tokenizer learns
 
 
 class StreamedBatches:
@@ -26,7 +27,7 @@ class StreamedBatches:
     random about an epoch follows from the seed, the process and the number of the epoch. So a position is a number of
     batches, and no epoch before it has to be read again.
 
-    Captions are tokenized batch by batch. In place of an image that cannot be used, another one of the batch occurs
+    Captions are tokenized batch by batch; `fixed_length` pads all to the tokenizer's length. In place of an image that cannot be used, another one of the batch occurs
     twice.
     """
 
@@ -46,7 +47,8 @@ class StreamedBatches:
         self.device = device or torch.device("cpu")
         self.batch_size, self.rank, self.processes = batch_size, rank, processes
         self.rows = len(range(rank, batch_size, processes))  # of a batch, for this process
-        self.captions = len(stream.captions)  # the number of them
+        self.some_captions = some_captions(stream)
+        self.captions = len(self.some_captions)  # the number of them
         self.fingerprint = stream.fingerprint
         self.own_random = torch.Generator(self.device).manual_seed(self._seed(0))
         self.made = 0  # batches
@@ -68,27 +70,23 @@ class StreamedBatches:
 
     @property
     def truncated(self) -> int:
-        """The number of captions that have more tokens than the tokenizer's length."""
-        return self._counts[0]
+        """The number of these captions that have more tokens than the tokenizer's length."""
+        return sum(count > self.tokenizer.length for count in self._counts)
 
     @property
     def longest(self) -> int:
-        """The tokens of the longest of these captions; 0 if there is none."""
-        return self._counts[1]
+        """The tokens of the longest of them; 0 if none reaches the tokenizer's length."""
+        return max(self._counts, default=0)
 
     @cached_property
-    def _counts(self) -> tuple[int, int, int]:
-        """`truncated`, `longest`, and the tokens of the longest caption after truncation."""
-        truncated = longest = length = 0
-        for start in range(0, len(self.stream.captions), CHUNK):
-            captions = self.stream.captions[start : start + CHUNK]
-            lengths = self.tokenizer(captions).mask.sum(1)
-            length = max(length, int(lengths.max()))
-            full = (lengths == self.tokenizer.length).tolist()
-            counts = [self.tokenizer.count(caption) for caption, is_full in zip(captions, full) if is_full]
-            truncated += sum(count > self.tokenizer.length for count in counts)
-            longest = max([longest, *counts])
-        return truncated, longest, length
+    def _counts(self) -> list[int]:
+        """The tokens of each caption that reaches the tokenizer's length."""
+        counts = []
+        for start in range(0, len(self.some_captions), CHUNK):
+            captions = self.some_captions[start : start + CHUNK]
+            full = (self.tokenizer(captions).mask.sum(1) == self.tokenizer.length).tolist()
+            counts += [self.tokenizer.count(caption) for caption, is_full in zip(captions, full) if is_full]
+        return counts
 
     def _seed(self, number: int) -> int:
         """The seed of this process's epoch of that number, from 1 on."""
@@ -118,12 +116,17 @@ class StreamedBatches:
         mirrored = torch.tensor([bool(a.get("mirrors")) for a in annotations]) & (chances[:, 1] < 0.5)
         pixels = mirror(send(torch.stack([image.pixels for image in images]), self.device), mirrored)
         tokens = self.tokenizer([a["caption"] for a in annotations], full=self.fixed_length).to(self.device)
-        length, distractors = self._counts[2] if self.fixed_length else None, None
+        distractors = None
         if count := min(len(a.get("distractors") or ()) for a in annotations):
             texts = [text for a in annotations for text in a["distractors"][:count]]
             distractors = self.tokenizer(texts, full=self.fixed_length).to(self.device)
         confusable = true_of(*(send(part, self.device) for part in _meanings(images, annotations)))
-        return assemble(pixels, tokens, length, confusable, distractors, self.own_random)
+        return assemble(pixels, tokens, None, confusable, distractors, self.own_random)
+
+
+def some_captions(stream: ImageStream) -> list[str]:
+    """Captions from all over a stream, from which a tokenizer can learn: all of them, or more than half of `MOST`."""
+    return list(stream.captions[:: 1 + (len(stream.captions) - 1) // MOST])
 
 
 def _meanings(images: list[StreamedImage], annotations: list[dict[str, Any]]) -> tuple[Tensor, Tensor]:

@@ -13,7 +13,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from limner.data.batches import Batches, send
-from limner.data.streamed_batches import StreamedBatches
+from limner.data.streamed_batches import StreamedBatches, some_captions
 from limner.data.tokenizer import Tokenizer
 from limner.errors import LimnerError
 from limner.models.model import Model
@@ -92,7 +92,7 @@ def set_up(plugins: PluginHost, recipe: Recipe, folder: Path | None = None, earl
     dataset = build_dataset(recipe)
     state, settings = PartialState(), recipe.training
     data = dataset.stream(state.process_index, state.num_processes) or dataset.load()
-    captions = data.captions
+    captions = some_captions(data) if isinstance(data, ImageStream) else data.captions
     started_from = None if earlier else earlier_model(plugins, recipe)
     if earlier:
         tokenizer = earlier.tokenizer
