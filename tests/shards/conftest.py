@@ -20,8 +20,13 @@ def picture(number: int) -> bytes:
 
 def sample(number: int, files: Mapping[str, bytes | None]) -> dict[str, Any]:
     """An image with two captions. `files` replaces its files by their endings; None removes one."""
-    usual = {"png": picture(number), "txt": f"wall number {number}\n\na  plain wall\n".encode()}
-    return {"__key__": f"{number:04d}"} | {name: data for name, data in (usual | files).items() if data is not None}
+    usual: dict[str, bytes | None] = {
+        "png": picture(number),
+        "txt": f"wall number {number}\n\na  plain wall\n".encode(),
+    }
+    return {"__key__": f"{number:04d}"} | {
+        name: data for name, data in (usual | dict(files)).items() if data is not None
+    }
 
 
 @pytest.fixture

@@ -27,8 +27,8 @@ class StreamedBatches:
     random about an epoch follows from the seed, the process and the number of the epoch. So a position is a number of
     batches, and no epoch before it has to be read again.
 
-    Captions are tokenized batch by batch; `fixed_length` pads all to the tokenizer's length. In place of an image that cannot be used, another one of the batch occurs
-    twice.
+    Captions are tokenized batch by batch; `fixed_length` pads all to the tokenizer's length. In place of an image that
+    cannot be used, another one of the batch occurs twice.
     """
 
     fixed_length = False
