@@ -10,7 +10,8 @@ from torch.nn import functional
 
 from limner.errors import LimnerError
 from limner.interfaces import Discriminator, Generator, TextEncoder
-from limner.types import Batch, Judgement, TextFeatures
+from limner.shared_rows import AllRows
+from limner.types import Batch, Judgement, TextFeatures, Tokens
 
 
 class ConditionalGenerator(nn.Module):
@@ -38,6 +39,8 @@ class Step:
     own loss with respect to its own weights, through the same graph.
 
     A step never waits for a GPU: no value decides which operations follow. So a step can be captured as a CUDA graph.
+    Several processes that train together share the work: each encodes, generates and looks at some of the `rows`, and
+    what a loss reads is the whole batch.
     """
 
     def __init__(
@@ -48,6 +51,7 @@ class Step:
         noise: Float[Tensor, "B Z"],
         differentiate_images: bool = False,
         reads_distractors: bool = False,
+        rows: AllRows = AllRows(),  # noqa: B008
     ):
         """
         Args:
@@ -57,11 +61,13 @@ class Step:
             noise: z, for the generated images.
             differentiate_images: make the real images leaves of the graph, so that a penalty can take their gradient.
             reads_distractors: encode the distractors in `compute_real`, because a loss reads them.
+            rows: the rows of the batch that this process computes.
         """
         self.conditional_generator = conditional_generator
         self.conditional_discriminator = conditional_discriminator
         self.batch, self.noise = batch, noise
         self.differentiate_images, self.reads_distractors = differentiate_images, reads_distractors
+        self.rows = rows
 
     def compute_generated(self) -> None:
         """Generate and judge the images now. This can run at the same time as `compute_real`, in another thread."""
@@ -80,7 +86,7 @@ class Step:
         Both players share one encoder. It learns from the discriminator's losses, on real pairs. The generator gets the
         features detached.
         """
-        text = self.conditional_discriminator.encoder(self.batch.tokens)
+        text = self.encode(self.batch.tokens)
         if self.differentiate_images and not text.sentence.requires_grad:  # a frozen encoder
             text.sentence.requires_grad_()  # a penalty still needs the gradient with respect to the sentence
         return text
@@ -88,7 +94,14 @@ class Step:
     @cached_property
     def generated_images(self) -> list[Float[Tensor, "B 3 _ _"]]:
         """The generator's images for the captions of the batch, lowest resolution first."""
-        return self.conditional_generator.generator(self.noise, self.text.detach())
+        return [self.rows.gather(images, len(self.batch)) for images in self.own_generated_images]
+
+    @cached_property
+    def own_generated_images(self) -> list[Float[Tensor, "b 3 _ _"]]:
+        """The generated images in the rows of this process."""
+        text = self.text.detach()
+        own = TextFeatures(self.rows.own(text.words), self.rows.own(text.sentence), self.rows.own(text.mask))
+        return self.conditional_generator.generator(self.rows.own(self.noise), own)
 
     @cached_property
     def real_images(self) -> list[Float[Tensor, "B 3 _ _"]]:
@@ -100,12 +113,12 @@ class Step:
     def distractors(self) -> TextFeatures | None:
         """Encoded wrong captions that resemble the right ones, K per image [B*K]; None if the data has none."""
         wrong = self.batch.distractors
-        return None if wrong is None else self.conditional_discriminator.encoder(wrong)
+        return None if wrong is None else self.encode(wrong)
 
     @cached_property
     def real_features(self) -> Float[Tensor, "B C h w"]:
         """The discriminator's feature map of the real images."""
-        return self.conditional_discriminator.discriminator.look(self.real_images)
+        return self.look([self.rows.own(images) for images in self.real_images])
 
     @cached_property
     def real(self) -> Judgement:
@@ -115,7 +128,7 @@ class Step:
     @cached_property
     def generated(self) -> Judgement:
         """Generated images with the captions they were generated for."""
-        return self.conditional_discriminator.discriminator(self.generated_images, self.text)
+        return self.conditional_discriminator.discriminator.judge(self.look(self.own_generated_images), self.text)
 
     @cached_property
     def mismatched_pairs(self) -> Judgement:
@@ -149,6 +162,19 @@ class Step:
         kinds = len(self.distractors) // images
         place = torch.arange(images, device=self.real_features.device)  # images are shuffled, so take kinds in turn
         return self.judge_real(self.distractors[place * kinds + place % kinds])
+
+    def encode(self, tokens: Tokens) -> TextFeatures:
+        """The features of the captions of the batch, or of as many wrong ones for each image."""
+        wordings = len(tokens) // len(self.batch)
+        ids, mask = (part.unflatten(0, (-1, wordings)) for part in (tokens.ids, tokens.mask))
+        own = Tokens(self.rows.own(ids).flatten(0, 1), self.rows.own(mask).flatten(0, 1))
+        text = self.conditional_discriminator.encoder(own)
+        parts = (part.unflatten(0, (-1, wordings)) for part in (text.words, text.sentence, text.mask))
+        return TextFeatures(*(self.rows.gather(part, len(self.batch)).flatten(0, 1) for part in parts))
+
+    def look(self, own: list[Float[Tensor, "b 3 _ _"]]) -> Float[Tensor, "B C h w"]:
+        """The discriminator's feature map of all images, from the images in the rows of this process."""
+        return self.rows.gather(self.conditional_discriminator.discriminator.look(own), len(self.batch))
 
     def judge_real(self, text: TextFeatures) -> Judgement:
         """The real images, judged with other captions."""

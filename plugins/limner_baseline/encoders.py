@@ -75,7 +75,7 @@ class TransformerEncoder(TextEncoder):
         sizes: Sizes,
         *,
         width: Width = 128,
-        layers: Annotated[int, Field(ge=1)] = 2,
+        layers: Annotated[int, Field(ge=1, le=100)] = 2,
         heads: Annotated[int, Field(ge=1)] = 4,
     ):
         """`width`: D, of the features; `layers`: how many; `heads`: per layer; their number must divide the width."""

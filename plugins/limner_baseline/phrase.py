@@ -32,7 +32,7 @@ class PhraseEncoder(TextEncoder):
         *,
         width: Width = 128,
         kernel: Annotated[int, Field(ge=1)] = 5,
-        layers: Annotated[int, Field(ge=0)] = 2,
+        layers: Annotated[int, Field(ge=0, le=100)] = 2,
         queries: Annotated[int, Field(ge=1)] = 8,
         hidden: Width = 256,
     ):

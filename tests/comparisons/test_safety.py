@@ -2,6 +2,7 @@
 
 import json
 import os
+from pathlib import Path
 from typing import Any, cast
 
 import limner
@@ -11,6 +12,8 @@ from limner.comparisons.results_file import read_results
 from limner.locks import LOCK_FILE
 from limner.models.trial import StandIn, try_metrics
 from limner.recipes.schema import Recipe
+
+WIDTHS = {"encoder.width": [8, 16]}
 
 
 def test_two_comparisons_at_once_lose_nothing(compare, diary, out):
@@ -29,6 +32,48 @@ def test_two_comparisons_at_once_lose_nothing(compare, diary, out):
     compare({"encoder.width": [12, 20]}, seeds=1)
     assert {run.variant for run in read_results(out).runs} == {"8", "16", "12", "20"}
     assert not (out / LOCK_FILE).exists()
+
+
+class Steps:
+    """Counts the steps of the trainings of `compare`, and kills the one of that number, if any, after its step."""
+
+    def __init__(self, kill_at=0):
+        self.kill_at, self.made = kill_at, 0
+
+    @hookimpl
+    def limner_checkpoint_saved(self):
+        if self.kill_at and self.made >= self.kill_at:
+            raise SystemExit
+
+    @hookimpl
+    def limner_step_finished(self):
+        self.made += 1
+
+
+def test_a_run_that_was_killed_goes_on_where_it_was_saved(plugins, recipe, tmp_path):
+    """The weights and the scores are those of a comparison that was never stopped; no step is made twice."""
+    recipe["training"] |= {"steps": 8, "checkpoint_every": 0.25}
+    whole = limner.compare(recipe, WIDTHS, 1, out=tmp_path / "whole", quiet=True, plugins=plugins)
+    killed, rest = Steps(kill_at=12), Steps()
+    with plugins.registered(killed), pytest.raises(SystemExit):
+        limner.compare(recipe, WIDTHS, 1, out=tmp_path / "found", quiet=True, plugins=plugins)
+    with plugins.registered(rest):
+        found = limner.compare(recipe, WIDTHS, 1, out=tmp_path / "found", quiet=True, plugins=plugins)
+    assert (killed.made, rest.made) == (12, 4)
+    for one, other in zip(whole.results.ordered_runs(), found.results.ordered_runs(), strict=True):
+        assert (one.scores, one.steps) == (other.scores, other.steps)
+        weights = [tmp_path / name / "runs" for name in ("whole", "found")]
+        files = [folder / Path(str(one.folder)).name / "weights.safetensors" for folder in weights]
+        assert files[0].read_bytes() == files[1].read_bytes()
+
+
+def test_a_run_that_was_killed_before_it_was_measured_is_only_measured(plugins, recipe, tmp_path):
+    killed, rest = Steps(kill_at=2), Steps()
+    with plugins.registered(killed), pytest.raises(SystemExit):
+        limner.compare(recipe, WIDTHS, 1, out=tmp_path / "found", quiet=True, plugins=plugins)
+    with plugins.registered(rest):
+        limner.compare(recipe, {"encoder.width": [8]}, 1, out=tmp_path / "found", quiet=True, plugins=plugins)
+    assert (killed.made, rest.made) == (2, 0)
 
 
 class Picky(Metric):

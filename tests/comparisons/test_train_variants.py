@@ -172,10 +172,8 @@ def test_a_killed_comparison_resumes(compare, diary, out):
     (out / "results.json.partial").write_text("{")
     assert read(out)["runs"] == []
     assert (out / "runs/8-0/recipe.toml").is_file()
-    (out / "runs/8-0/stray").write_text("")
     diary.act = lambda: None
     assert len(compare()) == 4
-    assert not (out / "runs/8-0/stray").exists()
 
 
 def test_a_comparison_without_finished_runs_is_empty(compare, diary):
@@ -273,7 +271,7 @@ def test_the_command_compares_and_records_itself(command, here):
 def test_the_command_stops_at_ctrl_c_and_resumes(command, here, monkeypatch):
     from limner.comparisons import trainer
 
-    train, trained = trainer.train, []
+    train, trained = trainer.train_the_rest, []
 
     def stop_the_second(*arguments, **options):
         trained.append(arguments)
@@ -281,7 +279,7 @@ def test_the_command_stops_at_ctrl_c_and_resumes(command, here, monkeypatch):
             raise KeyboardInterrupt
         return train(*arguments, **options)
 
-    monkeypatch.setattr(trainer, "train", stop_the_second)
+    monkeypatch.setattr(trainer, "train_the_rest", stop_the_second)
     words = ["compare", "tiny.toml", "--vary", "encoder.width=8,16", "--seeds", 1, "--out", "found", "--quiet"]
     status, out, err = command(*words)
     assert status == 130

@@ -82,14 +82,6 @@ def test_images_are_mirrored_half_the_time_if_the_caption_allows(tokenizer):
     assert sum(bound) == 0
 
 
-def test_processes_mirror_the_same_images(tokenizer):
-    whole = [batch.images for batch in islice(Batches(sided(16), tokenizer, 8, seed=0), 4)]
-    parts = [[b.images for b in islice(Batches(sided(16), tokenizer, 8, 0, rank=r, processes=2), 4)] for r in (0, 1)]
-    for batch, one, other in zip(whole, *parts):
-        assert (batch[0::2] == one).all()
-        assert (batch[1::2] == other).all()
-
-
 def test_the_data_are_not_changed_by_it(tokenizer):
     data = sided(8)
     before = data.pixels.clone()
@@ -132,18 +124,6 @@ def test_batches_follow_from_the_seed(tokenizer, other):
         for one, two in zip(first, second)
     ]
     assert all(same) if other == 0 else not any(same)
-
-
-@pytest.mark.parametrize(("size", "processes"), [(4, 2), (5, 2), (6, 3)])
-def test_processes_split_one_global_batch(tokenizer, size, processes):
-    epochs = 3 * (16 // size)
-    alone = [images_of(batch) for batch in islice(Batches(numbered(16), tokenizer, size, seed=0), epochs)]
-    shares = [
-        [images_of(batch) for batch in islice(Batches(numbered(16), tokenizer, size, 0, None, rank, processes), epochs)]
-        for rank in range(processes)
-    ]
-    for whole, *parts in zip(alone, *shares):
-        assert parts == [whole[rank::processes] for rank in range(processes)]
 
 
 # --- what is true of what -------------------------------------------------------------------------------------------

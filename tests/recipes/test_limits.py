@@ -103,6 +103,12 @@ def test_sizes_that_fit_into_no_memory_are_one_sentence(plugins, recipe, overrid
         dry_run(plugins, Recipe.read(plugins, recipe, [override]))
 
 
+@pytest.mark.parametrize("encoder", ["phrase", "transformer"])
+def test_layers_have_a_largest_number(plugins, encoder):
+    with pytest.raises(LimnerError, match=r"encoder\.layers: expected less than or equal to 100, got 1000000000"):
+        Recipe.read(plugins, "quickstart", [f"encoder={{name='{encoder}', layers=1000000000}}"])
+
+
 @pytest.mark.parametrize("override", ["image_size=65536", "text.length=2000000000"])
 def test_images_and_captions_have_a_largest_size(plugins, recipe, override):
     with pytest.raises(LimnerError, match="expected less than or equal to 4096"):

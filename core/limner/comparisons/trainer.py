@@ -1,6 +1,5 @@
 """One run of a comparison: a training, or a run that is sampled anew, and its scores."""
 
-import shutil
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -13,8 +12,10 @@ from limner.files import replace_file
 from limner.hooks import hookimpl
 from limner.models.model import Model
 from limner.plugins import PluginHost
+from limner.recipes.schema import Recipe
 from limner.training.callbacks import default_callbacks
 from limner.training.loop import train
+from limner.training.resume import train_the_rest
 from limner.training.run import Run
 from limner.training.state import STATE_FILE
 from limner.types import Scores
@@ -41,12 +42,14 @@ class Trainer:
 
     def _train(self, variant: Variant, seed: int, key: str, place: str) -> RunResult:
         folder = self.folder / place if self.folder else None
-        if folder and folder.exists():
-            shutil.rmtree(folder)  # of a run that was stopped before it had a result
         kept, scores, problem = _KeptRun(), {}, None
         callbacks = [kept, *self.callbacks, *default_callbacks(folder, quiet=True)]
         try:
-            model = train(variant.recipe, folder, [f"training.seed={seed}"], callbacks=callbacks, plugins=self.plugins)
+            recipe = Recipe.read(self.plugins, variant.recipe.table(), [f"training.seed={seed}"])
+            if folder:
+                model = train_the_rest(recipe, folder, callbacks, self.plugins)  # of a run that was stopped
+            else:
+                model = train(recipe, callbacks=callbacks, plugins=self.plugins)
             if kept.run.interrupted:
                 raise KeyboardInterrupt
             report = model.evaluate()

@@ -19,8 +19,8 @@ class Batches:
     """An endless stream of `Batch`es from captioned images in memory.
 
     Every caption is tokenized once, beforehand. An epoch takes the images in a new order, each with one of its captions
-    at random. If that caption is also true of the mirror image, the image is mirrored half of the time. With several
-    processes, each gets its own rows of the same global batch.
+    at random. If that caption is also true of the mirror image, the image is mirrored half of the time. Several
+    processes get the same batches.
 
     On a GPU, batches are assembled there. Images that take at most a quarter of its free memory stay on it; others are
     copied from pinned memory, batch by batch. `fixed_length` keeps all captions at the longest length, so that every
@@ -36,8 +36,6 @@ class Batches:
         batch_size: int,
         seed: int,
         device: torch.device | None = None,
-        rank: int = 0,
-        processes: int = 1,
     ):
         captioned = [i for i, annotations in enumerate(data.annotations) if any(a["caption"] for a in annotations)]
         if not captioned:
@@ -60,10 +58,10 @@ class Batches:
         self.facts, self.asked = (part.to(self.device) for part in _meanings(data, captioned, annotations))
         self.mirrors = torch.tensor([bool(a.get("mirrors")) for a in flat])
         self.captions = len(flat)  # the number of them
-        self.random = torch.Generator().manual_seed(seed)  # equal in all processes: the order of the images
-        own = int(torch.randint(2**62, (), generator=self.random)) + rank
-        self.own_random = torch.Generator(self.device).manual_seed(own)  # this process's, for its own rows
-        self.batch_size, self.rank, self.processes = min(batch_size, len(captioned)), rank, processes
+        self.random = torch.Generator().manual_seed(seed)  # the order of the images
+        own = int(torch.randint(2**62, (), generator=self.random))
+        self.own_random = torch.Generator(self.device).manual_seed(own)  # the mismatched captions
+        self.batch_size = min(batch_size, len(captioned))
         self.epoch = self.random.get_state()  # as this epoch began
         self.taken = self.skipped = 0  # batches taken of this epoch, and to skip in the next one that begins
 
@@ -78,7 +76,7 @@ class Batches:
             caption = first + (chance * (last - first)).long()  # one caption per image, anew in each epoch
             mirrored = self._mirrored(caption)
             for start in range(self.taken * self.batch_size, images - self.batch_size + 1, self.batch_size):
-                rows = order[start : start + self.batch_size][self.rank :: self.processes]
+                rows = order[start : start + self.batch_size]
                 self.taken += 1
                 yield self.batch(rows, caption[rows], mirrored[rows])
 

@@ -7,6 +7,7 @@ from dataclasses import fields, is_dataclass
 from typing import TYPE_CHECKING, Any
 
 import torch
+from accelerate import PartialState
 from jaxtyping import Float
 from torch import Tensor
 
@@ -54,7 +55,7 @@ class CapturedStep:
                 f"training.capture: CUDA graphs need an NVIDIA GPU, and this training runs on the {device.type}; "
                 'use training.capture = "auto".'
             )
-        single = run.batches.processes == 1
+        single = PartialState().num_processes == 1
         self.enabled = self.wanted is not False and device.type == "cuda" and single
         self.graphs: dict[Hashable, tuple[torch.cuda.CUDAGraph, tuple[str, ...], Tensor]] = {}
         self.seen: set[Hashable] = set()

@@ -107,7 +107,8 @@ def fit(plugins: PluginHost, run: Run, state: Mapping[str, Any] | None = None) -
             make_step = CapturedStep(run, compute, [generator.optimizer, discriminator.optimizer])
             plugins.call("limner_training_started", run=run)
             checkpoint(plugins, run)
-            make_steps(plugins, run, make_step, signals)
+            if run.progress < 1:  # a resumed training may have ended before it was measured
+                make_steps(plugins, run, make_step, signals)
         checkpoint(plugins, run, last=True)
         plugins.call("limner_training_finished", run=run)
     PartialState().wait_for_everyone()  # the run folder is complete
@@ -132,7 +133,7 @@ def make_steps(plugins: PluginHost, run: Run, make_step: CapturedStep, signals: 
         losses = make_step(batch, run.draw_noise(len(batch)))
 
         run.step += 1
-        run.images += len(batch) * PartialState().num_processes
+        run.images += len(batch)
         run.seconds, run.interrupted = _same_everywhere(time.perf_counter() - start, signals.received)
         if not on_gpu or run.step % CHECK_EVERY == 0:
             stop_unless_finite(run, losses)

@@ -21,6 +21,7 @@ from limner.models.run_folder import ENCODER_FOLDER, SavedRun
 from limner.plugins import PluginHost
 from limner.recipes.build import Networks, build_dataset, build_networks, parts_named, pretrained_model
 from limner.recipes.schema import Recipe
+from limner.shared_rows import AllRows, SharedRows
 from limner.step import ConditionalGenerator, Step
 from limner.training.averaging import WeightAverage
 from limner.training.optimizers import Player
@@ -78,10 +79,8 @@ class Run:
         return precision_of(self.recipe.training, self.batches.device)
 
     def draw_noise(self, rows: int) -> Float[Tensor, "{rows} Z"]:
-        """z ~ N(0, I) for the rows of this process. Every process draws the noise of all and keeps its own."""
-        state = PartialState()
-        whole = torch.randn(rows * state.num_processes, self.networks.sizes.noise, generator=self.noise_source)
-        return send(whole[state.process_index :: state.num_processes], self.batches.device)
+        """z ~ N(0, I)."""
+        return send(torch.randn(rows, self.networks.sizes.noise, generator=self.noise_source), self.batches.device)
 
 
 def set_up(plugins: PluginHost, recipe: Recipe, folder: Path | None = None, earlier: SavedRun | None = None) -> Run:
@@ -100,11 +99,10 @@ def set_up(plugins: PluginHost, recipe: Recipe, folder: Path | None = None, earl
         tokenizer = started_from.tokenizer.with_words(captions)
     else:
         tokenizer = Tokenizer.learn(captions, recipe.text, pretrained_model(recipe))
-    where = (state.device, state.process_index, state.num_processes)
     if isinstance(data, ImageStream):
-        batches = StreamedBatches(data, tokenizer, settings.batch_size, settings.seed, *where)
+        batches = StreamedBatches(data, tokenizer, settings.batch_size, settings.seed, state.device, rows_of_process())
     else:
-        batches = Batches(data, tokenizer, settings.batch_size, settings.seed, *where)
+        batches = Batches(data, tokenizer, settings.batch_size, settings.seed, state.device)
     if state.is_main_process and batches.truncated:
         warnings.warn(
             f"{batches.truncated} of {batches.captions} captions are longer than text.length = {tokenizer.length} "
@@ -161,4 +159,10 @@ def new_step(run: Run, batch: Batch, noise: Float[Tensor, "B Z"]) -> Step:
     differentiate = any(loss.differentiates_images for loss in losses if run.step % loss.every == 0)
     reads_distractors = any(loss.reads_distractors for loss in losses)
     generator, discriminator = networks.conditional_generator, networks.conditional_discriminator
-    return Step(generator, discriminator, batch, noise, differentiate, reads_distractors)
+    return Step(generator, discriminator, batch, noise, differentiate, reads_distractors, rows_of_process())
+
+
+def rows_of_process() -> AllRows:
+    """The rows of a batch that this process computes."""
+    state = PartialState()
+    return SharedRows(state.process_index, state.num_processes) if state.num_processes > 1 else AllRows()

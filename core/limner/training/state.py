@@ -125,7 +125,7 @@ def random_states(run: "Run") -> dict[str, UInt8[Tensor, "P _"]]:
     states = {"batches": run.batches.own_random.get_state(), "torch": torch.get_rng_state()}
     if device.type == "cuda":
         states["cuda"] = torch.cuda.get_rng_state(device)
-    if run.batches.processes == 1:
+    if PartialState().num_processes == 1:
         return {name: state[None] for name, state in states.items()}
     return {name: gather(state[None].to(device)).cpu() for name, state in states.items()}  # pyright: ignore
 
@@ -133,7 +133,7 @@ def random_states(run: "Run") -> dict[str, UInt8[Tensor, "P _"]]:
 def restore_random_states(run: "Run", states: Mapping[str, Tensor]) -> None:
     """Restore what `random_states` returned, if there are as many processes as then, on the same kind of device."""
     device = run.batches.device
-    if ("cuda" in states) != (device.type == "cuda") or len(states["torch"]) != run.batches.processes:
+    if ("cuda" in states) != (device.type == "cuda") or len(states["torch"]) != PartialState().num_processes:
         return
     own = {name: rows[PartialState().process_index].clone() for name, rows in states.items()}  # torch reads its start
     run.batches.own_random.set_state(own["batches"])
@@ -152,7 +152,7 @@ def surroundings_of(run: "Run") -> dict[str, str]:
         "processor": f"{platform.machine()} {torch.backends.cpu.get_cpu_capability()}",
         "device": torch.cuda.get_device_name(device) if device.type == "cuda" else device.type,
         "threads": str(torch.get_num_threads()),
-        "processes": str(run.batches.processes),
+        "processes": str(PartialState().num_processes),
         "precision": run.precision,
         "data of checksum": f"{run.batches.fingerprint:08x}",
     }

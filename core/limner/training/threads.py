@@ -5,6 +5,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
 
 import torch
+from accelerate import PartialState
 
 FirstT = TypeVar("FirstT")
 SecondT = TypeVar("SecondT")
@@ -14,13 +15,14 @@ class PlayerThreads:
     """Runs one function for each player: at the same time on a CPU of several cores, otherwise one after the other.
 
     Small convolutions gain little from a second core, but two players that compute at once gain much. The same seed and
-    the same number of threads give the same weights, bit for bit.
+    the same number of threads give the same weights, bit for bit. Several processes exchange what they compute, which
+    they must do in one order, so each uses its threads for one player after the other.
     """
 
     def __init__(self, device: torch.device):
         self.threads = torch.get_num_threads()
         self.second: ThreadPoolExecutor | None = None
-        if device.type == "cpu" and self.threads > 1:
+        if device.type == "cpu" and self.threads > 1 and PartialState().num_processes == 1:
             half = self.threads // 2
             self.second = ThreadPoolExecutor(1, "second-player", torch.set_num_threads, (half,))
 
