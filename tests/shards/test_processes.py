@@ -4,6 +4,7 @@ import subprocess
 import sys
 
 SCRIPT = """
+import signal
 import sys
 from itertools import islice
 
@@ -18,7 +19,7 @@ class Stop:
     @hookimpl
     def limner_step_finished(self, run):
         if run.step == 5:
-            raise KeyboardInterrupt
+            signal.raise_signal(signal.SIGTERM)  # only the main process has callbacks, and all stop
 
 state = PartialState(cpu=True)
 torch.set_num_threads(1)
