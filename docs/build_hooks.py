@@ -46,6 +46,7 @@ def on_config(config: MkDocsConfig) -> None:
     config.nav = [
         {"Home": "index.md"},
         {"Lessons": [PLACES[path] for path in NOTEBOOKS]},
+        {"Large data": "large-data.md"},
         {"For authors": ["authors.md", "contributing.md"]},
         {"Reference": ["reference/hooks.md", "reference/interfaces.md", *kinds, *others]},
     ]
