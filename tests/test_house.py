@@ -23,7 +23,7 @@ NOTEBOOKS = sorted((ROOT / "tutorials").glob("[0-9]*.py"))
 
 ROOMS = ("cli", "testing", "comparisons", "course", "reference", "training", "models", "data", "recipes", "root")
 """The rooms of core, from the top. A room may import itself and the rooms after it."""
-FLOORS = 16
+FLOORS = 17
 """The longest chain of imports in core that is allowed."""
 PUBLIC = {"limner", "limner.layers", "limner.hooks", "limner.testing"}
 """What a plugin may import of core."""
