@@ -47,7 +47,18 @@ if TYPE_CHECKING:
     from limner.step import Step, resize
     from limner.training.loop import Run, train
     from limner.training.resume import resume
-    from limner.types import Batch, Canvas, CaptionedImages, Judgement, Scores, Sizes, TextFeatures, Tokens
+    from limner.types import (
+        Batch,
+        Canvas,
+        CaptionedImages,
+        ImageStream,
+        Judgement,
+        Scores,
+        Sizes,
+        StreamedImage,
+        TextFeatures,
+        Tokens,
+    )
 
 _HOMES = {
     "comparisons.results": ["Comparison", "load_comparison"],
@@ -84,7 +95,18 @@ _HOMES = {
     "step": ["Step", "resize"],
     "training.loop": ["Run", "train"],
     "training.resume": ["resume"],
-    "types": ["Batch", "Canvas", "CaptionedImages", "Judgement", "Scores", "Sizes", "TextFeatures", "Tokens"],
+    "types": [
+        "Batch",
+        "Canvas",
+        "CaptionedImages",
+        "ImageStream",
+        "Judgement",
+        "Scores",
+        "Sizes",
+        "StreamedImage",
+        "TextFeatures",
+        "Tokens",
+    ],
 }
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
 
@@ -101,6 +123,7 @@ __all__ = [
     "Ensemble",
     "Explanation",
     "Generator",
+    "ImageStream",
     "Judgement",
     "LimnerError",
     "Loss",
@@ -119,6 +142,7 @@ __all__ = [
     "Slot",
     "Stage",
     "Step",
+    "StreamedImage",
     "TextEncoder",
     "TextFeatures",
     "Tokenizer",

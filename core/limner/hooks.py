@@ -31,7 +31,8 @@ GROUP = "limner"
 
 API_VERSION = "1.2"
 """The version of the hooks and of the names in `limner`, major and minor. 1.1 added `DivergedError`, `Optimizer`,
-`RealImages`, `coco_index`, `resize`, `to_bytes` and `to_float`, and the attribute `renamed_options` of components."""
+`RealImages`, `coco_index`, `resize`, `to_bytes` and `to_float`, and the attribute `renamed_options` of components.
+1.2 added `ImageStream`, `StreamedImage` and `Dataset.stream`."""
 
 hookspec = pluggy.HookspecMarker(GROUP)
 hookimpl = pluggy.HookimplMarker(GROUP)

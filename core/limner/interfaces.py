@@ -19,7 +19,7 @@ from jaxtyping import Float, Int, UInt8
 from torch import Tensor, nn
 
 from limner.errors import LimnerError
-from limner.types import Canvas, CaptionedImages, Judgement, Scores, Sizes, TextFeatures, Tokens
+from limner.types import Canvas, CaptionedImages, ImageStream, Judgement, Scores, Sizes, TextFeatures, Tokens
 
 if TYPE_CHECKING:
     from limner.step import Step
@@ -280,6 +280,12 @@ class Dataset(ABC):
         Raises:
             LimnerError: for a bad file, which it names.
         """
+
+    def stream(self, process: int = 0, processes: int = 1) -> ImageStream | None:
+        """What training reads instead, as one of several processes, if the images do not fit into memory; None if they
+        do. `load` then has some of the images, by which a model is measured.
+        """
+        return None
 
     def real_images(self, prompt: str, count: int, seed: int) -> UInt8[Tensor, "{count} 3 H W"]:
         """`count` real images that match a prompt.

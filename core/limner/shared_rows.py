@@ -15,12 +15,21 @@ from torch.autograd.function import Function
 class AllRows:
     """All rows in one process: nothing is shared."""
 
+    rank = 0
+    """The number of this process."""
+    processes = 1
+    """P, how many there are."""
+
     def own(self, rows: Shaped[Tensor, "B ..."]) -> Shaped[Tensor, "b ..."]:
         """The rows of this process."""
         return rows
 
     def gather(self, own: Shaped[Tensor, "b ..."], total: int) -> Shaped[Tensor, "B ..."]:
         """The rows of all processes, from those of this one; `total`: how many there are."""
+        return own
+
+    def gather_values(self, own: list[Any], total: int) -> list[Any]:
+        """As `gather`, for values other than tensors, one in each row."""
         return own
 
 
@@ -45,6 +54,11 @@ class SharedRows(AllRows):
 
     def gather(self, own: Shaped[Tensor, "b ..."], total: int) -> Shaped[Tensor, "B ..."]:
         return cast(Tensor, Gather.apply(own, total, self.rank, self.processes))
+
+    def gather_values(self, own: list[Any], total: int) -> list[Any]:
+        found: list[Any] = [None] * self.processes
+        distributed.all_gather_object(found, own)
+        return [found[row % self.processes][row // self.processes] for row in range(total)]
 
 
 class Gather(Function):

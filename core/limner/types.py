@@ -4,6 +4,8 @@ The letters in the shapes: B images in a batch, T tokens in a caption, D width o
 Z width of the noise, C channels, H and W height and width, S scores that a discriminator gives an image.
 """
 
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any, cast
@@ -122,6 +124,42 @@ class CaptionedImages:
     def annotations(self) -> list[list[dict[str, Any]]]:
         """The captions of each image, in the order of `pixels`."""
         return [cast(Any, self.coco.imgToAnns[i]) for i in self.image_ids]
+
+    @property
+    def captions(self) -> list[str]:
+        """The captions of all images, one after the other."""
+        return [a["caption"] for annotations in self.annotations for a in annotations]
+
+
+@dataclass(frozen=True)
+class StreamedImage:
+    """An image of a stream. Its captions and facts have the keys that `CaptionedImages` describes."""
+
+    number: int  # of the image: the same in every epoch, and no other image of the data has it
+    pixels: UInt8[Tensor, "3 H W"]
+    annotations: list[dict[str, Any]]  # at least one
+    facts: list[int] | None = None
+
+
+class ImageStream(ABC):
+    """Captioned images that one process reads in every epoch anew, because they do not fit into memory."""
+
+    captions: Sequence[str]
+    """The captions of all images, also of those that other processes read: set by the constructor."""
+    images: int
+    """The images that this process reads in an epoch: set by the constructor."""
+    fingerprint: int
+    """A number that differs for other data: set by the constructor."""
+
+    @abstractmethod
+    def epoch(self, random: torch.Generator, start: int = 0) -> Iterator[StreamedImage | None]:
+        """Every image once, in an order drawn from `random`; the first `start` of them are left out.
+
+        None stands in the place of an image that cannot be used.
+
+        Raises:
+            LimnerError: for a bad file, which it names.
+        """
 
 
 @dataclass(frozen=True)

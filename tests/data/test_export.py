@@ -19,7 +19,7 @@ def holding(monkeypatch):
         data = CaptionedImages(
             pixels, coco_index({"images": images, "annotations": annotations}, "it"), list(range(len(names)))
         )
-        dataset = type("Held", (), {"load": lambda self: data})
+        dataset = type("Held", (), {"load": lambda self: data, "stream": lambda self: None})
         monkeypatch.setattr(limner.data.export, "build_dataset", lambda recipe: dataset())
 
     return hold

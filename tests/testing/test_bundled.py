@@ -5,6 +5,7 @@ from importlib import import_module
 
 import pytest
 from limner import PluginHost
+from limner.data.export import export
 from limner.kinds import COMPONENTS
 from limner.recipes.options import option_model, resolve_component
 from limner.testing import (
@@ -44,7 +45,7 @@ def host() -> PluginHost:
 
 def names(kind: str) -> list[str]:
     """The bundled components of a kind, without those that need a model or a folder."""
-    return [name for name in BUNDLED.components(kind) if name not in ("pretrained", "coco", "folder")]
+    return [name for name in BUNDLED.components(kind) if name not in ("pretrained", "coco", "folder", "shards")]
 
 
 def options(kind: str, name: str) -> dict:
@@ -100,6 +101,11 @@ def test_datasets(name):
 
 def test_folders(make_folder):
     check_dataset(BUNDLED.load("dataset", "folder"), root=str(make_folder(count=12)))
+
+
+def test_shards(tmp_path):
+    export("scenes-one", tmp_path / "shards", ["data.count=12"], shards=2)
+    check_dataset(BUNDLED.load("dataset", "shards"), root=str(tmp_path / "shards"), shuffle=4)
 
 
 @pytest.mark.parametrize("name", names("metric"))

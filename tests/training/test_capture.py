@@ -5,6 +5,7 @@ from unittest.mock import Mock
 import pytest
 import torch
 from limner import LimnerError, train
+from limner.data.batches import Batches
 from limner.plugins import host
 from limner.recipes.schema import Recipe
 from limner.testing import tiny_host, tiny_recipe
@@ -64,6 +65,7 @@ def test_a_step_is_of_another_kind_after_a_change_that_python_sees(change):
         case "frozen weight":
             next(generator.parameters()).requires_grad_(False)
         case "shape":
+            assert isinstance(run.batches, Batches)
             batch = run.batches.batch(torch.arange(4), torch.arange(4), torch.zeros(4, dtype=torch.bool))
         case "optimizer":
             captured.optimizers[0].param_groups[0]["weight_decay"] = 0.5

@@ -1,23 +1,26 @@
 """One run of a comparison: a training, or a run that is sampled anew, and its scores."""
 
+import shutil
 from collections.abc import Sequence
+from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
 from typing import cast
 
 from limner.comparisons.results_file import Results, RunResult, free_place, is_sampling, weights_key
 from limner.comparisons.variants import Variant
-from limner.errors import DivergedError
+from limner.errors import DivergedError, LimnerError
 from limner.files import replace_file
 from limner.hooks import hookimpl
+from limner.locks import claim
 from limner.models.model import Model
+from limner.models.run_folder import read_run
 from limner.plugins import PluginHost
 from limner.recipes.schema import Recipe
 from limner.training.callbacks import default_callbacks
-from limner.training.loop import train
-from limner.training.resume import train_the_rest
-from limner.training.run import Run
-from limner.training.state import STATE_FILE
+from limner.training.loop import run_training, train
+from limner.training.run import Run, set_up
+from limner.training.state import STATE_FILE, read_state
 from limner.types import Scores
 
 
@@ -70,6 +73,29 @@ class Trainer:
             model.recipe = model.recipe.model_copy(update={"sampling": variant.recipe.sampling})
             scores = model.evaluate().scores
         return replace(trained, variant=variant.label, settings=variant.settings, scores=scores)
+
+
+def train_the_rest(recipe: Recipe, folder: Path, callbacks: Sequence[object], plugins: PluginHost) -> Model:
+    """Train by a recipe into a folder. If that holds a part of just this training, or all of it, train only the rest.
+
+    Anything else in the folder is removed.
+
+    Raises:
+        LimnerError: if the recipe or the data are wrong, or another process uses the folder.
+        DivergedError: if a loss or a weight is no longer finite.
+    """
+    with ExitStack() as stack:
+        if folder.is_dir():
+            stack.enter_context(claim(folder))
+        try:
+            saved, state = read_run(folder, plugins), read_state(folder)
+        except LimnerError:  # there is none, or it is damaged
+            saved, state = None, {}
+        if saved and saved.recipe.table() == recipe.table():
+            return run_training(plugins, set_up(plugins, recipe, folder, saved), callbacks, True, state)
+    if folder.exists():
+        shutil.rmtree(folder)
+    return train(recipe, folder, quiet=True, callbacks=callbacks, plugins=plugins)
 
 
 def _result(variant: Variant, seed: int, run: Run, scores: Scores, place: str | None, problem: str | None) -> RunResult:

@@ -57,6 +57,7 @@ class Batches:
         self.distractors = distractors and (distractors[0].to(self.device), distractors[1].to(self.device))
         self.facts, self.asked = (part.to(self.device) for part in _meanings(data, captioned, annotations))
         self.mirrors = torch.tensor([bool(a.get("mirrors")) for a in flat])
+        self.images, self.captions = len(captioned), len(flat)  # their numbers
         self.random = torch.Generator().manual_seed(seed)  # the order of the images
         own = int(torch.randint(2**62, (), generator=self.random))
         self.own_random = torch.Generator(self.device).manual_seed(own)  # the mismatched captions
@@ -65,7 +66,7 @@ class Batches:
         self.taken = self.skipped = 0  # batches taken of this epoch, and to skip in the next one that begins
 
     def __iter__(self) -> Iterator[Batch]:
-        images = len(self.image_rows)
+        images = self.images
         while True:
             self.epoch = self.random.get_state()
             self.taken, self.skipped = self.skipped, 0
@@ -102,29 +103,50 @@ class Batches:
     def batch(self, images: Int[Tensor, " B"], captions: Int[Tensor, " B"], mirrored: Bool[Tensor, " B"]) -> Batch:
         """One batch: images (rows of the captioned ones), captions (rows of all captions), and which are mirrored."""
         pixels = send(self.pixels[send(self.image_rows[images], self.pixels.device)], self.device)
-        if mirrored.any():
-            pixels = torch.where(send(mirrored, self.device)[:, None, None, None], pixels.flip(3), pixels)
         length = wrong_length = None  # the longest
         if not self.fixed_length:
             length = int(self.lengths[captions].max())
             wrong_length = None if self.wrong_lengths is None else int(self.wrong_lengths[captions].max())
         images, captions = send(images, self.device), send(captions, self.device)
-        tokens, distractors = self.tokens[captions], None
+        distractors = None
         if self.distractors is not None:
             unique, rows = self.distractors
             distractors = unique[rearrange(rows[captions], "b k -> (b k)")].cut(wrong_length)
-        same_text = (tokens.ids[:, None] == tokens.ids[None]).all(-1)
-        confusable = true_of(self.asked[captions], self.facts[images]) | same_text
-        confusable.fill_diagonal_(True)
-        mismatched, has_mismatch = draw_mismatched(confusable, self.own_random)
-        return Batch(
-            images=to_float(pixels),
-            tokens=tokens.cut(length),
-            mismatched=mismatched,
-            has_mismatch=has_mismatch,
-            confusable=confusable.fill_diagonal_(False),
-            distractors=distractors,
-        )
+        confusable = true_of(self.asked[captions], self.facts[images])
+        pixels = mirror(pixels, mirrored)
+        return assemble(pixels, self.tokens[captions], length, confusable, distractors, self.own_random)
+
+
+def assemble(
+    pixels: UInt8[Tensor, "B 3 H W"],
+    tokens: Tokens,
+    length: int | None,
+    confusable: Bool[Tensor, "B B"],
+    distractors: Tokens | None,
+    random: torch.Generator,
+) -> Batch:
+    """A batch of images with captions of at most `length` tokens.
+
+    `confusable`: which captions are true of which images; equal captions are added.
+    """
+    confusable |= (tokens.ids[:, None] == tokens.ids[None]).all(-1)
+    confusable.fill_diagonal_(True)
+    mismatched, has_mismatch = draw_mismatched(confusable, random)
+    return Batch(
+        images=to_float(pixels),
+        tokens=tokens.cut(length),
+        mismatched=mismatched,
+        has_mismatch=has_mismatch,
+        confusable=confusable.fill_diagonal_(False),
+        distractors=distractors,
+    )
+
+
+def mirror(pixels: UInt8[Tensor, "B 3 H W"], mirrored: Bool[Tensor, " B"]) -> UInt8[Tensor, "B 3 H W"]:
+    """The images, those that are `mirrored` with left and right exchanged."""
+    if not mirrored.any():
+        return pixels
+    return torch.where(send(mirrored, pixels.device)[:, None, None, None], pixels.flip(3), pixels)
 
 
 def send(tensor: Tensor, device: torch.device) -> Tensor:

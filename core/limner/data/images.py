@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from functools import cache, partial
+from io import BufferedReader, BytesIO
 from pathlib import Path
 from threading import Condition
 
@@ -40,8 +41,10 @@ MOST_PIXELS = 1 << 25  # decoded at the same time by all threads; a larger image
 Image.core.set_block_size(1 << 26)  # such blocks are given back when an image is freed; 16 MB are kept by each thread
 
 
-def decode_image(path: Path, size: int) -> UInt8[np.ndarray, "3 {size} {size}"]:
+def decode_image(source: Path | bytes, size: int) -> UInt8[np.ndarray, "3 {size} {size}"]:
     """The RGB square in the middle of an image, resized with a Lanczos filter; transparent parts become white.
+
+    `source` is a file, or its content.
 
     A photograph is turned upright according to its EXIF data, 16 bits become 8, and an animation becomes its first
     frame. All threads together decode at most `MOST_PIXELS` at a time.
@@ -49,16 +52,20 @@ def decode_image(path: Path, size: int) -> UInt8[np.ndarray, "3 {size} {size}"]:
     Raises:
         OSError: if the file cannot be read, or is no image. For a damaged file, Pillow raises nearly any exception.
     """
-    if not stat.S_ISREG(path.stat().st_mode):  # to open a pipe would wait for its other end
-        raise OSError("it is a folder" if path.is_dir() else "it is a pipe or a device, not a file")
-    with Image.open(path, formats=_formats()) as opened, _room.for_pixels(opened.width * opened.height):
+    if isinstance(source, Path) and not stat.S_ISREG(source.stat().st_mode):  # a pipe would wait for its other end
+        raise OSError("it is a folder" if source.is_dir() else "it is a pipe or a device, not a file")
+    with (
+        _open(source) as file,
+        Image.open(file, formats=_formats()) as opened,
+        _room.for_pixels(opened.width * opened.height),
+    ):
         opened.draft("RGB", (2 * size, 2 * size))  # a JPEG can be read at a half, a quarter or an eighth of its size
         square = ImageOps.fit(_as_rgb(_upright(opened)), (size, size), Image.Resampling.LANCZOS)
     return np.ascontiguousarray(rearrange(np.asarray(square), "h w c -> c h w"))
 
 
-def decode_images(paths: Sequence[Path], size: int) -> list[UInt8[np.ndarray, "3 {size} {size}"] | str]:
-    """The square of each image, as `decode_image` makes it, or a few words that say why the file cannot be used.
+def decode_images(sources: Sequence[Path | bytes], size: int) -> list[UInt8[np.ndarray, "3 {size} {size}"] | str]:
+    """The square of each image, as `decode_image` makes it, or a few words that say why it cannot be used.
 
     Several threads work at once. An interruption waits only for the images that are being decoded.
     """
@@ -67,18 +74,18 @@ def decode_images(paths: Sequence[Path], size: int) -> list[UInt8[np.ndarray, "3
         with warnings.catch_warnings():  # for all threads: filters belong to the process
             warnings.simplefilter("ignore", UserWarning)
             warnings.simplefilter("error", Image.DecompressionBombWarning)
-            return list(pool.map(partial(_try_decode, size=size), paths))
+            return list(pool.map(partial(_try_decode, size=size), sources))
     finally:
         pool.shutdown(cancel_futures=True)
 
 
-def image_format(path: Path) -> str | None:
-    """The format of an image file by its content, such as "JPEG"; None if it is no image.
+def image_format(source: Path | bytes) -> str | None:
+    """The format of an image, given as a file or as its content, such as "JPEG"; None if it is no image.
 
     It can be one that is not decoded, such as "HEIC".
     """
     try:
-        with path.open("rb") as file:
+        with _open(source) as file:
             start = file.read(32)
         if start[4:8] == b"ftyp" and start[8:12] in BRANDS:
             return BRANDS[start[8:12]]
@@ -87,7 +94,10 @@ def image_format(path: Path) -> str | None:
                 return name
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            with Image.open(path, formats=[name for name in _formats() if name != "TGA"]) as image:  # text can be a TGA
+            with (
+                _open(source) as file,
+                Image.open(file, formats=[name for name in _formats() if name != "TGA"]) as image,
+            ):  # text can be a TGA
                 return image.format
     except MemoryError:
         raise
@@ -104,15 +114,19 @@ def _formats() -> list[str]:
     return [name for name in FORMATS if name in Image.OPEN]
 
 
-def _try_decode(path: Path, size: int) -> UInt8[np.ndarray, "3 {size} {size}"] | str:
+def _open(source: Path | bytes) -> BufferedReader | BytesIO:
+    return source.open("rb") if isinstance(source, Path) else BytesIO(source)
+
+
+def _try_decode(source: Path | bytes, size: int) -> UInt8[np.ndarray, "3 {size} {size}"] | str:
     try:
-        return decode_image(path, size)
+        return decode_image(source, size)
     except FileNotFoundError:
         return "missing"
     except MemoryError:
         raise
     except UnidentifiedImageError:
-        known = image_format(path)
+        known = image_format(source)
         return f"{known} images cannot be decoded; save it as PNG or JPEG" if known else "cannot identify image file"
     except OSError as error:
         return error.strerror or _in_few_words(error)

@@ -62,11 +62,11 @@ class Tokenizer:
         """Number of token ids, so that every id is below it."""
         return len(self.inner)
 
-    def __call__(self, captions: Sequence[str]) -> Tokens:
-        """Tokens [B, T] of captions; T is the length of the longest, at most `length`."""
+    def __call__(self, captions: Sequence[str], full: bool = False) -> Tokens:
+        """Tokens [B, T] of captions; T is the length of the longest, at most `length`, or always that if `full`."""
         encoded = self._encode(
             [self._readable(caption) for caption in captions],
-            padding=True,
+            padding="max_length" if full else True,
             truncation=True,
             max_length=self.length,
             return_token_type_ids=False,

@@ -33,8 +33,9 @@ def all_interfaces() -> dict[str, Signature]:
     """Every interface by name, then the types that they exchange."""
     from limner import interfaces, slots, step, types
 
-    exchanged = [types.Sizes, types.Tokens, types.TextFeatures, types.Canvas, types.Judgement, types.CaptionedImages]
-    others = [interfaces.Painter, slots.Slot, step.Step, *exchanged, types.Batch]
+    exchanged = [types.Sizes, types.Tokens, types.TextFeatures, types.Canvas, types.Judgement, types.Batch]
+    images = [types.CaptionedImages, types.ImageStream, types.StreamedImage]
+    others = [interfaces.Painter, slots.Slot, step.Step, *exchanged, *images]
     classes = [*(kind.interface for kind in COMPONENTS.values()), *others]
     return {value.__name__: read_signature(value) for value in classes}
 

@@ -24,7 +24,7 @@ from limner.testing.checks import Violation, check_description, normal, perturb,
 from limner.testing.tiny import ColoredSquares, make_plugin, tiny_host, tiny_recipe
 from limner.training.loop import train
 from limner.training.run import Run, new_step, set_up
-from limner.types import Batch, CaptionedImages
+from limner.types import Batch, CaptionedImages, ImageStream, StreamedImage
 
 SIDES = ("discriminator", "generator")
 Terms = dict[str, Tensor | None]
@@ -179,12 +179,43 @@ def check_dataset(component: type[Dataset], *, host: PluginHost | None = None, *
         again = component(size, **options).load()
         require(torch.equal(again.pixels, data.pixels), "the pixels differ.")
         require(again.annotations == data.annotations, "the captions differ.")
+    _check_stream(component, size, options)
     with promise(component, "its preview prompts are texts"):
         prompts = dataset.preview_prompts()
         require(bool(prompts) and all(isinstance(prompt, str) for prompt in prompts), f"they are {prompts!r:.80}.")
     plugins = host or tiny_host()
     with plugins.registered(make_plugin({"dataset": {"checked": component}})):
         _check_training(component, plugins, tiny_recipe(data={"name": "checked", **options}))
+
+
+def _check_stream(component: type[Dataset], size: int, options: Mapping[str, Any]) -> None:
+    """Each image once in an epoch, in an order that the seed decides and that can be joined in its middle."""
+    stream = component(size, **options).stream()
+    if stream is None:
+        return
+    with promise(component, "its stream has every image once in an epoch, of the size that is asked for"):
+        epoch = _epoch(stream)
+        require(len(epoch) == stream.images, f"an epoch has {len(epoch)} images and `images` is {stream.images}.")
+        read = [image for image in epoch if image is not None]
+        require(len({image.number for image in read}) == len(read), "two images have the same number.")
+        require(bool(read) and all(tuple(i.pixels.shape) == (3, size, size) for i in read), "the pixels differ.")
+        texts = {a["caption"] for image in read for a in image.annotations}
+        require(all(image.annotations for image in read), "an image has no caption.")
+        require(texts <= set(stream.captions), "`captions` does not have all captions.")
+    with promise(component, "its stream has one order for one seed, and an epoch can start in its middle"):
+        again = component(size, **options).stream()
+        require(again is not None and again.fingerprint == stream.fingerprint, "the fingerprint differs.")
+        assert again is not None
+        for start in (0, len(epoch) // 2):
+            require(_numbers(_epoch(again, start)) == _numbers(epoch[start:]), f"after {start} images it differs.")
+
+
+def _epoch(stream: ImageStream, start: int = 0) -> list[StreamedImage | None]:
+    return list(stream.epoch(torch.Generator().manual_seed(7), start))
+
+
+def _numbers(images: Sequence[StreamedImage | None]) -> list[int | None]:
+    return [image and image.number for image in images]
 
 
 def _require_images(data: CaptionedImages, size: int) -> None:

@@ -62,8 +62,8 @@ def measure_cost(plugins: PluginHost, recipe: Recipe) -> Cost:
     each = time_steps(run)
     steps = settings.steps or max(1, round((settings.seconds or 0) / each))
     return Cost(
-        images=len(run.batches.image_rows),
-        captions=len(run.batches.tokens),
+        images=run.batches.images,
+        captions=run.batches.captions,
         parameters={name: count_parameters(part) for name, part in parts_of(run.networks).items()},
         multiply_adds=work // size,
         memory=_most_memory(run.batches.device),

@@ -1,6 +1,5 @@
 """Resuming a training that was stopped or killed, or training a finished one further."""
 
-import shutil
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
@@ -14,7 +13,7 @@ from limner.models.model import Model
 from limner.models.run_folder import read_run
 from limner.plugins import PluginHost, host
 from limner.recipes.schema import Recipe
-from limner.training.loop import run_training, train
+from limner.training.loop import run_training
 from limner.training.processes import join_processes, on_main_process
 from limner.training.run import Run, set_up
 from limner.training.state import read_state
@@ -74,32 +73,6 @@ def resume(
         run = set_up(plugins, recipe, folder, saved)
         check_budget(run, state)
         return run_training(plugins, run, callbacks, quiet, state)
-
-
-def train_the_rest(
-    recipe: Recipe, folder: Path, callbacks: Sequence[object] | None = None, plugins: PluginHost | None = None
-) -> Model:
-    """Train by a recipe into a folder. If that holds a part of just this training, or all of it, train only the rest.
-
-    Anything else in the folder is removed.
-
-    Raises:
-        LimnerError: if the recipe or the data are wrong, or another process uses the folder.
-        DivergedError: if a loss or a weight is no longer finite.
-    """
-    plugins = plugins or host()
-    with ExitStack() as stack:
-        if folder.is_dir():
-            stack.enter_context(claim(folder))
-        try:
-            saved, state = read_run(folder, plugins), read_state(folder)
-        except LimnerError:  # there is none, or it is damaged
-            saved, state = None, {}
-        if saved and saved.recipe.table() == recipe.table():
-            return run_training(plugins, set_up(plugins, recipe, folder, saved), callbacks, True, state)
-    if folder.exists():
-        shutil.rmtree(folder)
-    return train(recipe, folder, quiet=True, callbacks=callbacks, plugins=plugins)
 
 
 def changed_keys(before: Mapping[str, Any], now: Mapping[str, Any], table: str = "") -> Iterator[str]:

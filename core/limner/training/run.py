@@ -13,6 +13,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from limner.data.batches import Batches, send
+from limner.data.streamed_batches import StreamedBatches, some_captions
 from limner.data.tokenizer import Tokenizer
 from limner.errors import LimnerError
 from limner.models.model import Model
@@ -26,7 +27,7 @@ from limner.training.averaging import WeightAverage
 from limner.training.optimizers import Player
 from limner.training.precision import precision_of
 from limner.training.warm_start import copy_weights
-from limner.types import Batch
+from limner.types import Batch, ImageStream
 
 
 @dataclass
@@ -37,7 +38,7 @@ class Run:
     model: Model  # what is trained: its generator and encoder have the averaged weights
     networks: Networks
     average: WeightAverage[ConditionalGenerator]  # of the weights that paint
-    batches: Batches
+    batches: Batches | StreamedBatches
     noise_source: torch.Generator
     folder: Path | None
     prompts: list[str]
@@ -88,9 +89,9 @@ def set_up(plugins: PluginHost, recipe: Recipe, folder: Path | None = None, earl
     `earlier` is the run that is resumed: it has a tokenizer already, and its weights are restored later.
     """
     dataset = build_dataset(recipe)
-    data = dataset.load()
-    captions = [a["caption"] for annotations in data.annotations for a in annotations]
     state, settings = PartialState(), recipe.training
+    data = dataset.stream(state.process_index, state.num_processes) or dataset.load()
+    captions = some_captions(data) if isinstance(data, ImageStream) else data.captions
     started_from = None if earlier else earlier_model(plugins, recipe)
     if earlier:
         tokenizer = earlier.tokenizer
@@ -98,11 +99,14 @@ def set_up(plugins: PluginHost, recipe: Recipe, folder: Path | None = None, earl
         tokenizer = started_from.tokenizer.with_words(captions)
     else:
         tokenizer = Tokenizer.learn(captions, recipe.text, pretrained_model(recipe))
-    batches = Batches(data, tokenizer, settings.batch_size, settings.seed, state.device)
-    check_share(batches.batch_size, len(batches.image_rows), state.num_processes)
-    if batches.truncated and state.is_main_process:
+    if isinstance(data, ImageStream):
+        batches = StreamedBatches(data, tokenizer, settings.batch_size, settings.seed, state.device, rows_of_process())
+    else:
+        batches = Batches(data, tokenizer, settings.batch_size, settings.seed, state.device)
+    check_share(batches.batch_size, batches.images, state.num_processes)
+    if state.is_main_process and batches.truncated:
         warnings.warn(
-            f"{batches.truncated} of {len(batches.mirrors)} captions are longer than text.length = {tokenizer.length} "
+            f"{batches.truncated} of {batches.captions} captions are longer than text.length = {tokenizer.length} "
             f"tokens and are cut; set text.length to at least {batches.longest}.",
             stacklevel=3,
         )
@@ -175,6 +179,10 @@ def new_step(run: Run, batch: Batch, noise: Float[Tensor, "B Z"]) -> Step:
     differentiate = any(loss.differentiates_images for loss in losses if run.step % loss.every == 0)
     reads_distractors = any(loss.reads_distractors for loss in losses)
     generator, discriminator = networks.conditional_generator, networks.conditional_discriminator
+    return Step(generator, discriminator, batch, noise, differentiate, reads_distractors, rows_of_process())
+
+
+def rows_of_process() -> AllRows:
+    """The rows of a batch that this process computes."""
     state = PartialState()
-    rows = SharedRows(state.process_index, state.num_processes) if state.num_processes > 1 else AllRows()
-    return Step(generator, discriminator, batch, noise, differentiate, reads_distractors, rows)
+    return SharedRows(state.process_index, state.num_processes) if state.num_processes > 1 else AllRows()
