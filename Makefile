@@ -2,17 +2,17 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: quickstart test quick fuzz check notebooks lab docs kill
+.PHONY: quickstart test quick fuzz check notebooks lab docs kill soak
 
 quickstart: .venv/lab        ## train on drawn scenes, paint, and judge: three to five minutes after the installation
 	$(BIN)/limner train quickstart --evaluate
 
 test: .venv/dev              ## all the tests, notebooks included: under half an hour on two cores
-	$(BIN)/pytest -m "not notebook" -n 2 --dist loadfile
+	$(BIN)/pytest -m "not notebook" --slow -n 2 --dist loadfile
 	$(BIN)/pytest -m notebook -k "00_quickstart or 01_adversarial"  # these must paint well, so they run alone
 	OMP_NUM_THREADS=1 $(BIN)/pytest -m notebook -k "not 00_quickstart and not 01_adversarial" -n 2 --dist loadfile
 
-quick: .venv/dev             ## the tests without the notebooks: four to five minutes
+quick: .venv/dev             ## the tests without the notebooks and the slow ones: less than three minutes
 	$(BIN)/pytest -m "not notebook" -n 2 --dist loadfile
 
 fuzz: .venv/dev              ## ten thousand examples of odd input for each property; an hour or more
@@ -25,6 +25,9 @@ check: .venv/dev             ## formatting, lint and types, of code and notebook
 
 kill: .venv/dev              ## kill trainings 200 times, resume each, and compare it bit for bit: some ten minutes
 	OMP_NUM_THREADS=1 $(BIN)/python tests/kill.py --kills 200
+
+soak: .venv/dev              ## train, resume, paint and judge for two hours; draw memory, open files and threads
+	OMP_NUM_THREADS=1 $(BIN)/python tests/soak.py --hours 2
 
 notebooks: .venv/dev         ## build the notebooks from their sources in tutorials/ and run them
 	$(BIN)/python tutorials/build.py

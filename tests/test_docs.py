@@ -15,6 +15,8 @@ from limner.kinds import COMPONENTS, KINDS
 from limner.recipes.options import option_model
 from limner.reference.describe import describe_component
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).parents[1]
 PAGE = ROOT / "docs/authors.md"
 

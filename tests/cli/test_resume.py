@@ -142,6 +142,7 @@ def test_a_training_whose_terminal_closes_is_saved(here, recipe):
     assert all(value.equal(weights[f"conditional_generator.{name}"]) for name, value in state["average"].items())
 
 
+@pytest.mark.slow
 def test_killed_trainings_end_with_the_same_bits():
     command = [sys.executable, str(ROOT / "tests" / "kill.py"), "--kills", "4", "--seed", "3"]
     done = subprocess.run(command, capture_output=True, text=True, timeout=300)

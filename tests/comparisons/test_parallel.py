@@ -12,6 +12,8 @@ from limner import LimnerError, load_comparison
 from limner.comparisons import parallel
 from safetensors.torch import load_file
 
+pytestmark = pytest.mark.slow
+
 WIDTHS = {"encoder.width": [8, 16]}
 
 

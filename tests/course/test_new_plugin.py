@@ -78,6 +78,7 @@ def test_a_project_is_complete(projects, kind):
     assert any("limner.train" in cell["source"] for cell in notebook["cells"])
 
 
+@pytest.mark.slow
 def test_the_projects_pass_ruff_and_pyright(projects, site):
     for project in sorted(projects.iterdir()):
         run(BIN / "ruff", "check", ".", at=project, site=site)
@@ -85,6 +86,7 @@ def test_the_projects_pass_ruff_and_pyright(projects, site):
     run(BIN / "pyright", "--pythonpath", sys.executable, *sorted(projects.iterdir()), at=projects, site=site)
 
 
+@pytest.mark.slow
 def test_the_projects_pass_their_own_tests(projects, site):
     tests = sorted(projects.glob("*/tests"))
     options = ("-q", "--import-mode=importlib", "-p", "no:cacheprovider", "-W", "error")

@@ -285,6 +285,7 @@ def test_the_first_interruption_stops_after_the_images_at_hand(tmp_path, monkeyp
             _thread.interrupt_main()
         done.append(path)
         time.sleep(0.02)
+        return np.zeros((3, size, size), np.uint8)
 
     monkeypatch.setattr(images, "decode_image", slow)
     with pytest.raises(KeyboardInterrupt):

@@ -3,6 +3,10 @@
 import subprocess
 import sys
 
+import pytest
+
+pytestmark = pytest.mark.slow
+
 SCRIPT = """
 import signal
 import sys
@@ -25,7 +29,7 @@ state = PartialState(cpu=True)
 torch.set_num_threads(1)
 plugins = PluginHost()
 plugins.register(make_plugin(TINY))
-training = {"steps": 9, "batch_size": 7, "precision": "float32"}
+training = {"steps": 9, "batch_size": 8, "precision": "float32"}
 recipe = tiny_recipe(data={"name": "shards", "root": sys.argv[1], "shuffle": 3}, training=training)
 run = set_up(plugins, Recipe.read(plugins, recipe))
 numbers = {image.number // 5 for image in run.batches.stream.epoch(torch.Generator())}

@@ -18,6 +18,8 @@ from limner.training.state import read_state
 
 ROOT = Path(__file__).parents[2]
 
+pytestmark = pytest.mark.slow
+
 SCRIPT = """
 import os
 import torch

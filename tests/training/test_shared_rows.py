@@ -46,6 +46,7 @@ open(f"rank{state.process_index}.txt", "w").write("\\n".join(lines))
 """
 
 
+@pytest.mark.slow
 def test_two_processes_have_the_gradients_of_one(tmp_path):
     """For every bundled recipe, with penalties, distractors, and a batch that does not divide.
 
