@@ -26,7 +26,7 @@ def slerp(start: Float[Tensor, " Z"], end: Float[Tensor, " Z"], at: Float[Tensor
     """
     angle = torch.arccos(torch.cosine_similarity(start, end, dim=0).clamp(-1, 1))
     at = rearrange(at, "s -> s 1")
-    if angle.sin() < 1e-4:  # the arc is a point, or not unique
+    if angle.sin() < 1e-3:  # the arc is a point, or not unique
         return torch.lerp(start, end, at)
     return (((1 - at) * angle).sin() * start + (at * angle).sin() * end) / angle.sin()
 

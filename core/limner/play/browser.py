@@ -91,71 +91,69 @@ def build_page(studio: Studio, title: str) -> "Blocks":
     with gr.Blocks(title=title, analytics_enabled=False) as blocks:
         sheet = gr.State(None)
         gr.HTML(pages.page(f"<h1>{pages.escape(title)}</h1>"))
-        with gr.Row(equal_height=True):
-            first = studio.suggestions[0] if studio.suggestions else ""
+        first = studio.suggestions[0] if studio.suggestions else ""
+        with gr.Row():
             prompt = gr.Textbox(
                 first,
                 label="Prompt",
-                max_lines=3,
-                scale=4,
-                autofocus=True,
-                elem_id="prompt",
                 placeholder="Type a prompt",
+                max_lines=3,
+                scale=3,
+                min_width=300,
+                elem_id="prompt",
             )
-            paint = gr.Button("Paint", variant="primary", min_width=100, scale=1, elem_id="paint")
-        picked = gr.Dropdown(
-            studio.suggestions, value=None, label="Or pick one", visible=bool(studio.suggestions), elem_id="picked"
-        )
+            picked = gr.Dropdown(
+                studio.suggestions, value=None, label="Or pick one", visible=bool(studio.suggestions), scale=2
+            )
         marks = gr.HTML(demo.mark(first) if first else "", elem_id="marks")
         with gr.Row():
             seed = gr.Number(0, label="Seed", precision=0, min_width=110, elem_id="seed")
-            truncation = gr.Slider(
-                0.1, FREE, studio.usual_truncation, step=0.1, min_width=150, label=f"Truncation ({FREE:g}: none)"
-            )
+            truncation = gr.Slider(0.1, FREE, studio.usual_truncation, step=0.1, min_width=150, label="Truncation")
             count = gr.Slider(1, MOST, 4, step=1, label="Pictures", min_width=150)
             best_of = gr.Slider(1, CANDIDATES, 1, step=1, label="Best of", min_width=150, visible=studio.can_choose)
             together = [("all together", -1), *((name, place) for place, name in enumerate(studio.names))]
             member = gr.Dropdown(together, value=-1, label="Painter", visible=len(studio.members) > 1, min_width=150)
+        paint = gr.Button("Paint", variant="primary", elem_id="paint")
         grid = gr.HTML(elem_id="grid")
-        picture = gr.Slider(1, 4, 1, step=1, label="Picture to look at", elem_id="picture")
+        picture = gr.Radio([1], value=1, label="Look closer at picture", elem_id="picture")
         with gr.Accordion("Attention: click a word to see where the generator looked", visible=studio.can_look):
             words = gr.Radio([], show_label=False, container=False, elem_id="words")
             maps = gr.HTML(elem_id="maps")
         with gr.Accordion("Every stage of the generator", visible=studio.has_stages):
             stages = gr.HTML(elem_id="stages")
         with gr.Accordion("Interpolation: the way to another prompt and seed", open=False):
-            with gr.Row(equal_height=True):
-                other = gr.Textbox(label="To the prompt", placeholder="the same", scale=3, max_lines=3, elem_id="other")
+            with gr.Row():
+                other = gr.Textbox(label="To the prompt", placeholder="The same", scale=3, max_lines=3, elem_id="other")
                 other_seed = gr.Number(1, label="and the seed", precision=0, min_width=110, elem_id="other-seed")
-                go = gr.Button("Interpolate", min_width=100, elem_id="interpolate")
+            go = gr.Button("Interpolate", elem_id="interpolate")
             between = gr.HTML(elem_id="between")
 
         def painted(*values: Any) -> tuple[Any, ...]:
             *controls, member = values
             html, made = demo.paint(*controls, None if member == -1 else member)
+            told = pages.marked(made.parts) if made else ""
             choices = [(word, place) for place, word in enumerate(made.words)] if made else []
-            last = len(made.pictures) if made else 1
+            places = list(range(1, len(made.pictures) + 1)) if made else [1]
             return (
+                told,
                 html,
                 made,
                 gr.Radio(choices, value=None),
-                gr.Slider(1, last, 1, step=1),
+                gr.Radio(places, value=1),
                 "",
                 demo.stages(made, 1),
                 "",
             )
 
         controls = [prompt, seed, truncation, count, best_of, member]
-        shown = [grid, sheet, words, picture, maps, stages, between]
-        prompt.input(demo.mark, prompt, marks, trigger_mode="always_last", **private)
-        picked.input(lambda text: text or "", picked, prompt, **private).then(demo.mark, prompt, marks, **private).then(
-            painted, controls, shown, **private
-        )
+        shown = [marks, grid, sheet, words, picture, maps, stages, between]
+        prompt.change(demo.mark, prompt, marks, trigger_mode="always_last", **private)
+        picked.input(lambda text: text or "", picked, prompt, **private).then(painted, controls, shown, **private)
         for start in (paint.click, prompt.submit, blocks.load):
             start(painted, controls, shown, **private)
         words.input(demo.look, [sheet, picture, words], maps, **private)
-        picture.release(demo.look, [sheet, picture, words], maps, **private)
-        picture.release(demo.stages, [sheet, picture], stages, **private)
+        picture.input(demo.look, [sheet, picture, words], maps, **private)
+        picture.input(demo.stages, [sheet, picture], stages, **private)
         go.click(demo.between, [sheet, picture, other, other_seed], between, **private)
     return blocks
 
@@ -173,19 +171,23 @@ def serve(studio: Studio, title: str, port: int | None = None, share: bool = Fal
     Raises:
         LimnerError: if Gradio is not installed, or the port is taken.
     """
-    gr, blocks = import_gradio(), build_page(studio, title)
-    theme = gr.themes.Default(font=["system-ui", "sans-serif"], font_mono=["ui-monospace", "monospace"])
+    blocks = build_page(studio, title)
     try:
-        blocks.launch(
-            server_name=LOOPBACK,
-            server_port=port,
-            share=share,
-            inbrowser=in_browser,
-            theme=theme,
-            css=CSS,
-            footer_links=[],
-            ssr_mode=False,
-            quiet=False,
-        )
-    except OSError as error:
-        raise LimnerError(f"The demo cannot be served: {error}") from None
+        _, address, public = launch(blocks, port, share=share, inbrowser=in_browser)
+    except OSError:
+        place = "No port from 7860 to 7959 is free" if port is None else f"Port {port} is taken"
+        raise LimnerError(f"{place}; choose another with --port.") from None
+    print(f"The demo is at {address}. Ctrl-C ends it.", flush=True)
+    if share:
+        print(f"Its public address is {public}." if public else "It got no public address; check the connection.")
+    blocks.block_thread()
+
+
+def launch(blocks: "Blocks", port: int | None = None, **options: Any) -> tuple[Any, str, str | None]:
+    """Serve a page from this machine without waiting; returns the server, and the local and the public address.
+
+    The fonts are those of the system, so that nothing is fetched from elsewhere.
+    """
+    theme = import_gradio().themes.Default(font=["system-ui", "sans-serif"], font_mono=["ui-monospace", "monospace"])
+    options |= {"server_name": LOOPBACK, "server_port": port, "theme": theme, "css": CSS, "footer_links": []}
+    return blocks.launch(ssr_mode=False, quiet=True, prevent_thread_lock=True, **options)

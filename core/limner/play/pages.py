@@ -10,8 +10,10 @@ from limner.play.studio import Named, Painted, Part, Sheet
 
 STYLE = """<style>
 .limner {line-height: 1.45; font-size: 14px}
-.limner-grid {display: grid; grid-template-columns: repeat(auto-fill, minmax(min(100%, 150px), 1fr)); gap: 16px}
-.limner-row {display: grid; grid-template-columns: repeat(auto-fill, minmax(88px, 1fr)); gap: 8px}
+.limner-grid {display: grid; grid-template-columns: repeat(auto-fit, minmax(min(45%, 150px), 1fr)); gap: 16px}
+.limner-grid figure {max-width: 240px}
+.limner-row {display: grid; grid-template-columns: repeat(auto-fit, minmax(72px, 1fr)); gap: 8px}
+.limner-row figure {max-width: 128px}
 .limner-maps {display: flex; flex-wrap: wrap; gap: 16px}
 .limner-maps figure {width: 256px; max-width: 100%}
 .limner figure {margin: 0}
@@ -19,8 +21,8 @@ STYLE = """<style>
 .limner figcaption {margin-top: 6px; overflow-wrap: anywhere}
 .limner-reading {display: block; font-style: italic}
 .limner-right, .limner-wrong {display: block; font-weight: 600}
-.limner-right {color: #15803d; color: light-dark(#15803d, #4ade80)}
-.limner-wrong {color: #c2410c; color: light-dark(#c2410c, #fb923c)}
+.limner .limner-right {color: #15803d !important; color: light-dark(#15803d, #4ade80) !important}
+.limner .limner-wrong {color: #c2410c !important; color: light-dark(#c2410c, #fb923c) !important}
 .limner-faint {display: block; opacity: .75}
 .limner-note {padding: 8px 12px; border-left: 4px solid #d97706; background: rgba(217, 119, 6, .12)}
 .limner-prompt {font-size: 16px; overflow-wrap: anywhere}
@@ -50,7 +52,7 @@ def marked(parts: Sequence[Part]) -> str:
     """A prompt with its unknown words marked, and a sentence that says what the marks are."""
     text = "".join(escape(part.text) if part.known else f"<mark>{escape(part.text)}</mark>" for part in parts)
     unknown = dict.fromkeys(part.text for part in parts if not part.known)
-    told = f"Training never showed the model: {', '.join(map(escape, unknown))}." if unknown else ""
+    told = f"Training never showed the model: {', '.join(map(escape, unknown))}." if unknown else "Every word is known."
     return page(f'<div class="limner-prompt">{text}</div><span class="limner-faint">{told}</span>')
 
 

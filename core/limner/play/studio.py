@@ -125,7 +125,7 @@ class Studio:
         self,
         prompt: str,
         seed: object = 0,
-        truncation: float | None = None,
+        truncation: object = None,
         count: object = 4,
         best_of: object = 1,
         member: int | None = None,
@@ -147,10 +147,10 @@ class Studio:
         number = _whole("seed", seed, 0, LARGEST_SEED)
         kept = _whole("pictures", count, 1, MOST)
         candidates = max(_whole("best of", best_of, 1, CANDIDATES), kept)
-        truncation = _truncation(truncation)
+        reach = _truncation(truncation)
         painter = self.painter if member is None else self._member(member)
         with self._lock:
-            images = painter.sample([prompt] * candidates, number, None, truncation, range(candidates))
+            images = painter.sample([prompt] * candidates, number, None, reach, range(candidates))
             chosen = torch.arange(kept)
             if candidates > kept:
                 chosen = painter.chosen(images, prompt, kept, "matching")
@@ -159,7 +159,7 @@ class Studio:
                 painters = painter.painters(candidates, number)
             draws = chosen.tolist()
             pictures = self._described(images[chosen], prompt, [painters[draw] for draw in draws], draws)
-        return Sheet(prompt, number, truncation, parts, pictures)
+        return Sheet(prompt, number, reach, parts, pictures)
 
     def _described(
         self, images: Float[Tensor, "N 3 H W"], prompt: str, painters: Sequence[int], draws: Sequence[int]
@@ -195,7 +195,7 @@ class Studio:
             _, tokens, *where = attended.weights.shape
             if len(where) != 2 or tokens <= max((column for row in columns for column in row), default=0):
                 continue
-            heats = torch.stack([attended.weights[:, row].sum(1).mean(0) for row in columns])
+            heats = torch.stack([attended.weights[:, row].mean((0, 1)) for row in columns])
             low, high = float(heats.min()), float(heats.max())
             title = f"{attended.name}, {where[0]} x {where[1]} places: {low:.0%} to {high:.0%}"
             heat = (heats[word] - low) / max(high - low, 1e-9)
@@ -259,17 +259,18 @@ def _readable(prompt: str) -> str:
 
 def _whole(name: str, value: object, low: int, high: int) -> int:
     """A whole number from a control, which may have been left empty."""
-    if isinstance(value, bool) or not isinstance(value, int | float) or value != value or not low <= value <= high:
-        raise LimnerError(f"{name}: expected a whole number from {low} to {high}, got {quoted(value)}.")
-    return int(value)
+    if isinstance(value, int | float) and low <= value <= high:
+        return int(value)
+    raise LimnerError(f"{name}: expected a whole number from {low} to {high}, got {quoted(value)}.")
 
 
-def _truncation(value: float | None) -> float | None:
-    if value is None or value >= FREE:
+def _truncation(value: object) -> float | None:
+    """How far the noise may reach; None if it may reach anywhere."""
+    if value is None or (isinstance(value, int | float) and value >= FREE):
         return None
-    if not value > 0:
-        raise LimnerError(f"truncation: expected how far the noise may reach, above 0, got {quoted(value)}.")
-    return value
+    if isinstance(value, int | float) and value > 0:
+        return float(value)
+    raise LimnerError(f"truncation: expected how far the noise may reach, above 0, got {quoted(value)}.")
 
 
 def _columns(sheet: Sheet, places: Sequence[tuple[int, int]]) -> list[list[int]]:
