@@ -17,7 +17,7 @@ WIDE = {"description_width": "initial"}
 def playground(model: TrainedPainter) -> "VBox":
     """A trained model, or an ensemble, to play with in a notebook.
 
-    Type a prompt or pick one, and press Enter or Paint. Unknown words are marked. Under each picture is what the
+    Type a prompt and press Enter, or pick one. Unknown words are marked. Under each picture is what the
     captioner reads and what the judge says, if the model and its data have them. A click on a word shows where the
     generator attended for it. Further tabs show the stages of a generator, and the way to another prompt and seed.
 
@@ -44,7 +44,9 @@ class Playground:
         self.studio, self.sheet, self.widgets = studio, None, widgets
         first = studio.suggestions[0] if studio.suggestions else ""
         line, part = widgets.Layout(width="100%"), widgets.Layout(width="auto", flex="1 1 190px")
-        self.prompt = widgets.Text(first, placeholder="Type a prompt", description="Prompt", layout=line)
+        self.prompt = widgets.Text(
+            first, placeholder="Type a prompt", description="Prompt", layout=line, continuous_update=False
+        )
         self.picked = widgets.Dropdown(
             options=[("Or pick one", ""), *((text, text) for text in studio.suggestions)], layout=line, description=" "
         )
@@ -85,8 +87,7 @@ class Playground:
         return widgets.VBox([*top, self.marks, self.grid, self.picture, closer])
 
     def _connect(self) -> None:
-        self.prompt.observe(lambda _: self.on_type(), "value")
-        self.prompt.on_submit(lambda _: self.on_paint())
+        self.prompt.observe(lambda _: self.on_paint(), "value")
         self.picked.observe(lambda change: self.on_pick(change["new"]), "value")
         self.paint.on_click(lambda _: self.on_paint())
         self.go.on_click(lambda _: self.on_interpolate())
@@ -95,15 +96,10 @@ class Playground:
 
     # --- what happens ----------------------------------------------------------------------------------------------
 
-    def on_type(self) -> None:
-        """Mark the unknown words of the prompt."""
-        self._show(self.marks, lambda: pages.marked(self.studio.mark(self.prompt.value)))
-
     def on_pick(self, prompt: str) -> None:
-        """Paint a prompt that was picked."""
+        """Take over a prompt that was picked."""
         if prompt:
             self.prompt.value = prompt
-            self.on_paint()
 
     def on_paint(self) -> None:
         """Paint the prompt with the controls as they are."""
@@ -120,15 +116,15 @@ class Playground:
             )
             return pages.grid(self.sheet, self.studio.names)
 
-        self.on_type()
         self._show(self.grid, painted)
+        self.marks.value = pages.marked(self.sheet.parts) if self.sheet else ""
         if self.sheet is None:
-            self.marks.value = ""  # one sentence is enough
             return
         self.picture.max = len(self.sheet.pictures)
         words = [(text, place) for place, text in enumerate(self.sheet.words)]
         if self.words.options != tuple(words):
             self.words.options = words
+            self.words.value = max(words, key=lambda word: len(word[0]))[1]  # the longest says more than "a"
         self.between.value = ""
         self.on_look()
 
