@@ -1,16 +1,19 @@
 """The playground of a notebook: its widgets' callbacks, without a browser."""
 
+import io
 import sys
+from base64 import b64decode
 
 import limner
 import pytest
 from limner import LimnerError
 from limner.play import pages
 from limner.play.studio import STEPS, Studio
+from PIL import Image
 
 widgets = pytest.importorskip("ipywidgets", reason='the playground needs pip install "limner[lab]"')
 
-from limner.play.notebook import Playground  # noqa: E402
+from limner.play.widgets import Playground  # noqa: E402
 
 PROMPT = "a red circle above a blue square"
 
@@ -21,7 +24,7 @@ def playground(quickstart) -> Playground:
 
 
 def tabs_of(playground):
-    [tab] = [child for child in playground.box.children if isinstance(child, widgets.Tab)]
+    [tab] = [child for child in playground.children if isinstance(child, widgets.Tab)]
     return list(tab.titles)
 
 
@@ -32,6 +35,13 @@ def test_it_opens_with_pictures_of_a_prompt(playground, quickstart):
     assert "✓" in playground.grid.value
     assert playground.maps.value.count("<img") == 2
     assert tabs_of(playground) == ["Attention", "Interpolation"]
+
+
+def test_where_a_notebook_is_only_read_a_picture_is_shown(playground):
+    shown = playground._repr_mimebundle_()
+    assert shown.keys() == {"text/plain", "application/vnd.jupyter.widget-view+json", "image/png"}
+    with Image.open(io.BytesIO(b64decode(shown["image/png"]))) as picture:
+        assert picture.width > 4 * 128
 
 
 def test_unknown_words_are_marked(playground):
@@ -87,9 +97,7 @@ def test_bad_input_is_one_sentence(playground, hostile):
 
 
 def test_a_model_without_attention_has_no_maps(trained):
-    box = limner.playground(limner.load(trained))
-    [tab] = [child for child in box.children if isinstance(child, widgets.Tab)]
-    assert list(tab.titles) == ["Interpolation"]
+    assert tabs_of(limner.playground(limner.load(trained))) == ["Interpolation"]
 
 
 def test_an_ensemble_has_a_choice_of_painters(quickstart):
@@ -103,5 +111,6 @@ def test_an_ensemble_has_a_choice_of_painters(quickstart):
 
 def test_without_ipywidgets_one_sentence_says_what_to_install(quickstart, monkeypatch):
     monkeypatch.setitem(sys.modules, "ipywidgets", None)
+    monkeypatch.delitem(sys.modules, "limner.play.widgets")
     with pytest.raises(LimnerError, match=r'needs ipywidgets, which is not installed; pip install "limner\[lab\]"'):
         limner.playground(quickstart.painter)
