@@ -48,7 +48,7 @@ def test_the_ends_are_what_the_model_paints(trained, truncation):
 
 def test_truncation_keeps_all_noise_within():
     noise = torch.randn(2, 20, generator=torch.Generator().manual_seed(0))
-    assert truncate(slerp(*noise, AT), 0.5).abs().max() <= 0.5
+    assert truncate(slerp(noise[0], noise[1], AT), 0.5).abs().max() <= 0.5
 
 
 def test_bad_input_is_one_sentence(trained):

@@ -30,7 +30,7 @@ def tiny(trained) -> Studio:
     return Studio(limner.load(trained))
 
 
-@pytest.fixture(params=HOSTILE.values(), ids=HOSTILE)
+@pytest.fixture(params=HOSTILE.values(), ids=list(HOSTILE))
 def hostile(request) -> str:
     """A prompt that cannot be painted."""
     return request.param

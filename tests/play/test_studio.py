@@ -74,7 +74,9 @@ def test_each_picture_is_read_and_judged(quickstart):
         assert re.search("red|blue", painted.reading)
         assert painted.verdict.keys() == {"shape", "color", "relation", "number of objects"}
     assert any(all(painted.verdict.values()) for painted in quickstart.paint(PROMPT, count=8).pictures)
-    assert [painted.verdict for painted in quickstart.paint("red circle red", count=2).pictures] == [None, None]
+    strange = quickstart.paint("red circle red", count=2)
+    assert [painted.verdict for painted in strange.pictures] == [None, None]
+    assert "The judge cannot read this prompt" in pages.grid(strange, quickstart.names)
 
 
 def test_what_a_model_cannot_do_is_left_out(tiny, quickstart):
@@ -129,7 +131,7 @@ def test_the_way_to_another_prompt_has_both_ends(quickstart):
     assert (titles[0], titles[-1], len(images)) == ("0%", "100%", STEPS)
     end = quickstart.paint("a green star above a pink heart", seed=5, count=2).pictures[1].image
     for one, other in ((images[0], sheet.pictures[1].image), (images[-1], end)):
-        assert max(high for _, high in ImageChops.difference(one, other).getextrema()) <= 1
+        assert max(ImageChops.difference(one, other).tobytes()) <= 1
     assert quickstart.between(sheet, 1, " ", 3)[-1][1].tobytes() == images[0].tobytes()
     with pytest.raises(LimnerError, match="seed: expected"):
         quickstart.between(sheet, 1, "", None)

@@ -70,9 +70,9 @@ def interpolate(
         model.unknown_words(prompt)
     generator = model.conditional_generator
     device = next(generator.parameters()).device
-    ends = [draw_noise(generator.generator.noise_width, [draw], seed)[0] for draw, seed in zip(draws, seeds)]
+    start, end = (draw_noise(generator.generator.noise_width, [draw], seed)[0] for draw, seed in zip(draws, seeds))
     at = torch.linspace(0, 1, steps)
-    noise = slerp(*ends, at)
+    noise = slerp(start, end, at)
     noise = noise if truncation is None else truncate(noise, truncation)
     training = generator.training
     generator.eval()

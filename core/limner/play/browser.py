@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from gradio import Blocks
 
 LOOPBACK = "127.0.0.1"
-CSS = "footer {display: none !important} .gradio-container {max-width: 1100px !important; margin: auto !important}"
+CSS = "footer {display: none !important} .gradio-container {max-width: 1040px !important; margin: auto !important}"
 
 
 def import_gradio() -> Any:
@@ -88,7 +88,7 @@ def build_page(studio: Studio, title: str) -> "Blocks":
     """
     gr, demo = import_gradio(), Demo(studio)
     private = {"api_visibility": "private", "show_progress": "hidden"}
-    with gr.Blocks(title=title, analytics_enabled=False) as blocks:
+    with gr.Blocks(title=title, analytics_enabled=False, fill_width=True) as blocks:
         sheet = gr.State(None)
         gr.HTML(pages.page(f"<h1>{pages.escape(title)}</h1>"))
         first = studio.suggestions[0] if studio.suggestions else ""

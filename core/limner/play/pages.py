@@ -95,6 +95,8 @@ def _legend(sheet: Sheet) -> str:
     told = []
     if any(painted.verdict is not None for painted in sheet.pictures):
         told.append("✓ and ✗ are from the judge, which reads the pixels without any network.")
+    elif sheet.has_judge:
+        told.append("The judge cannot read this prompt, so it says nothing.")
     if any(painted.reading is not None for painted in sheet.pictures):
         told.append("In quotation marks is what the model's own captioner reads in the picture.")
     return " ".join(told)

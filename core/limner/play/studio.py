@@ -1,7 +1,7 @@
 """What the playground and the demo paint and say, without any user interface."""
 
 import unicodedata
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from threading import Lock
 from typing import cast
@@ -14,7 +14,7 @@ from torch import Tensor
 from limner.data.captions import storable
 from limner.data.tokenizer import word_places
 from limner.errors import LimnerError, quoted
-from limner.interfaces import Attention, Dataset, Metric
+from limner.interfaces import Attention, Dataset, Loss, Metric
 from limner.models.ensemble import Ensemble
 from limner.models.explain import NEAREST, RED, record_attention
 from limner.models.interpolate import interpolate
@@ -65,6 +65,7 @@ class Sheet:
     truncation: float | None
     parts: list[Part]
     pictures: list[Painted]
+    has_judge: bool
 
     @property
     def words(self) -> list[str]:
@@ -88,7 +89,7 @@ class Studio:
         self.painter = painter
         self.members = painter.members if isinstance(painter, Ensemble) else [cast(Model, painter)]
         self.names = list(names) or [f"model {number}" for number in range(1, len(self.members) + 1)]
-        self.can_choose = all(any(can_score(type(loss)) for loss in model.losses.values()) for model in self.members)
+        self.can_choose = all(_has_loss(model, can_score) for model in self.members)
         self.can_look = any(
             isinstance(module, Attention) for model in self.members for module in model.conditional_generator.modules()
         )
@@ -159,7 +160,7 @@ class Studio:
                 painters = painter.painters(candidates, number)
             draws = chosen.tolist()
             pictures = self._described(images[chosen], prompt, [painters[draw] for draw in draws], draws)
-        return Sheet(prompt, number, reach, parts, pictures)
+        return Sheet(prompt, number, reach, parts, pictures, self.judge is not None)
 
     def _described(
         self, images: Float[Tensor, "N 3 H W"], prompt: str, painters: Sequence[int], draws: Sequence[int]
@@ -167,7 +168,7 @@ class Studio:
         readings: list[str | None] = [None] * len(images)
         for place, model in enumerate(self.members):
             rows = [row for row, painter in enumerate(painters) if painter == place]
-            if rows and any(can_caption(type(loss)) for loss in model.losses.values()):
+            if rows and _has_loss(model, can_caption):
                 for row, text in zip(rows, model.caption(images[rows])):
                     readings[row] = text
         verdicts = [self.judge.verdict(image, prompt) if self.judge else None for image in images]
@@ -235,6 +236,10 @@ class Studio:
 
     def _member(self, place: int) -> Model:
         return self.members[_whole("model", place, 0, len(self.members) - 1)]
+
+
+def _has_loss(model: Model, can: Callable[[type[Loss]], bool]) -> bool:
+    return any(can(cast(type[Loss], type(loss))) for loss in model.losses.values())
 
 
 def _prompts_and_judge(model: Model) -> tuple[list[str], Metric | None]:

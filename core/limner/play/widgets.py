@@ -22,12 +22,12 @@ class Playground(widgets.VBox):
         self.studio = studio
         self.sheet: Sheet | None = None
         first = studio.suggestions[0] if studio.suggestions else ""
-        line, part = widgets.Layout(width="100%"), widgets.Layout(width="auto", flex="1 1 190px")
+        line, part = widgets.Layout(width="auto"), widgets.Layout(width="auto", flex="1 1 150px")
         self.prompt = widgets.Text(
             first, placeholder="Type a prompt", description="Prompt", layout=line, continuous_update=False
         )
         self.picked = widgets.Dropdown(
-            options=[("Or pick one", ""), *((text, text) for text in studio.suggestions)], layout=line, description=" "
+            options=[("", ""), *((text, text) for text in studio.suggestions)], layout=line, description="Or pick one"
         )
         self.seed = widgets.BoundedIntText(0, 0, LARGEST_SEED, description="Seed", layout=part, style=WIDE)
         self.truncation = widgets.FloatSlider(
@@ -38,7 +38,9 @@ class Playground(widgets.VBox):
         self.best_of = widgets.IntSlider(1, 1, CANDIDATES, description="Best of", layout=part, style=WIDE)
         everyone = [("All together", None), *((name, place) for place, name in enumerate(studio.names))]
         self.member = widgets.Dropdown(options=everyone, description="Painter", layout=part, style=WIDE)
-        self.paint = widgets.Button(description="Paint", button_style="primary", icon="paint-brush")
+        self.paint = widgets.Button(
+            description="Paint", button_style="primary", icon="paint-brush", layout=widgets.Layout(width="90px")
+        )
         self.words = widgets.ToggleButtons(options=[], style={"button_width": "auto"})
         self.picture = widgets.IntSlider(1, 1, 1, description="Picture", style=WIDE)
         self.other_prompt = widgets.Text("", placeholder="The same prompt", description="To prompt", layout=line)
