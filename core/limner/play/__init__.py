@@ -1,5 +1,5 @@
 """Trying out a trained model: in a notebook (`limner.playground`) and in the browser (`limner demo`).
 
 `studio` decides what is painted and said, `pages` writes it as HTML, and the two interfaces are thin. May import
-`limner.models`, `limner.data`, `limner.recipes` and the root. Widgets are imported only when an interface opens.
+`limner.models`, `limner.data`, `limner.recipes` and the root; ipywidgets and Gradio only when an interface opens.
 """
