@@ -21,6 +21,15 @@
 # %%
 import limner
 
+limner.playground(limner.load("quickstart"))
+
+# %% [markdown]
+# This *playground* has a model that was trained with this very lesson's recipe. Type a prompt and press Enter, or pick one.
+# Under each picture is what the judge says (✓ or ✗) and, in quotation marks, what the model itself reads in it. Can you find
+# a prompt that it gets wrong? Try another seed, a word that it does not know, and the way from one picture to another. By
+# the end of this lesson, you have trained such a model yourself.
+
+# %%
 limner.host().plugins  # everything Limner can do comes from plugins; here are the installed ones
 
 # %% [markdown]

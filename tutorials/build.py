@@ -33,9 +33,12 @@ def sources() -> list[Path]:
 def build(source: Path) -> None:
     """Build a notebook, run it in its folder, and write it with its outputs."""
     notebook, start = from_source(source), time.perf_counter()
-    NotebookClient(notebook, timeout=1200, resources={"metadata": {"path": str(FOLDER)}}).execute()
+    options = {"timeout": 1200, "store_widget_state": False, "resources": {"metadata": {"path": str(FOLDER)}}}
+    NotebookClient(notebook, **options).execute()
     for cell in notebook.cells:
         cell.metadata.pop("execution", None)  # timestamps differ between runs
+        for output in cell.get("outputs", ()):  # a widget lives as long as its kernel; its picture stays
+            output.get("data", {}).pop("application/vnd.jupyter.widget-view+json", None)
     nbformat.write(notebook, source.with_suffix(".ipynb"))
     print(f"{source.stem}: {time.perf_counter() - start:.0f} s", flush=True)
 

@@ -41,6 +41,7 @@ if TYPE_CHECKING:
     from limner.models.painter import RealImages
     from limner.models.pictures import Pictures
     from limner.models.report import Report
+    from limner.play.notebook import playground
     from limner.plugins import PluginHost, host
     from limner.recipes.schema import Recipe
     from limner.slots import Slot
@@ -89,6 +90,7 @@ _HOMES = {
     "models.painter": ["RealImages"],
     "models.pictures": ["Pictures"],
     "models.report": ["Report"],
+    "play.notebook": ["playground"],
     "plugins": ["PluginHost", "host"],
     "recipes.schema": ["Recipe"],
     "slots": ["Slot"],
@@ -159,6 +161,7 @@ __all__ = [
     "load",
     "load_comparison",
     "load_tradeoff",
+    "playground",
     "resize",
     "resume",
     "to_bytes",

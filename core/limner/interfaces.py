@@ -317,3 +317,10 @@ class Metric(ABC):
     @abstractmethod
     def measure(self, painter: Painter) -> Scores:
         """Scores by name. The docstring of the class says what they mean and how many samples they use."""
+
+    def verdict(self, image: Float[Tensor, "3 H W"], prompt: str) -> dict[str, bool] | None:
+        """Whether each thing that a prompt asks for is right in an image in [-1, 1], by name.
+
+        None if it judges no single images, or cannot read the prompt.
+        """
+        return None

@@ -68,6 +68,17 @@ class SceneJudge(Metric):
             scores |= {f"{name}/{attribute}": value for attribute, value in shares(images, prompts).items()}
         return scores
 
+    def verdict(self, image: Float[Tensor, "3 H W"], prompt: str) -> dict[str, bool] | None:
+        asked = parse(prompt)
+        if asked is None:
+            return None
+        readings = read(image[None])
+        judged = score(readings, torch.tensor([asked]))
+        named = {name: bool(answer) for name, answer in judged.items() if name != "exact"}
+        if asked[-1] == ANY:
+            del named["background"]
+        return named | {"number of objects": int(readings.counts) == (1 if len(asked) == len(COLUMNS[1]) else 2)}
+
 
 def shares(images: Float[Tensor, "N 3 H W"], prompts: Prompts) -> Scores:
     """The share of images in [-1, 1] that are right: `exact`, and for each attribute of their prompts."""

@@ -34,6 +34,7 @@ def test_the_commands(command):
         "caption",
         "compare",
         "data",
+        "demo",
         "describe",
         "evaluate",
         "explain",

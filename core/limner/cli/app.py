@@ -12,6 +12,7 @@ import typer
 from limner.cli import (
     compare,
     data_commands,
+    demo,
     describe,
     evaluate,
     export_data,
@@ -32,7 +33,19 @@ app = typer.Typer(
     rich_markup_mode="markdown",
     pretty_exceptions_enable=False,
 )
-for topic in (train, painting, evaluate, compare, tradeoff, listing, describe, export_data, new_plugin, tutorials):
+for topic in (
+    train,
+    painting,
+    demo,
+    evaluate,
+    compare,
+    tradeoff,
+    listing,
+    describe,
+    export_data,
+    new_plugin,
+    tutorials,
+):
     app.add_typer(topic.app)
 app.add_typer(data_commands.app, name="data")
 

@@ -106,6 +106,12 @@ class Tokenizer:
         marks = [mark for name, mark in self.inner.special_tokens_map.items() if name != "unk_token"]
         return [(self.inner.convert_tokens_to_string([token]).strip(), token not in marks) for token in tokens]
 
+    def places(self, caption: str) -> list[tuple[int, int]]:
+        """Where each token begins and ends in a caption; (0, 0) for special ones. Empty if it cannot tell."""
+        if not self.inner.is_fast:
+            return []
+        return self._encode(self._readable(caption), return_offsets_mapping=True)["offset_mapping"]
+
     def check(self, prompt: str) -> list[str]:
         """The words of a prompt that were not in the training captions.
 
@@ -163,8 +169,14 @@ def split_words(text: str) -> list[str]:
     If a text has nothing but punctuation, its marks are its words.
     """
     text = unicodedata.normalize("NFC", text).lower()
+    return [text[start:end] for start, end in word_places(text)]
+
+
+def word_places(text: str) -> list[tuple[int, int]]:
+    """Where each word of a text begins and ends."""
     shape = "".join(map(_shape, text))
-    return [text[m.start() : m.end()] for m in WORD.finditer(shape)] or [mark for mark in text if not mark.isspace()]
+    marks = [(place, place + 1) for place, mark in enumerate(text) if not mark.isspace()]
+    return [match.span() for match in WORD.finditer(shape)] or marks
 
 
 @cache
