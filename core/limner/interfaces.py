@@ -296,10 +296,7 @@ class Dataset(ABC):
         raise LimnerError(f"{type(self).__name__} cannot show several images of one prompt.")
 
     def preview_prompts(self) -> list[str]:
-        """Up to eight prompts that are painted regularly during training.
-
-        By default they are captions from all over the data, because neighbors are often alike.
-        """
+        """Up to eight prompts that are painted regularly in training; by default, captions from all over the data."""
         captions = list(dict.fromkeys(a["caption"] for annotations in self.load().annotations for a in annotations[:1]))
         count = min(8, len(captions))
         return [captions[place * len(captions) // count] for place in range(count)]
@@ -319,8 +316,5 @@ class Metric(ABC):
         """Scores by name. The docstring of the class says what they mean and how many samples they use."""
 
     def verdict(self, image: Float[Tensor, "3 H W"], prompt: str) -> dict[str, bool] | None:
-        """Whether each thing that a prompt asks for is right in an image in [-1, 1], by name.
-
-        None if it judges no single images, or cannot read the prompt.
-        """
+        """Whether each thing that a prompt asks for is right in an image in [-1, 1]; None if it cannot tell."""
         return None
