@@ -229,7 +229,7 @@ def test_third_party_imports_are_declared():
         re.split("[<>=]", line)[0].lower().replace("-", "_").replace("pillow", "PIL")
         for line in project["dependencies"]
     }
-    declared |= {"IPython"}  # imported in notebooks only, where it is installed
+    declared |= {"IPython", "ipywidgets"}  # imported in notebooks only, where they are installed
     used = {name for path in SOURCES for name in imported(path) if not name.startswith("limner")}
     assert used - sys.stdlib_module_names - declared == set()
 

@@ -36,6 +36,9 @@ def build(source: Path) -> None:
     NotebookClient(notebook, timeout=1200, resources={"metadata": {"path": str(FOLDER)}}).execute()
     for cell in notebook.cells:
         cell.metadata.pop("execution", None)  # timestamps differ between runs
+        for output in cell.get("outputs", ()):  # a stored widget cannot be used; its picture stays
+            output.get("data", {}).pop("application/vnd.jupyter.widget-view+json", None)
+    notebook.metadata.pop("widgets", None)
     nbformat.write(notebook, source.with_suffix(".ipynb"))
     print(f"{source.stem}: {time.perf_counter() - start:.0f} s", flush=True)
 

@@ -6,6 +6,7 @@ import numpy as np
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.figure import Figure
+from PIL import Image
 
 from limner.course.toy_game import EDGE, EVEN, ToyGame
 
@@ -27,7 +28,7 @@ class ToyPicture:
     def __init__(self, resolution: int = 90):
         """`resolution`: of the picture, in dots per inch; it is 9 x 4.6 inches large."""
         self.figure = Figure(figsize=(9, 4.6), dpi=resolution, layout="constrained")
-        FigureCanvasAgg(self.figure)
+        self.canvas, self.arranged = FigureCanvasAgg(self.figure), False
         axes = self.figure.subplot_mosaic("AB;AC", width_ratios=(1.25, 1))
         self.plane, self.curves, self.bars = axes["A"], axes["B"], axes["C"]
         self.figure.get_layout_engine().set(w_pad=0.1)  # pyright: ignore[reportOptionalMemberAccess]
@@ -67,17 +68,17 @@ class ToyPicture:
         self.arrows.set_UVC(*pull.T)
         shares = game.shares().numpy()
         self.plane.set_title(
-            f"step {game.steps:,}: {game.covered()} of {len(shares)} modes covered, "
-            f"{shares.sum():.0%} of the samples near one",
-            fontsize=11,
+            f"step {game.steps:,}: {game.covered()} of {len(shares)} modes covered, {shares.sum():.0%} near a mode",
+            fontsize=10,
         )
         self._draw_losses(game)
         self._draw_shares(shares)
-        if self.figure.get_layout_engine() is not None:  # arranging the axes takes longer than drawing them
-            self.figure.canvas.draw()
+        self.canvas.draw()
+        if not self.arranged:  # the first picture places the axes, and the others leave them there
             self.figure.set_layout_engine("none")
+            self.arranged = True
         file = BytesIO()
-        self.figure.savefig(file, format="png")
+        Image.fromarray(np.asarray(self.canvas.buffer_rgba())).convert("RGB").save(file, "PNG", compress_level=3)
         return file.getvalue()
 
     def _draw_losses(self, game: ToyGame, shown: int = 1000) -> None:
@@ -92,12 +93,15 @@ class ToyPicture:
 
     def _draw_shares(self, shares: np.ndarray) -> None:
         """A bar for each mode, and lines for an even split and for what counts as covered."""
-        count, axis = len(shares), self.bars
-        axis.clear()
-        covered = shares >= EVEN / count
-        axis.bar(range(1, count + 1), shares, color=[GENERATED if found else "lightgray" for found in covered])
-        axis.axhline(1 / count, color="gray", linewidth=1, label="even split")
-        axis.axhline(EVEN / count, color="gray", linewidth=1, linestyle=":", label="covered")
-        axis.set(ylim=(0, max(2.2 / count, shares.max() * 1.05)), xticks=range(1, count + 1))
-        axis.set_title("share of the samples at each mode", fontsize=10)
-        axis.legend(loc="upper right", fontsize=8)
+        count = len(shares)
+        if len(self.bars.patches) != count:  # other data; drawing new axes at each frame would take longest
+            self.bars.clear()
+            self.bars.bar(range(1, count + 1), shares)
+            self.bars.axhline(1 / count, color="gray", linewidth=1, label="even split")
+            self.bars.axhline(EVEN / count, color="gray", linewidth=1, linestyle=":", label="covered")
+            self.bars.set(xticks=range(1, count + 1), title="share of the samples at each mode")
+            self.bars.title.set_fontsize(10)
+            self.bars.legend(loc="upper right", fontsize=8)
+        for bar, share in zip(self.bars.patches, shares):
+            bar.set(height=share, color=GENERATED if share >= EVEN / count else "lightgray")
+        self.bars.set_ylim(0, max(2.2 / count, shares.max() * 1.05))

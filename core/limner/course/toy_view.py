@@ -11,10 +11,13 @@ from limner.errors import LimnerError
 SITUATIONS: dict[str, dict[str, Any]] = {
     "healthy": {},
     "mode collapse": {"penalty": 0.0, "momentum": 0.9},
-    "no pull": {"loss": "minimax", "penalty": 0.0, "generator_rate": 5e-4, "discriminator_rate": 1e-2},
+    "no pull": {"loss": "minimax", "penalty": 0.0, "generator_rate": 2e-4, "discriminator_rate": 1e-2}
+    | {"discriminator_steps": 5},
+    "Wasserstein": {"loss": "wasserstein", "discriminator_steps": 5},
     "plain descent": {"optimizer": "sgd", "generator_rate": 0.1, "discriminator_rate": 0.1},
 }
-"""Settings, apart from the defaults, that show one thing each."""
+"""Settings, apart from the defaults, that show one thing each. "healthy" goes on with the same networks, as a cure; the
+others start again."""
 PAUSE = 0.04
 """Seconds between two frames, in which the notebook answers to controls."""
 
@@ -107,12 +110,14 @@ class ToyView:
                 self.draw()
 
     def _choose(self, situation: str) -> None:
-        """Set all controls as the situation wants them; the networks stay, so that a cure can be watched."""
+        """Set all controls as the situation wants them, and start again unless it is a cure."""
         wanted = ToySettings(**{"data": self.game.settings.data} | SITUATIONS[situation])
         self._setting = True
         for name in get_type_hints(ToySettings):
             self.controls[name].value = getattr(wanted, name)
         self._setting = False
+        if SITUATIONS[situation]:
+            self.game.reset()
         self._change(None)
 
     def _reset(self) -> None:
@@ -144,10 +149,10 @@ def _controls(widgets: Any, settings: ToySettings) -> dict[str, Any]:
     """The controls, by name."""
 
     def pick(options: Any, name: str) -> Any:
-        return widgets.Dropdown(options=options, description=name, layout={"width": "230px"})
+        return widgets.Dropdown(options=options, description=name, layout={"width": "225px"})
 
     def slide(name: str, kind: Any = widgets.FloatLogSlider, **limits: Any) -> Any:
-        style, layout = {"description_width": "130px"}, {"width": "330px"}
+        style, layout = {"description_width": "125px"}, {"width": "265px"}
         return kind(description=name, continuous_update=False, style=style, layout=layout, **limits)
 
     hints = get_type_hints(ToySettings)
