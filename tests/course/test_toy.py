@@ -2,6 +2,7 @@
 
 import asyncio
 import sys
+from dataclasses import replace
 
 import limner
 import matplotlib.pyplot as plt
@@ -10,7 +11,7 @@ import torch
 from limner import LimnerError
 from limner.course.toy_game import BATCH, CURVES, EDGE, ToyGame, ToySettings, losses_of
 
-COLLAPSE = {"penalty": 0.0, "momentum": 0.9}
+COLLAPSE = ToySettings(penalty=0.0, momentum=0.9)
 
 
 @pytest.fixture
@@ -104,7 +105,7 @@ def test_a_game_leaves_the_random_numbers_of_others_alone():
 
 
 def test_mode_collapse_is_caused_and_cured():
-    game = ToyGame(ToySettings(**COLLAPSE))
+    game = ToyGame(COLLAPSE)
     game.step(300)
     assert game.covered() <= 2
     game.settings = ToySettings()
@@ -162,7 +163,7 @@ def test_a_situation_sets_the_controls_and_starts_again_unless_it_is_a_cure(view
     view.controls["step"].click()
     view.controls["data"].value = "grid"
     view.controls["situation"].value = "mode collapse"
-    assert view.game.settings == ToySettings(data="grid", **COLLAPSE)
+    assert view.game.settings == replace(COLLAPSE, data="grid")
     assert view.controls["momentum"].value == 0.9
     assert view.game.steps == 0
     view.controls["step"].click()
@@ -185,6 +186,28 @@ def test_playing_goes_on_until_it_is_paused(view):
 
     assert asyncio.run(play()) == view.game.steps
     assert view.playing is None
+
+
+def test_a_new_game_pauses_the_one_that_plays(view):
+    async def play() -> None:
+        view.controls["play"].value = True
+        assert view.controls["play"].description == "pause"
+        limner.toy()
+        assert view.controls["play"].description == "play"
+
+    asyncio.run(play())
+    assert view.playing is None
+
+
+def test_a_game_that_diverged_is_shown_and_can_be_reset(view):
+    view.controls["optimizer"].value = "sgd"
+    view.controls["loss"].value = "wasserstein"
+    view.game.settings = replace(view.game.settings, generator_rate=1000.0, discriminator_rate=1000.0)
+    view.advance(20)
+    assert not view.game.samples().isfinite().all()
+    assert "diverged" in view.picture.plane.get_title()
+    view.controls["reset"].click()
+    assert "diverged" not in view.picture.plane.get_title()
 
 
 def test_where_nothing_runs_in_the_background_play_makes_a_frame(view):

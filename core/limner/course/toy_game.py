@@ -162,41 +162,41 @@ class ToyGame:
         """Make that many steps of both players."""
         self._set_optimizers()
         for _ in range(count):
-            for _ in range(self.settings.discriminator_steps):
-                of_discriminator = self._discriminator_loss()
-                _update(self.optimizers[1], of_discriminator)
+            of_discriminator = self._discriminator_step()
+            for _ in range(1, self.settings.discriminator_steps):
+                of_discriminator = self._discriminator_step()
             generated = self.discriminator(self.generator(torch.randn(BATCH, NOISE, generator=self.random)))
             of_generator = losses_of(self.settings.loss, generated.detach(), generated)[1]
             _update(self.optimizers[0], of_generator)
             self.steps += 1
-            self.history.append((of_discriminator.item(), of_generator.item()))
+            self.history.append((of_discriminator, of_generator.item()))
 
-    def _discriminator_loss(self) -> Tensor:
-        """The loss and the penalty, on fresh points."""
+    def _discriminator_step(self) -> float:
+        """One step of the discriminator on fresh points. Returns its loss, without the penalty."""
         real = self.curve.sample(BATCH, self.random).requires_grad_()
         with torch.no_grad():
             generated = self.generator(torch.randn(BATCH, NOISE, generator=self.random))
         score = self.discriminator(real)
         loss, _ = losses_of(self.settings.loss, score, self.discriminator(generated))
+        _update(self.optimizers[1], loss + self.settings.penalty * self._penalty(real, score, generated))
+        return loss.item()
+
+    def _penalty(self, real: Tensor, score: Tensor, generated: Tensor) -> Tensor | float:
+        """The gradient penalty, without its weight."""
         if not self.settings.penalty:
-            return loss
+            return 0.0
         if self.settings.loss == "wasserstein":
             part = torch.rand(BATCH, 1, generator=self.random)
             between = (part * real.detach() + (1 - part) * generated).requires_grad_()
-            excess = (_slope(self.discriminator(between), between).norm(dim=1) - 1).square().mean()
-        else:
-            excess = _slope(score, real).square().sum(1).mean() / 2
-        return loss + self.settings.penalty * excess
+            return (_slope(self.discriminator(between), between).norm(dim=1) - 1).square().mean()
+        return _slope(score, real).square().sum(1).mean() / 2
 
     def _set_optimizers(self) -> None:
         """Give the optimizers their rates; make new ones if another kind or momentum is asked for."""
         now = self.settings
         if self.optimizer != f"{now.optimizer} {now.momentum}":
             self.optimizer = f"{now.optimizer} {now.momentum}"
-            kind = torch.optim.Adam if now.optimizer == "adam" else torch.optim.SGD
-            options = {"betas": (now.momentum, 0.99)} if now.optimizer == "adam" else {"momentum": now.momentum}
-            players = self.generator, self.discriminator
-            self.optimizers = [kind(player.parameters(), 1.0, **options) for player in players]
+            self.optimizers = [_optimizer(player, now) for player in (self.generator, self.discriminator)]
         for optimizer, rate in zip(self.optimizers, (now.generator_rate, now.discriminator_rate)):
             optimizer.param_groups[0]["lr"] = rate
 
@@ -243,6 +243,13 @@ class ToyGame:
 def _network(inputs: int, outputs: int) -> nn.Sequential:
     layers = [nn.Linear(inputs, WIDTH), nn.LeakyReLU(0.2), nn.Linear(WIDTH, WIDTH), nn.LeakyReLU(0.2)]
     return nn.Sequential(*layers, nn.Linear(WIDTH, outputs))
+
+
+def _optimizer(player: nn.Module, settings: ToySettings) -> torch.optim.Optimizer:
+    """The optimizer of a player; its learning rate is set before each step."""
+    if settings.optimizer == "adam":
+        return torch.optim.Adam(player.parameters(), betas=(settings.momentum, 0.99))
+    return torch.optim.SGD(player.parameters(), momentum=settings.momentum)
 
 
 def _slope(scores: Tensor, points: Tensor) -> Tensor:

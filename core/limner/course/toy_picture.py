@@ -31,7 +31,6 @@ class ToyPicture:
         self.canvas, self.arranged = FigureCanvasAgg(self.figure), False
         axes = self.figure.subplot_mosaic("AB;AC", width_ratios=(1.25, 1))
         self.plane, self.curves, self.bars = axes["A"], axes["B"], axes["C"]
-        self.figure.get_layout_engine().set(w_pad=0.1)  # pyright: ignore[reportOptionalMemberAccess]
         colors = LinearSegmentedColormap.from_list("field", [GENERATED, "white", REAL])
         self.field = self.plane.imshow(
             np.full((2, 2), 0.5),
@@ -67,10 +66,10 @@ class ToyPicture:
         self.arrows.set_offsets(samples[:ARROWS])
         self.arrows.set_UVC(*pull.T)
         shares = game.shares().numpy()
-        self.plane.set_title(
-            f"step {game.steps:,}: {game.covered()} of {len(shares)} modes covered, {shares.sum():.0%} near a mode",
-            fontsize=10,
-        )
+        found = f"{game.covered()} of {len(shares)} modes covered, {shares.sum():.0%} near a mode"
+        if not np.isfinite(samples).all():
+            found = "the training diverged; reset it, with lower rates"
+        self.plane.set_title(f"step {game.steps:,}: {found}", fontsize=10)
         self._draw_losses(game)
         self._draw_shares(shares)
         self.canvas.draw()

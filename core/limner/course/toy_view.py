@@ -20,10 +20,13 @@ SITUATIONS: dict[str, dict[str, Any]] = {
 others start again."""
 PAUSE = 0.04
 """Seconds between two frames, in which the notebook answers to controls."""
+_PLAYING: set["ToyView"] = set()
 
 
 def toy(steps: int = 0, seed: int = 0, **settings: Any) -> "ToyView":
     """A GAN of points in the plane to play with: watch both players, change what they do, break and heal them.
+
+    A new game pauses the others.
 
         limner.toy()
         limner.toy(steps=500, penalty=0.0, generator_rate=0.01)
@@ -39,6 +42,8 @@ def toy(steps: int = 0, seed: int = 0, **settings: Any) -> "ToyView":
     Raises:
         LimnerError: for an unknown setting or a wrong value, or if ipywidgets is missing.
     """
+    for playing in list(_PLAYING):  # a cell that is run again would leave one playing where nobody sees it
+        playing.controls["play"].value = False
     view = ToyView(ToyGame(settings_of(settings), seed))
     view.advance(steps)
     return view
@@ -95,9 +100,8 @@ class ToyView:
 
     def _repr_mimebundle_(self, **options: Any) -> dict[str, Any]:
         """The widget, and the picture for where no widget can be shown."""
-        shown = self.box._repr_mimebundle_(**options) or {}
-        shown = dict(shown[0] if isinstance(shown, tuple) else shown)
-        return shown | {"image/png": bytes(self.image.value)}
+        shown: Any = self.box._repr_mimebundle_(**options)
+        return {**shown, "image/png": bytes(self.image.value)}
 
     # --- what the controls do ---------------------------------------------------------------------------------------
 
@@ -111,7 +115,7 @@ class ToyView:
 
     def _choose(self, situation: str) -> None:
         """Set all controls as the situation wants them, and start again unless it is a cure."""
-        wanted = ToySettings(**{"data": self.game.settings.data} | SITUATIONS[situation])
+        wanted = settings_of({"data": self.game.settings.data} | SITUATIONS[situation])
         self._setting = True
         for name in get_type_hints(ToySettings):
             self.controls[name].value = getattr(wanted, name)
@@ -125,18 +129,21 @@ class ToyView:
         self.draw()
 
     def _play_or_pause(self, change: dict[str, Any]) -> None:
+        button = self.controls["play"]
         if self.playing:
             self.playing.cancel()
             self.playing = None
-        if not change["new"]:
-            return
-        try:
-            loop = asyncio.get_running_loop()
-        except RuntimeError:  # nothing runs in the background outside a notebook
-            self.advance(self.controls["speed"].value)
-            self.controls["play"].value = False
-        else:
+        _PLAYING.discard(self)
+        if change["new"]:
+            try:
+                loop = asyncio.get_running_loop()
+            except RuntimeError:  # nothing runs in the background outside a notebook
+                self.advance(self.controls["speed"].value)
+                button.value = False
+                return
             self.playing = loop.create_task(self._play())
+            _PLAYING.add(self)
+        button.description, button.icon = ("pause", "pause") if change["new"] else ("play", "play")
 
     async def _play(self) -> None:
         """Train and draw until it is paused, and let the notebook answer in between."""
