@@ -11,7 +11,7 @@ import torch
 from limner import LimnerError
 from limner.course.toy_game import BATCH, CURVES, EDGE, ToyGame, ToySettings, losses_of
 
-COLLAPSE = ToySettings(penalty=0.0, momentum=0.9)
+COLLAPSE = ToySettings(penalty=0.0, momentum=0.95)
 
 
 @pytest.fixture
@@ -164,7 +164,7 @@ def test_a_situation_sets_the_controls_and_starts_again_unless_it_is_a_cure(view
     view.controls["data"].value = "grid"
     view.controls["situation"].value = "mode collapse"
     assert view.game.settings == replace(COLLAPSE, data="grid")
-    assert view.controls["momentum"].value == 0.9
+    assert view.controls["momentum"].value == 0.95
     assert view.game.steps == 0
     view.controls["step"].click()
     view.controls["situation"].value = "healthy"

@@ -10,7 +10,7 @@ from limner.errors import LimnerError
 
 SITUATIONS: dict[str, dict[str, Any]] = {
     "healthy": {},
-    "mode collapse": {"penalty": 0.0, "momentum": 0.9},
+    "mode collapse": {"penalty": 0.0, "momentum": 0.95},
     "no pull": {"loss": "minimax", "penalty": 0.0, "generator_rate": 2e-4, "discriminator_rate": 1e-2}
     | {"discriminator_steps": 5},
     "Wasserstein": {"loss": "wasserstein", "discriminator_steps": 5},
