@@ -212,13 +212,12 @@ collapsed, steep, healthy = results.values()
 assert collapsed["modes covered"] < 6
 assert steep["modes covered"] == healthy["modes covered"] == 8
 assert steep["slope at real points"] > 2 * healthy["slope at real points"]
-assert abs(healthy["D at generated points"] - 0.5) < 0.1
-assert abs(healthy["loss of D"] - 2 * math.log(2)) < 0.2
+assert abs(healthy["D at generated points"] - 0.5) < min(0.1, abs(steep["D at generated points"] - 0.5))
+assert abs(healthy["loss of D"] - 2 * math.log(2)) < min(0.2, abs(steep["loss of D"] - 2 * math.log(2)))
 
 # %% [markdown]
 # Momentum decides about the modes, and the penalty about the slope: with R1 it is less than half as steep, and
-# discriminator and loss are closer to their equilibrium, $1/2$ and $2 \log 2$. With a flat score, a generator also gets a
-# gradient that points the same way for longer.
+# discriminator and loss are closer to their equilibrium, $1/2$ and $2 \log 2$.
 #
 # ### Play with it
 #
