@@ -14,7 +14,7 @@
 # ## The game, in the plane
 #
 # A real example is a point $x$ here, not an image. Real points lie in eight groups on a ring. The generator $G$ turns
-# noise $z$ into points. The discriminator $D$ gives each point the probability that it is real. They play this game
+# noise z into points. The discriminator $D$ gives each point the probability that it is real. They play this game
 # (Goodfellow et al. 2014):
 #
 # $$\min_G \max_D \; \mathbb E_x[\log D(x)] + \mathbb E_z[\log(1 - D(G(z)))]$$
@@ -92,7 +92,7 @@ for step in range(steps):
 learned = discriminator(places).detach().sigmoid().squeeze(1)
 
 figure, axes = plt.subplots(1, 2, figsize=(7, 3.4), layout="constrained")
-for picture, values, title in zip(axes, (best, learned), ("$p/(p+q)$", "learned")):
+for picture, values, title in zip(axes, (best, learned), ("p / (p + q)", "learned")):
     picture.imshow(values.view(60, 60).T, extent=(-3.5, 3.5) * 2, origin="lower", cmap="PRGn", vmin=0, vmax=1)
     picture.set(title=title, xticks=[], yticks=[])
 figure.colorbar(axes[0].images[0], ax=axes, label="D(x)")
@@ -242,7 +242,7 @@ limner.toy(steps=400)
 figure, axis = plt.subplots(figsize=(8.5, 2.3), layout="constrained")
 boxes = {
     "a red circle": (0.6, 1.5, "white"),
-    "noise $z$": (0.6, 0.4, "white"),
+    "noise z": (0.6, 0.4, "white"),
     "TextEncoder": (2.5, 1.5, "#e3d5f7"),
     "Generator": (4.4, 0.4, "#e3d5f7"),
     "image": (6.1, 0.4, "white"),
@@ -257,7 +257,7 @@ arrows = [
     ("a red circle", "TextEncoder", ""),
     ("TextEncoder", "Generator", "sentence"),
     ("TextEncoder", "Discriminator", "sentence"),
-    ("noise $z$", "Generator", ""),
+    ("noise z", "Generator", ""),
     ("Generator", "image", ""),
     ("image", "Discriminator", ""),
     ("Discriminator", "score", ""),
@@ -512,7 +512,7 @@ figure, axes = plt.subplots(1, 2, figsize=(8, 2.6), layout="constrained")
 for axis, values, title in zip(axes, (entropy, gradient), ("entropy of the softmax", "gradient of the softmax")):
     for name in values:
         axis.plot(dimensions, values[name], "o-", label=name)
-    axis.set(xscale="log", xlabel="$d_k$", title=title, ylim=(0, None))
+    axis.set(xscale="log", xlabel="d_k", title=title, ylim=(0, None))
 axes[0].axhline(math.log(8), color="gray", linestyle=":", label="all words alike")
 axes[0].set_ylim(0, 2.3)
 axes[0].legend()

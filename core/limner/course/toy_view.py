@@ -80,10 +80,11 @@ class ToyView:
         for name in get_type_hints(ToySettings):
             named[name].observe(self._change, "value")
         rows = [
-            ["play", "step", "reset", "speed", "situation"],
+            ["play", "step", "reset", "situation"],
             ["data", "loss", "optimizer"],
-            ["generator_rate", "discriminator_rate", "momentum"],
-            ["penalty", "discriminator_steps"],
+            ["generator_rate", "discriminator_rate"],
+            ["momentum", "discriminator_steps"],
+            ["penalty", "speed"],
         ]
         lines = [ipywidgets.HBox([named[name] for name in row], layout={"flex_flow": "wrap"}) for row in rows]
         self.box = ipywidgets.VBox([self.image, *lines])
@@ -159,7 +160,7 @@ def _controls(widgets: Any, settings: ToySettings) -> dict[str, Any]:
         return widgets.Dropdown(options=options, description=name, layout={"width": "225px"})
 
     def slide(name: str, kind: Any = widgets.FloatLogSlider, **limits: Any) -> Any:
-        style, layout = {"description_width": "125px"}, {"width": "265px"}
+        style, layout = {"description_width": "125px"}, {"width": "390px"}
         return kind(description=name, continuous_update=False, style=style, layout=layout, **limits)
 
     hints = get_type_hints(ToySettings)
