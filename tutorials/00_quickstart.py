@@ -235,4 +235,5 @@ limner.exercises.check(
 # </details>
 
 # %% [markdown]
-# **Next**: [the adversarial game and its losses](01_adversarial_training.ipynb).
+# **Next**: [a GAN in sixty lines](00b_sixty_lines.ipynb) of plain PyTorch, or at once
+# [the adversarial game and its losses](01_adversarial_training.ipynb).

@@ -27,7 +27,7 @@ def from_source(source: Path) -> nbformat.NotebookNode:
 
 def sources() -> list[Path]:
     """Return the text sources of all notebooks, in reading order."""
-    return sorted(FOLDER.glob("[0-9][0-9]_*.py"))
+    return sorted(FOLDER.glob("[0-9]*.py"))
 
 
 def build(source: Path) -> None:

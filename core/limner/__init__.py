@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from limner.comparisons.results import Comparison, load_comparison
     from limner.comparisons.train_variants import compare
     from limner.course import exercises
+    from limner.course.toy_view import toy
     from limner.data.batches import to_bytes, to_float
     from limner.data.captions import coco_index
     from limner.data.images import DECODER_VERSION, decode_image, decode_images, image_format
@@ -65,6 +66,7 @@ _HOMES = {
     "comparisons.results": ["Comparison", "load_comparison"],
     "comparisons.measure_tradeoff": ["Tradeoff", "load_tradeoff", "tradeoff"],
     "comparisons.train_variants": ["compare"],
+    "course.toy_view": ["toy"],
     "data.batches": ["to_bytes", "to_float"],
     "data.captions": ["coco_index"],
     "data.images": ["DECODER_VERSION", "decode_image", "decode_images", "image_format"],
@@ -166,6 +168,7 @@ __all__ = [
     "resume",
     "to_bytes",
     "to_float",
+    "toy",
     "tradeoff",
     "train",
     "visible_files",

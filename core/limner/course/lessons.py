@@ -53,7 +53,7 @@ def write_course(folder: Path, solutions: bool = False) -> list[Path]:
     """
     source = home()
     files, titles = {}, []
-    for path in sorted((source / "tutorials").glob("[0-9][0-9]_*.ipynb")):
+    for path in sorted((source / "tutorials").glob("[0-9]*.ipynb")):
         notebook = json.loads(path.read_text(encoding="utf-8"))
         titles.append(f"- [{title(notebook)}](tutorials/{path.name})")
         kept = notebook if solutions else student(notebook)
