@@ -142,12 +142,10 @@ def install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     site = tmp_path / "site-packages"
     site.mkdir()
     monkeypatch.syspath_prepend(str(site))
-    modules: list[str] = []
 
     def make(name: str, version: str, entry_points: Mapping[str, str], **sources: str) -> Path:
         for module, source in sources.items():
             (site / f"{module}.py").write_text(source)
-            modules.append(module)
         metadata = site / f"{name.replace('-', '_')}-{version}.dist-info"
         metadata.mkdir()
         (metadata / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n")
@@ -156,8 +154,11 @@ def install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
         return site
 
     yield make
-    for module in modules:
-        sys.modules.pop(module, None)
+    for name, module in list(sys.modules.items()):
+        known = getattr(module, "__dict__", {})
+        places = [known.get("__file__"), *(known.get("__path__") or ())]  # a folder with recipes only has no file
+        if any(str(place).startswith(str(site)) for place in places):
+            del sys.modules[name]
 
 
 @pytest.fixture
