@@ -1,6 +1,6 @@
 """A text encoder that joins neighboring words into phrases before it reads the sentence."""
 
-from typing import Annotated, Literal
+from typing import Annotated
 
 import torch
 from einops import einsum, rearrange
@@ -24,14 +24,7 @@ class PhraseEncoder(TextEncoder):
     everything in one state, and a transformer has to find out which positions are neighbors. Each query q_k learns to
     find one part of the sentence, such as the first object or the relation, and the perceptron M combines the parts.
     Padding is zero before each convolution and has no weight in the softmax.
-
-    p_t tells the order. "each": a vector is learned for each place t. "linear": p_t = (t/8 - 1) p, with one vector p. A
-    query can then prefer earlier or later words by q . p, but cannot learn that the color is the second word: one more
-    word in front adds the same number to all scores, which a softmax does not notice. So a sentence in a new form is
-    understood more often.
     """
-
-    scale: Tensor
 
     def __init__(
         self,
@@ -42,7 +35,6 @@ class PhraseEncoder(TextEncoder):
         layers: Annotated[int, Field(ge=0, le=100)] = 2,
         queries: Annotated[int, Field(ge=1)] = 8,
         hidden: Width = 256,
-        places: Literal["each", "linear"] = "each",
     ):
         """
         Args:
@@ -52,7 +44,6 @@ class PhraseEncoder(TextEncoder):
             layers: how many convolutions.
             queries: K, how many parts of the sentence are collected.
             hidden: width between the two layers of M.
-            places: how the order of the words is told, by a vector for "each" place or by one vector, "linear".
 
         Raises:
             LimnerError: for an even `kernel`.
@@ -62,9 +53,7 @@ class PhraseEncoder(TextEncoder):
             raise LimnerError(f"kernel: expected an odd number of words, the middle one included, got {kernel}.")
         self.width = width
         self.token = nn.Embedding(sizes.vocabulary, width)
-        self.place = nn.Parameter(torch.zeros(sizes.length if places == "each" else 1, width))
-        scale = torch.ones(sizes.length, 1) if places == "each" else torch.arange(sizes.length)[:, None] / 8 - 1
-        self.register_buffer("scale", scale, persistent=False)
+        self.place = nn.Parameter(torch.zeros(sizes.length, width))
         self.convolutions = nn.ModuleList(nn.Conv1d(width, width, kernel, padding="same") for _ in range(layers))
         self.queries = nn.Parameter(torch.randn(queries, width) / width**0.5)
         first, second = nn.Linear(queries * width, hidden), nn.Linear(hidden, width)
@@ -74,8 +63,7 @@ class PhraseEncoder(TextEncoder):
             nn.init.zeros_(layer.get_parameter("bias"))
 
     def forward(self, tokens: Tokens) -> TextFeatures:
-        places = (self.scale * self.place)[: tokens.ids.shape[1]]
-        words = zero_padding(self.token(tokens.ids) + places, tokens.mask)
+        words = zero_padding(self.token(tokens.ids) + self.place[: tokens.ids.shape[1]], tokens.mask)
         for convolution in self.convolutions:
             joined = convolution(rearrange(leaky_relu(words, 0.2), "b t d -> b d t"))
             words = zero_padding(words + rearrange(joined, "b d t -> b t d"), tokens.mask)
