@@ -84,7 +84,7 @@ def test_runs_that_differ_in_sampling_share_a_training(recipe, out):
 
 
 def test_a_run_whose_process_is_killed_is_tried_again(recipe, out):
-    recipe["training"]["steps"] = 60
+    recipe["training"]["steps"] = 200
     thread = kill_one(out)
     with pytest.warns(UserWarning, match="A process died, and these runs are tried again: .*seed"):
         found = limner.compare(recipe, WIDTHS, 1, out=out, quiet=True, jobs=2)
