@@ -90,7 +90,7 @@ def test_a_run_whose_process_is_killed_is_tried_again(recipe, out):
         found = limner.compare(recipe, WIDTHS, 1, out=out, quiet=True, jobs=2)
     thread.join()
     assert found.results.missing == 0
-    assert all(run.steps == 60 for run in found.results.runs)
+    assert all(run.steps == 200 for run in found.results.runs)
 
 
 def test_runs_whose_process_always_dies_end_in_one_sentence(recipe, out, monkeypatch):
