@@ -2,6 +2,7 @@
 
 import json
 import os
+import subprocess
 import sys
 import warnings
 from collections.abc import Callable, Mapping
@@ -131,6 +132,25 @@ def make_folder(tmp_path: Path) -> Callable[..., Path]:
         return folder
 
     return make
+
+
+@pytest.fixture
+def two_processes(tmp_path: Path) -> Callable[..., subprocess.CompletedProcess[str]]:
+    """Runs a script in two processes that train together, in the test's folder, with arguments."""
+
+    def run(script: str, *arguments: str) -> subprocess.CompletedProcess[str]:
+        (tmp_path / "script.py").write_text(script)
+        launch = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2"]
+        return subprocess.run(
+            [*launch, "script.py", *arguments],
+            capture_output=True,
+            text=True,
+            timeout=240,
+            cwd=tmp_path,
+            env=os.environ | {"PYTHONFAULTHANDLER": "1"},
+        )
+
+    return run
 
 
 @pytest.fixture

@@ -1,6 +1,6 @@
 """Trains, resumes, paints and judges for hours in one process, and draws its memory, open files and threads.
 
-    python tests/soak.py --hours 2 --out soak
+    python tests/soak.py --hours 2 --out runs/soak
 
 Every round trains each of the recipes below for some steps with previews and snapshots, resumes it, loads it, paints,
 and judges what it painted. Nothing may grow: the last quarter of the rounds is compared with the second one.
@@ -79,7 +79,7 @@ def main() -> None:
     """Go on for so many hours, and tell what grew."""
     parser = argparse.ArgumentParser(description="Train for hours, and watch memory, open files and threads.")
     parser.add_argument("--hours", type=float, default=2.0)
-    parser.add_argument("--out", type=Path, default=Path("soak"), help="folder of the chart and the figures")
+    parser.add_argument("--out", type=Path, default=Path("runs/soak"), help="folder of the chart and the figures")
     options = parser.parse_args()
     options.out.mkdir(parents=True, exist_ok=True)
     warnings.filterwarnings("ignore", message="The budget is")

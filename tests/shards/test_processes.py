@@ -1,8 +1,5 @@
 """Two processes that train one model: each reads its own shards, and both have the same batches."""
 
-import subprocess
-import sys
-
 import pytest
 
 pytestmark = pytest.mark.slow
@@ -43,12 +40,9 @@ open(f"rank{state.process_index}.txt", "w").write(f"{sorted(numbers)}\\n{reds} {
 """
 
 
-def test_two_processes_read_their_own_shards_and_resume_exactly(make_shards, tmp_path):
+def test_two_processes_read_their_own_shards_and_resume_exactly(two_processes, make_shards, tmp_path):
     folder = make_shards(*[list(range(first, first + 5)) for first in (0, 5, 10)])
-    (tmp_path / "script.py").write_text(SCRIPT)
-    launch = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2"]
-    command = [*launch, "script.py", str(folder)]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=240, cwd=tmp_path, check=False)
+    done = two_processes(SCRIPT, str(folder))
     assert done.returncode == 0, done.stderr[-2000:]
     shards, batches = zip(*((tmp_path / f"rank{rank}.txt").read_text().split("\n") for rank in range(2)))
     assert shards == ("[0, 2]", "[1]")

@@ -7,7 +7,6 @@ import subprocess
 import sys
 import time
 from pathlib import Path
-from typing import Any
 
 import psutil
 import pytest
@@ -81,34 +80,35 @@ main()
 """
 
 
-def run_in_two_processes(script, tmp_path, status=0):
-    """What the two processes wrote into files, and what was printed as an error."""
-    (tmp_path / "script.py").write_text(script)
-    torchrun = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2"]
-    options: dict[str, Any] = {"capture_output": True, "text": True, "timeout": 240, "cwd": tmp_path}
-    options["env"] = os.environ | {"PYTHONFAULTHANDLER": "1"}
-    done = subprocess.run([*torchrun, "script.py"], **options)
-    if "SIGABRT" in done.stderr:  # seldom, on a very busy machine, gloo aborts a process that ends
-        done = subprocess.run([*torchrun, "script.py"], **options)
-    assert done.returncode == status, done.stderr[:4000] + done.stderr[-2000:]
-    errors = [line for line in done.stderr.splitlines() if line.startswith("Error: ")]
-    assert len(errors) == status, "only one process prints an error"
-    return [(tmp_path / f"rank{rank}.txt").read_text() for rank in range(2)]
+@pytest.fixture
+def run_in_two_processes(two_processes, tmp_path):
+    """Runs a script, and returns what the two processes wrote into files. `status`: 1 if an error is to be printed."""
+
+    def run(script, status=0):
+        done = two_processes(script)
+        if "SIGABRT" in done.stderr:  # seldom, on a very busy machine, gloo aborts a process that ends
+            done = two_processes(script)
+        assert done.returncode == status, done.stderr[:4000] + done.stderr[-2000:]
+        errors = [line for line in done.stderr.splitlines() if line.startswith("Error: ")]
+        assert len(errors) == status, "only one process prints an error"
+        return [(tmp_path / f"rank{rank}.txt").read_text() for rank in range(2)]
+
+    return run
 
 
-def test_two_processes_of_two_threads_stay_equal(tmp_path):
-    first, second = run_in_two_processes(SCRIPT, tmp_path)
+def test_two_processes_of_two_threads_stay_equal(run_in_two_processes):
+    first, second = run_in_two_processes(SCRIPT)
     assert first == second
 
 
-def test_two_processes_stop_together_and_resume_exactly(tmp_path):
-    assert run_in_two_processes(RESUME, tmp_path) == ["True 1 1", "True 0 0"]
+def test_two_processes_stop_together_and_resume_exactly(run_in_two_processes, tmp_path):
+    assert run_in_two_processes(RESUME) == ["True 1 1", "True 0 0"]
     assert (tmp_path / "run" / "weights.safetensors").read_bytes() == (
         tmp_path / "whole" / "weights.safetensors"
     ).read_bytes()
 
 
-def test_bad_input_is_one_sentence_in_all_processes(tmp_path):
+def test_bad_input_is_one_sentence_in_all_processes(run_in_two_processes, tmp_path):
     (tmp_path / "full").mkdir()
     (tmp_path / "full" / "file").touch()
     expected = [
@@ -116,7 +116,7 @@ def test_bad_input_is_one_sentence_in_all_processes(tmp_path):
         "A batch of 5 images cannot be divided equally among 2 processes; "
         "set training.batch_size to a multiple of 2, such as 4.",
     ]
-    assert [told.split("\n") for told in run_in_two_processes(BAD_INPUT, tmp_path, status=1)] == [expected, expected]
+    assert [told.split("\n") for told in run_in_two_processes(BAD_INPUT, status=1)] == [expected, expected]
     assert not (tmp_path / "new").exists()
 
 

@@ -1,8 +1,5 @@
 """Processes that share the rows of a batch have the gradients of one process with the whole batch."""
 
-import subprocess
-import sys
-
 import pytest
 import torch
 from limner import PluginHost
@@ -47,17 +44,13 @@ open(f"rank{state.process_index}.txt", "w").write("\\n".join(lines))
 
 
 @pytest.mark.slow
-def test_two_processes_have_the_gradients_of_one(tmp_path):
+def test_two_processes_have_the_gradients_of_one(two_processes, tmp_path):
     """For every bundled recipe, with penalties, distractors, and a batch that does not divide.
 
     Recipes of photographs get drawn data here.
     """
-    (tmp_path / "script.py").write_text(SCRIPT)
     recipes = list(PluginHost().components("recipe"))
-    launch = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2"]
-    done = subprocess.run(
-        [*launch, "script.py", *recipes], capture_output=True, text=True, timeout=240, cwd=tmp_path, check=False
-    )
+    done = two_processes(SCRIPT, *recipes)
     assert done.returncode == 0, done.stderr[-2000:]
     for rank in range(2):
         worst = dict(line.split() for line in (tmp_path / f"rank{rank}.txt").read_text().splitlines())

@@ -40,11 +40,14 @@ def launch(processes: int, arguments: Sequence[str]) -> int:
         store = TCPStore("127.0.0.1", port, is_master=True, wait_for_workers=False, master_listen_fd=listening.detach())
         codes = _wait(workers)
     killed = [rank for rank, code in enumerate(codes) if code < 0]
-    if killed and store.add("limner/failed/0", 1) == 1:
-        raise LimnerError(
-            f"Process {killed[0]} of {processes} was ended by {signal.Signals(-codes[killed[0]]).name}; "
-            "`limner train --resume` with the run folder continues from the last state in it."
-        )
+    if killed:
+        from limner.training.processes import is_first
+
+        if is_first(store):
+            raise LimnerError(
+                f"Process {killed[0]} of {processes} was ended by {signal.Signals(-codes[killed[0]]).name}; "
+                "`limner train --resume` with the run folder continues from the last state in it."
+            )
     return next((code if code > 0 else 1 for code in codes if code), 0)
 
 

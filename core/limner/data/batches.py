@@ -1,6 +1,6 @@
 """Batches of real images with captions, shuffled anew in every epoch."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property
 from typing import Any
 from zlib import crc32
@@ -47,8 +47,7 @@ class Batches:
         self.image_rows = torch.tensor(captioned)
         self.first_caption = torch.tensor([0, *(len(group) for group in annotations)]).cumsum(0)
         tokens, distractors = _tokenize(flat, tokenizer)
-        full = tokens.mask.all(1).tolist() if tokens.ids.shape[1] == tokenizer.length else []
-        counts = [tokenizer.count(a["caption"]) for a, f in zip(flat, full) if f]
+        counts = counts_of_full(tokens, [a["caption"] for a in flat], tokenizer)
         self.truncated = sum(count > tokenizer.length for count in counts)  # captions
         self.longest = max(counts, default=0)  # tokens of the longest of them
         self.lengths = tokens.mask.sum(1)  # on the CPU, so that nothing waits for the device
@@ -185,6 +184,12 @@ def draw_mismatched(
     chance = torch.rand(confusable.shape, generator=random, device=confusable.device).masked_fill(confusable, -1)
     best, row = chance.max(1)
     return row, best >= 0
+
+
+def counts_of_full(tokens: Tokens, captions: Sequence[str], tokenizer: Tokenizer) -> list[int]:
+    """The number of tokens of each caption that fills the tokenizer's length, and may be cut."""
+    full = (tokens.mask.sum(1) == tokenizer.length).tolist()
+    return [tokenizer.count(caption) for caption, is_full in zip(captions, full) if is_full]
 
 
 def _tokenize(annotations: list[dict[str, Any]], tokenizer: Tokenizer) -> tuple[Tokens, tuple[Tokens, Tensor] | None]:

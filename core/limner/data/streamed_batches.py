@@ -10,7 +10,7 @@ import torch
 from jaxtyping import Float, UInt8
 from torch import Tensor
 
-from limner.data.batches import assemble, mirror, send, true_of
+from limner.data.batches import assemble, counts_of_full, mirror, send, true_of
 from limner.data.tokenizer import Tokenizer
 from limner.errors import LimnerError
 from limner.shared_rows import AllRows
@@ -86,8 +86,7 @@ class StreamedBatches:
         counts = []
         for start in range(0, len(self.some_captions), CHUNK):
             captions = self.some_captions[start : start + CHUNK]
-            full = (self.tokenizer(captions).mask.sum(1) == self.tokenizer.length).tolist()
-            counts += [self.tokenizer.count(caption) for caption, is_full in zip(captions, full) if is_full]
+            counts += counts_of_full(self.tokenizer(captions), captions, self.tokenizer)
         return counts
 
     def _images(self, start: int) -> Iterator[tuple[StreamedImage | None, Float[Tensor, " 2"]]]:

@@ -8,7 +8,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from limner.errors import LimnerError
-from limner.models.sampling import draw_noise, truncate
+from limner.models.sampling import draw_noise, evaluating, truncate
 from limner.types import TextFeatures
 
 if TYPE_CHECKING:
@@ -74,9 +74,7 @@ def interpolate(
     at = torch.linspace(0, 1, steps)
     noise = slerp(start, end, at)
     noise = noise if truncation is None else truncate(noise, truncation)
-    training = generator.training
-    generator.eval()
-    text = blend(generator.encoder(model.tokenizer(prompts).to(device)), at.to(device))
-    images = generator.generator(noise.to(device), text)[-1]
-    generator.train(training)
+    with evaluating(generator):
+        text = blend(generator.encoder(model.tokenizer(prompts).to(device)), at.to(device))
+        images = generator.generator(noise.to(device), text)[-1]
     return images.float().clamp(-1, 1).cpu()

@@ -24,7 +24,7 @@ from limner.models.run_folder import (
     read_weights,
     write_run,
 )
-from limner.models.sampling import draw_noise, truncate
+from limner.models.sampling import draw_noise, evaluating, truncate
 from limner.models.scoring import caption_images, open_images, score_images
 from limner.plugins import PluginHost, host
 from limner.recipes.build import build_networks
@@ -83,13 +83,11 @@ class Model(TrainedPainter, nn.Module):
         device = next(self.conditional_generator.parameters()).device
         noise = draw_noise(generator.noise_width, range(len(prompts)) if draws is None else draws, seed)
         noise = (noise if truncation is None else truncate(noise, truncation)).to(device)
-        training = self.conditional_generator.training
-        self.conditional_generator.eval()
         images = []
-        for rows in torch.arange(len(prompts)).split(64):
-            tokens = self.tokenizer([prompts[int(row)] for row in rows]).to(device)
-            images.append(generator(noise[rows], encoder(tokens))[stage])
-        self.conditional_generator.train(training)
+        with evaluating(self.conditional_generator):
+            for rows in torch.arange(len(prompts)).split(64):
+                tokens = self.tokenizer([prompts[int(row)] for row in rows]).to(device)
+                images.append(generator(noise[rows], encoder(tokens))[stage])
         return torch.cat(images).float().clamp(-1, 1).cpu()
 
     def explain(self, prompt: str, seed: int = 0) -> Explanation:

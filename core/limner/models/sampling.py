@@ -1,11 +1,23 @@
 """Sampling: the noise of an image, noise closer to its mean, and the most different of several images."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 
 import torch
 from einops import rearrange
 from jaxtyping import Float, Int
-from torch import Tensor
+from torch import Tensor, nn
+
+
+@contextmanager
+def evaluating(network: nn.Module) -> Iterator[None]:
+    """While this context lasts, a network is in evaluation mode."""
+    training = network.training
+    network.eval()
+    try:
+        yield
+    finally:
+        network.train(training)
 
 
 def draw_noise(width: int, draws: Sequence[int], seed: int) -> Float[Tensor, "N {width}"]:

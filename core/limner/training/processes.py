@@ -103,13 +103,16 @@ def _kept(folder: Path | None) -> str:
     return f". The state of step {step} is in {folder}; `limner train --resume {quote(str(folder))}` continues it."
 
 
+def is_first(store: TCPStore, attempt: str = "0") -> bool:
+    """Whether nobody else has asked this of the store that all processes share, in this attempt."""
+    return store.add(f"limner/failed/{attempt}", 1) == 1
+
+
 def is_first_to_fail() -> bool:
-    """Whether no other process has asked this: the first one that fails says why, and the others follow from it."""
-    if "LOCAL_RANK" not in os.environ:
-        return True
+    """Whether this process is the first one that fails: it says why, and the others follow from it."""
     try:
         address, port = os.environ["MASTER_ADDR"], int(os.environ["MASTER_PORT"])
         store = TCPStore(address, port, is_master=False, timeout=timedelta(seconds=5))
-        return store.add(f"limner/failed/{os.environ.get('TORCHELASTIC_RESTART_COUNT', 0)}", 1) == 1
+        return is_first(store, os.environ.get("TORCHELASTIC_RESTART_COUNT", "0"))
     except (KeyError, ValueError, RuntimeError):  # nobody can be asked
         return True
