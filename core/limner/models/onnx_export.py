@@ -93,7 +93,8 @@ def export_model(model: "Model", file: Path) -> Exported:
         difference = _largest_difference(Painting(network).eval(), content, examples)
     if not difference <= TOLERANCE:
         raise LimnerError(
-            f"ONNX Runtime paints other images than the model, with differences up to {difference:.2g}; nothing is written."
+            f"ONNX Runtime paints other images than the model: pixels differ by up to {difference:.2g}. "
+            "Nothing was written; try other versions of torch and onnxscript."
         )
     exported = Exported(file, file.with_suffix(".tokenizer.json"), file.with_suffix(".json"), difference)
     about = _description(model, exported, prompts)
