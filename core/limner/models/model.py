@@ -1,6 +1,7 @@
 """A trained model: it paints prompts, scores and captions images, and is saved in a run folder."""
 
 from collections.abc import Sequence
+from contextlib import ExitStack
 from copy import deepcopy
 from html import escape
 from pathlib import Path
@@ -16,6 +17,7 @@ from limner.files import reading
 from limner.models.explain import Explanation, record_attention
 from limner.models.painter import TrainedPainter, check_text
 from limner.models.pictures import Pictures, film_strip
+from limner.models.report import Report
 from limner.models.run_folder import (
     ENCODER_FOLDER,
     SavedRun,
@@ -28,7 +30,7 @@ from limner.models.sampling import draw_noise, evaluating, truncate
 from limner.models.scoring import caption_images, open_images, score_images
 from limner.plugins import PluginHost, host
 from limner.recipes.build import build_networks
-from limner.recipes.schema import Recipe
+from limner.recipes.schema import Recipe, Sampling
 from limner.step import ConditionalDiscriminator, ConditionalGenerator
 
 
@@ -53,6 +55,7 @@ class Model(TrainedPainter, nn.Module):
         self.losses = losses
         self.history: list[dict[str, int | float]] = []
         self.film: list[tuple[str, Pictures]] = []
+        self.trackers: list[object] = []  # those that recorded its training, for the scores
 
     # --- painting --------------------------------------------------------------------------------------------------
 
@@ -131,6 +134,17 @@ class Model(TrainedPainter, nn.Module):
             paths = [images] if isinstance(images, str | Path) else images
             images = open_images(paths, self.recipe.image_size)
         return caption_images(self, images)
+
+    def evaluate(
+        self, size: int | None = None, sampling: Sampling | None = None, metrics: Sequence[str] | None = None
+    ) -> Report:
+        report = super().evaluate(size, sampling, metrics)
+        if size is None and sampling is None:
+            with ExitStack() as stack:
+                for tracker in self.trackers:
+                    stack.enter_context(self.plugins.registered(tracker))
+                self.plugins.call("limner_model_evaluated", model=self, report=report)
+        return report
 
     # --- the run folder --------------------------------------------------------------------------------------------
 
