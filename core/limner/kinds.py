@@ -17,8 +17,8 @@ class Example:
 class Kind:
     """One kind of component.
 
-    `name` is its name in recipes and messages. Recipes and data commands are not classes and have no interface; trackers
-    are classes of training hooks and need none.
+    `name` is its name in recipes and messages. Recipes and data commands are not classes and have no interface;
+    trackers are classes of training hooks and need none.
     """
 
     name: str

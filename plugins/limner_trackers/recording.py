@@ -19,8 +19,8 @@ from torch import Tensor
 class Recording(ABC):
     """Records losses, speed, gradient norms, previews, the recipe and the scores, through a tracker of accelerate.
 
-    A subclass opens the log of its tracker. A log has an id, which is kept in the run folder, so that a training that is
-    resumed, and scores that are measured after it, continue the same log.
+    A subclass opens the log of its tracker. A log has an id, which is kept in the run folder, so that a resumed
+    training, and scores that are measured after it, continue the same log.
     """
 
     name: ClassVar[str]

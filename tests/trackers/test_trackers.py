@@ -1,6 +1,7 @@
 """Trainings are recorded by trackers: TensorBoard's files, MLflow's and Weights & Biases' folders are read back."""
 
-import importlib
+import importlib.machinery
+import importlib.util
 import io
 import json
 import sys

@@ -63,6 +63,7 @@ class Trainer:
                 replace_file(folder / "scores.json", report.to_json().encode())
             if any(map(is_sampling, variant.settings)):
                 self.models[key] = model
+                model.trackers = []  # they have the scores of this variant
         except DivergedError as error:  # is a result, too
             problem = str(error).replace(str(folder), place) if folder else str(error)
         return _result(variant, seed, kept.run, scores, place if folder else None, problem)

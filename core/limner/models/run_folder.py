@@ -25,11 +25,13 @@ from limner.plugins import PluginHost
 from limner.recipes.build import pretrained_model
 from limner.recipes.limits import read_toml
 from limner.recipes.schema import Recipe
+from limner.types import Scores
 
-RECIPE_FILE, WEIGHTS_FILE, HISTORY_FILE, TOKENIZER_FOLDER, ENCODER_FOLDER = (
+RECIPE_FILE, WEIGHTS_FILE, HISTORY_FILE, SCORES_FILE, TOKENIZER_FOLDER, ENCODER_FOLDER = (
     "recipe.toml",
     "weights.safetensors",
     "history.json",
+    "scores.json",
     "tokenizer",
     "encoder",
 )
@@ -46,6 +48,7 @@ class SavedRun:
     recipe: Recipe
     tokenizer: Tokenizer
     history: History
+    scores: Scores  # of the last evaluation; empty if there was none
 
 
 def write_run(
@@ -115,7 +118,7 @@ def read_run(folder: Path, plugins: PluginHost) -> SavedRun:
     for part in (TOKENIZER_FOLDER, ENCODER_FOLDER):
         _refuse_code(folder / part)
     tokenizer = _read_tokenizer(folder / TOKENIZER_FOLDER, recipe.text.length)
-    return SavedRun(folder, recipe, tokenizer, _read_history(folder / HISTORY_FILE))
+    return SavedRun(folder, recipe, tokenizer, _read_history(folder / HISTORY_FILE), _read_scores(folder / SCORES_FILE))
 
 
 def _read_recipe(file: Path, plugins: PluginHost) -> Recipe:
@@ -176,6 +179,17 @@ def _read_history(file: Path) -> History:
     except (OSError, ValueError, RecursionError) as error:
         raise LimnerError(f"{file} is damaged: {error}.") from None
     return history
+
+
+def _read_scores(file: Path) -> Scores:
+    """The scores of a run; none if it was not evaluated."""
+    try:
+        scores = json.loads(file.read_text(encoding="utf-8")) if file.is_file() else {}
+        if not isinstance(scores, dict) or any(type(value) not in (int, float) for value in scores.values()):
+            raise ValueError("it should be a table of numbers")
+    except (OSError, ValueError, RecursionError) as error:
+        raise LimnerError(f"{file} is damaged: {error}; remove it, or evaluate the run again.") from None
+    return scores
 
 
 # --- weights --------------------------------------------------------------------------------------------------------
