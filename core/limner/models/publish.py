@@ -126,8 +126,8 @@ def model_card(
     parts = [
         f"---\n{metadata(model, repository, license)}\n---",
         f"# {repository.partition('/')[2]}",
-        f"{title}. It paints images of {model.recipe.image_size} pixels from a sentence. Limner trained it{steps}, with "
-        f"batches of {model.recipe.training.batch_size} images and seed {model.recipe.training.seed}.",
+        f"{title}. It paints images of {model.recipe.image_size} pixels from a sentence. Limner trained it{steps}, "
+        f"with batches of {model.recipe.training.batch_size} images and seed {model.recipe.training.seed}.",
         *([f"![Prompts in the course of the training]({FILM_FILE})"] if has_film else []),
         "## How to load it",
         f"    {install}",
