@@ -37,6 +37,8 @@ RECIPE_FILE, WEIGHTS_FILE, HISTORY_FILE, SCORES_FILE, TOKENIZER_FOLDER, ENCODER_
 )
 RENAMED_WEIGHTS = {"painting.": "conditional_generator.", "judging.": "conditional_discriminator."}
 """Prefixes of weights in older run folders, with their new names."""
+PAINTING_ONLY = {"kept": "for painting"}
+"""What the weights of a model say that was kept without its discriminator and losses."""
 History = list[dict[str, int | float]]
 
 
@@ -49,6 +51,8 @@ class SavedRun:
     tokenizer: Tokenizer
     history: History
     scores: Scores  # of the last evaluation; empty if there was none
+    paints_only: bool = False
+    """Whether it was kept for painting only, without discriminator and losses."""
 
 
 def write_run(
@@ -58,8 +62,11 @@ def write_run(
     encoder: TextEncoder,
     weights: dict[str, Tensor],
     history: History,
+    described: dict[str, str] | None = None,
 ) -> None:
     """Write recipe, tokenizer, weights and history into `folder`; and, once, the encoder's pretrained model.
+
+    `described` are texts about the weights, such as `PAINTING_ONLY`.
 
     Raises:
         LimnerError: if something cannot be written, because the disk is full, for example.
@@ -70,7 +77,7 @@ def write_run(
     replace_file(folder / RECIPE_FILE, tomli_w.dumps(recipe.table()).encode())
     replace_file(folder / HISTORY_FILE, json.dumps(history).encode())
     with replacing(folder / WEIGHTS_FILE) as partial:
-        save_tensors({name: value.contiguous() for name, value in weights.items()}, partial)
+        save_tensors({name: value.contiguous() for name, value in weights.items()}, partial, described)
 
 
 def save_tensors(tensors: dict[str, Tensor], file: Path, described: dict[str, str] | None = None) -> None:
@@ -118,7 +125,13 @@ def read_run(folder: Path, plugins: PluginHost) -> SavedRun:
     for part in (TOKENIZER_FOLDER, ENCODER_FOLDER):
         _refuse_code(folder / part)
     tokenizer = _read_tokenizer(folder / TOKENIZER_FOLDER, recipe.text.length)
-    return SavedRun(folder, recipe, tokenizer, _read_history(folder / HISTORY_FILE), _read_scores(folder / SCORES_FILE))
+    try:
+        with safe_open(folder / WEIGHTS_FILE, "pt") as opened:
+            paints_only = (opened.metadata() or {}).items() >= PAINTING_ONLY.items()
+    except (SafetensorError, OSError) as error:
+        raise LimnerError(f"{folder / WEIGHTS_FILE} is damaged: {error}.") from None
+    history, scores = _read_history(folder / HISTORY_FILE), _read_scores(folder / SCORES_FILE)
+    return SavedRun(folder, recipe, tokenizer, history, scores, paints_only)
 
 
 def _read_recipe(file: Path, plugins: PluginHost) -> Recipe:
