@@ -14,7 +14,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 from limner.errors import LimnerError, quoted
-from limner.models.run_folder import (
+from limner.models.run_files import (
     ENCODER_FOLDER,
     HISTORY_FILE,
     RECIPE_FILE,

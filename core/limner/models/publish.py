@@ -18,7 +18,7 @@ from limner.hooks import API_VERSION
 from limner.kinds import COMPONENTS
 from limner.models.hub import CONFIG_FILE, REPOSITORY, HubModel, upload
 from limner.models.report import Report, markdown_table, markdown_text
-from limner.models.run_folder import RECIPE_FILE, SCORES_FILE
+from limner.models.run_files import RECIPE_FILE, SCORES_FILE
 from limner.plugins import Plugin, PluginHost
 from limner.recipes.schema import Recipe
 from limner.slots import Slot

@@ -21,20 +21,20 @@ from limner.data.tokenizer import WORDS_FILE, Tokenizer
 from limner.errors import LimnerError, shortened
 from limner.files import replace_file, replacing, writing
 from limner.interfaces import TextEncoder
+from limner.models.run_files import (
+    ENCODER_FOLDER,
+    HISTORY_FILE,
+    RECIPE_FILE,
+    SCORES_FILE,
+    TOKENIZER_FOLDER,
+    WEIGHTS_FILE,
+)
 from limner.plugins import PluginHost
 from limner.recipes.build import pretrained_model
 from limner.recipes.limits import read_toml
 from limner.recipes.schema import Recipe
 from limner.types import Scores
 
-RECIPE_FILE, WEIGHTS_FILE, HISTORY_FILE, SCORES_FILE, TOKENIZER_FOLDER, ENCODER_FOLDER = (
-    "recipe.toml",
-    "weights.safetensors",
-    "history.json",
-    "scores.json",
-    "tokenizer",
-    "encoder",
-)
 RENAMED_WEIGHTS = {"painting.": "conditional_generator.", "judging.": "conditional_discriminator."}
 """Prefixes of weights in older run folders, with their new names."""
 PAINTING_ONLY = {"kept": "for painting"}
