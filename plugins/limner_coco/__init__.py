@@ -3,8 +3,8 @@
 `layouts` finds out which image has which captions: `tables`, `jsons` and `beside` read the forms of files of captions,
 with `files` for text and JSON, into the `listing` of a folder. `finding` finds the image files, and `store` keeps
 their squares of pixels in a file, so that each is made only once. `folder` provides all of it as captioned images.
-`hub` brings data sets of the hub into such a folder. `published` downloads MS-COCO, `checking` finds what is wrong with a
-folder, and `commands` holds `limner data coco` and `limner data folder`.
+`hub` brings data sets of the hub into such a folder. `published` downloads MS-COCO, `checking` finds what is wrong
+with a folder, and `commands` holds `limner data coco` and `limner data folder`.
 """
 
 from collections.abc import Mapping
