@@ -1,12 +1,11 @@
 """The command `limner describe`."""
 
-import json
 from typing import Annotated
 
 import typer
 
 from limner.cli.options import AsJson
-from limner.cli.output import printing_aside
+from limner.cli.output import print_json, printing_aside
 from limner.errors import printable
 
 app = typer.Typer()
@@ -41,6 +40,6 @@ def describe(
         found = describe_topic(host(), kind, name)
     if as_json:
         entries = [asdict(entry) for entry in found.entries]
-        print(json.dumps(entries if name is None else entries[0], indent=1, ensure_ascii=False))
+        print_json(entries if name is None else entries[0])
     else:
         Console().print(Markdown(printable("\n\n".join(sections(found.entries)) if name else page(found))))
