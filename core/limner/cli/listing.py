@@ -1,4 +1,4 @@
-"""The commands that list what is installed: `limner plugins`, `limner recipes` and `limner models`. They import no component."""
+"""The commands that list what is installed: `limner plugins`, `recipes` and `models`. They import no component."""
 
 from collections.abc import Mapping, Sequence
 from typing import Annotated, Any

@@ -137,7 +137,7 @@ def _details(run: Path) -> dict[str, Any]:
         "scores": found.scores,
         "bytes": found.bytes,
         "date": found.date.isoformat(" ", "minutes"),
-        "next": found.next_commands(place),
+        "next": found.next_commands(place) | {"to see all of it": f"limner report {place} --out report.html"},
     }
 
 

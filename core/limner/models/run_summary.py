@@ -84,14 +84,13 @@ class RunSummary:
             commands["to paint"] = f'limner paint {place} "{self.example_prompt()}"'
             if not self.scores:
                 commands["to evaluate it"] = f"limner evaluate {place}"
-            commands["to see all of it"] = f"limner report {place} --out report.html"
         return commands
 
     def example_prompt(self) -> str:
         """A prompt of the recipe, or dots if it names none."""
         prompts = self.recipe.get("prompts")
         first = prompts[0] if isinstance(prompts, list) and prompts else "..."
-        return first if isinstance(first, str) and not set(first) & set("\"$`\\!") else "..."
+        return first if isinstance(first, str) and not set(first) & set('"$`\\!') else "..."
 
     @property
     def date(self) -> datetime:

@@ -58,7 +58,7 @@ def marked(parts: Sequence[Part]) -> str:
 
 def grid(sheet: Sheet, names: Sequence[str]) -> str:
     """The pictures of a sheet, each with what is said about it; `names` are those of an ensemble's members."""
-    figures = (_figure(painted.image, _said(painted, place, names)) for place, painted in enumerate(sheet.pictures, 1))
+    figures = (figure(painted.image, _said(painted, place, names)) for place, painted in enumerate(sheet.pictures, 1))
     return page(f'<div class="limner-grid">{"".join(figures)}</div><p class="limner-faint">{_legend(sheet)}</p>')
 
 
@@ -103,9 +103,10 @@ def _legend(sheet: Sheet) -> str:
 
 
 def _figures(pictures: Iterable[tuple[str, Image.Image]]) -> str:
-    return "".join(_figure(image, f'<span class="limner-faint">{escape(text)}</span>') for text, image in pictures)
+    return "".join(figure(image, f'<span class="limner-faint">{escape(text)}</span>') for text, image in pictures)
 
 
-def _figure(image: Image.Image, caption: str) -> str:
+def figure(image: Image.Image, caption: str) -> str:
+    """A picture, within the page itself, and HTML below it."""
     data = b64encode(png_of(image)).decode()
     return f'<figure><img src="data:image/png;base64,{data}" alt="">\n<figcaption>{caption}</figcaption></figure>'
