@@ -4,6 +4,7 @@ from typing import Annotated
 
 import typer
 
+from limner.cli import completion
 from limner.cli.options import AsJson
 from limner.cli.output import print_json, printing_aside
 from limner.errors import printable
@@ -18,9 +19,16 @@ app = typer.Typer()
 def describe(
     kind: Annotated[
         str | None,
-        typer.Argument(metavar="KIND", help="A kind of component; or hook, interface, setting. All kinds by default."),
+        typer.Argument(
+            metavar="KIND",
+            help="A kind of component; or hook, interface, setting. All kinds by default.",
+            autocompletion=completion.topics,
+        ),
     ] = None,
-    name: Annotated[str | None, typer.Argument(metavar="NAME", help="One of that kind; all by default.")] = None,
+    name: Annotated[
+        str | None,
+        typer.Argument(metavar="NAME", help="One of that kind; all by default.", autocompletion=completion.components),
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Describe a component: what it computes, its options and their defaults, and how a recipe uses it.

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.console import Console
 
+from limner.cli import completion
 from limner.cli.options import AsJson, ImageSize, OtherRuns, RunFolder, Truncation, Weights
 from limner.cli.output import print_json, printing_aside
 from limner.cli.runs import load_painter
@@ -35,7 +36,11 @@ def evaluate(
     ] = None,
     metrics: Annotated[
         list[str] | None,
-        typer.Option("--metric", help="Run only this metric; repeatable. By default, all that apply."),
+        typer.Option(
+            "--metric",
+            help="Run only this metric; repeatable. By default, all that apply.",
+            autocompletion=completion.metrics,
+        ),
     ] = None,
     others: OtherRuns = None,
     weights: Weights = None,

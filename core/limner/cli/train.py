@@ -11,6 +11,7 @@ from typing import Annotated
 import typer
 
 import limner
+from limner.cli import completion
 from limner.cli.evaluate import keep, show
 from limner.cli.launch import launch
 from limner.cli.options import Quiet, Settings
@@ -29,12 +30,21 @@ app = typer.Typer()
 )
 def train(
     recipe: Annotated[
-        str | None, typer.Argument(help="A recipe's name (see `limner recipes`) or a TOML file.", show_default=False)
+        str | None,
+        typer.Argument(
+            help="A recipe's name (see `limner recipes`) or a TOML file.",
+            show_default=False,
+            autocompletion=completion.recipes,
+        ),
     ] = None,
     out: Annotated[Path | None, typer.Option(help="The run folder to make; runs/RECIPE by default.")] = None,
     resume: Annotated[
         Path | None,
-        typer.Option(metavar="RUN", help="Continue the training of this run folder, with the recipe that it has."),
+        typer.Option(
+            metavar="RUN",
+            help="Continue the training of this run folder, with the recipe that it has.",
+            autocompletion=completion.runs,
+        ),
     ] = None,
     settings: Settings = None,
     evaluate: Annotated[bool, typer.Option(help="Evaluate the model after training.")] = False,

@@ -82,12 +82,12 @@ def bars(title: str, values: Mapping[str, Sequence[float]]) -> str:
             rows.append(f'<text x="4" y="{top + 27}">no score</text>')
             continue
         mean = sum(of) / len(of)
-        start, end = sorted((place(0), place(mean)))
+        start, end = sorted((place(0.0), place(mean)))
         rows.append(
             f'<rect class="bar" x="{start:.1f}" y="{top + 17}" width="{max(end - start, 0.5):.1f}" height="13"/>'
         )
         rows += [f'<circle class="dot" cx="{place(value):.1f}" cy="{top + 23.5}" r="2.6"/>' for value in of]
-        rows.append(f'<text x="{place(max(*of, mean, 0)) + 6:.1f}" y="{top + 28}">{mean:.3g}</text>')
+        rows.append(f'<text x="{place(max(*of, mean, 0.0)) + 6:.1f}" y="{top + 28}">{mean:.3g}</text>')
     size = f"0 0 {WIDTH} {ROW * len(finite) + 2}"
     label = f"{title}: mean and every seed of each variant"
     return (

@@ -127,7 +127,8 @@ def _film(found: RunSummary, studio: Studio | None) -> str:
     kept = step_pictures(found.folder)
     if not kept:
         return missing(f"There are no pictures of the training: the folder {PICTURES_FOLDER} is empty or missing.")
-    chosen = [kept[round(place * (len(kept) - 1) / max(1, FRAMES - 1))] for place in range(min(FRAMES, len(kept)))]
+    count = min(FRAMES, len(kept))
+    chosen = [kept[round(place * (len(kept) - 1) / max(1, count - 1))] for place in range(count)]
     sheets = [
         f"<h3>step {step:,}</h3>{scrolling(html.picture_file(file, f'step {step}'))}"
         for step, file in dict(chosen).items()
