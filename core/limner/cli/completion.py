@@ -9,8 +9,7 @@ from collections.abc import Callable, Iterable, Iterator
 from functools import wraps
 from itertools import islice
 from pathlib import Path
-
-import typer
+from typing import Any
 
 Choices = list[tuple[str, str]]
 Source = Callable[[str], Iterable[tuple[str, str]]]
@@ -83,8 +82,8 @@ def topics(incomplete: str) -> Iterator[tuple[str, str]]:
     yield from ((topic, "") for topic in ("hook", "interface", "setting"))
 
 
-def components(ctx: typer.Context, incomplete: str) -> Choices:
-    """The components of the kind that is typed before."""
+def components(ctx: Any, incomplete: str) -> Choices:
+    """The components of the kind that is typed before; `ctx` is the context of click, with what is typed."""
     kind = str(ctx.params.get("kind") or "").replace("-", " ")
     return choices(lambda _: _names(kind))(incomplete)
 

@@ -190,7 +190,7 @@ def _figures(scores: Mapping[str, Any]) -> str:
     """The key figures, one per line; of a comparison, from the lowest to the highest."""
     from limner.models.run_summary import key_figures
 
-    chosen = {name: scores[name] for name in key_figures(dict(scores), 2)}
+    chosen = {name: scores[name] for name in key_figures(scores, 2)}
     return "\n".join(f"{name} {_number(value)}" for name, value in chosen.items())
 
 

@@ -2,7 +2,7 @@
 
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -155,7 +155,7 @@ def step_pictures(folder: Path) -> list[tuple[int, Path]]:
     return sorted((int(match[1]), path) for match, path in files if match)
 
 
-def key_figures(scores: dict[str, float], most: int = 3) -> dict[str, float]:
+def key_figures(scores: Mapping[str, Any], most: int = 3) -> dict[str, Any]:
     """The first score of each group, such as "trained/exact" and "held out/exact"; at most so many."""
     first = {name.rpartition("/")[0] or name: name for name in reversed(scores)}
     chosen = [name for name in scores if name in first.values()][:most]

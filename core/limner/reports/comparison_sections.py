@@ -12,6 +12,7 @@ from limner.errors import LimnerError
 from limner.models.pictures import Pictures
 from limner.play import pages
 from limner.play.studio import Studio
+from limner.recipes.schema import Sampling
 from limner.reports import html
 from limner.reports.charts import bars
 from limner.reports.examine import sample_prompts
@@ -98,7 +99,7 @@ def _painted(folder: Path, run: RunResult) -> str:
     if not prompts:
         raise LimnerError("Neither the recipe nor the data name a prompt to paint.")
     changes = {key.partition(".")[2]: value for key, value in run.settings.items() if is_sampling(key)}
-    sampling = model.recipe.sampling.model_copy(update=changes)
+    sampling = Sampling.model_validate(model.recipe.sampling.model_dump() | changes)
     images = model.paint_images(prompts, 0, None, sampling)
     shown = Pictures.of(images, prompts).images
     verdicts = [
