@@ -48,7 +48,7 @@ def test_all_runs_and_comparisons_are_listed(command, here):
     assert "weights" in half["problem"]
     assert "weights" in rows["runs/cut"]["problem"]
     assert (found["kind"], found["progress"]) == ("comparison", "12 of 12 runs, 180 seconds each")
-    assert found["scores"]["trained/exact"] == [0.546, 0.888]
+    assert found["scores"]["trained/exact"] == pytest.approx([0.546, 0.888])
     for name, cause in (("broken", "is not valid TOML"), ("spoiled", "is damaged")):
         assert rows[f"runs/{name}"]["kind"] == "damaged"
         assert cause in rows[f"runs/{name}"]["problem"]
