@@ -56,7 +56,8 @@ def complete(here, monkeypatch):
     [
         (["train", "qui"], ["quickstart", "quick.toml"]),
         (["train", "./q"], ["./quick.toml"]),
-        (["paint", ""], ["quickstart", "runs/first", "runs/second", "found/runs/a-0"]),
+        (["paint", "r"], ["runs/first", "runs/second"]),
+        (["paint", "f"], ["found/runs/a-0"]),
         (["paint", "runs/f"], ["runs/first"]),
         (["show", "./runs/s"], ["./runs/second"]),
         (["train", "--resume", "runs/"], ["runs/first", "runs/second"]),
