@@ -175,7 +175,7 @@ def test_a_comparison_without_its_runs_says_so(compared, tmp_path):
     (tmp_path / "results.json").write_text(json.dumps(results))
     page = limner.report(tmp_path, tmp_path / "report.html")
     assert "1 runs are still missing" in read(page)
-    assert "The run folders of all variants are not there" in read(page)
+    assert "The comparison keeps no pictures of any variant" in read(page)
     assert "<script" not in page.read_text(encoding="utf-8")
 
 

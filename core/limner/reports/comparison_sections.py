@@ -3,19 +3,12 @@
 from collections.abc import Iterator
 from pathlib import Path
 
-import torch
-
-import limner
+from limner.comparisons.painted_rows import PaintedRow, read_rows
 from limner.comparisons.results import Comparison
-from limner.comparisons.results_file import RunResult, is_sampling
 from limner.errors import LimnerError
-from limner.models.pictures import Pictures
 from limner.play import pages
-from limner.play.studio import Studio
-from limner.recipes.schema import Sampling
 from limner.reports import html
 from limner.reports.charts import bars
-from limner.reports.examine import sample_prompts
 from limner.reports.html import Section, missing, paragraph, scrolling, text
 
 
@@ -71,42 +64,25 @@ def _runs(found: Comparison) -> str:
 
 
 def _images(found: Comparison, folder: Path) -> str:
-    """For each variant, images of the same prompts and the same noise, by its first run that is there."""
-    parts, absent = [], []
-    first: dict[str, RunResult] = {}
-    for run in found.results.ordered_runs():
-        if run.problem is None:
-            first.setdefault(run.variant, run)
-    for variant, run in first.items():
-        if not run.folder or not (folder / run.folder).is_dir():
-            absent.append(variant)
-            continue
-        try:
-            parts.append(f"<h3>{text(variant)}, seed {run.seed}</h3>{_painted(folder / run.folder, run)}")
-        except LimnerError as error:
-            parts.append(f"<h3>{text(variant)}</h3>{missing(error)}")
-    if absent:
-        told = "all variants" if len(absent) == len(first) else ", ".join(absent)
-        parts.append(missing(f"The run folders of {told} are not there, so nothing is painted for them."))
-    about = paragraph("The same prompts and the same noise for every variant.") if len(absent) < len(first) else ""
-    return about + "".join(parts) if parts else missing("There is no run to paint with yet.")
+    """For each variant, what its first seed painted: the same prompts and the same noise."""
+    rows: dict[str, PaintedRow] = {}
+    try:
+        for row in read_rows(folder):
+            if row.variant not in rows or row.seed < rows[row.variant].seed:
+                rows[row.variant] = row
+    except LimnerError as error:
+        return missing(error)
+    variants = dict.fromkeys(run.variant for run in found.results.ordered_runs())
+    parts = [_painted(rows[variant]) for variant in variants if variant in rows]
+    if absent := [variant for variant in variants if variant not in rows]:
+        told = "any variant" if not parts else ", ".join(absent)
+        parts.append(missing(f"The comparison keeps no pictures of {told}; its command makes them if it has the runs."))
+    about = paragraph("The same prompts and the same noise for every variant.") if rows else ""
+    return about + "".join(parts)
 
 
-def _painted(folder: Path, run: RunResult) -> str:
-    model = limner.load(folder)
-    studio = Studio(model)
-    prompts = sample_prompts(studio)
-    if not prompts:
-        raise LimnerError("Neither the recipe nor the data name a prompt to paint.")
-    changes = {key.partition(".")[2]: value for key, value in run.settings.items() if is_sampling(key)}
-    sampling = Sampling.model_validate(model.recipe.sampling.model_dump() | changes)
-    images = model.paint_images(prompts, 0, None, sampling)
-    shown = Pictures.of(images, prompts).images
-    verdicts = [
-        studio.judge.verdict(image, p) if studio.judge else None for image, p in zip(torch.unbind(images), prompts)
-    ]
+def _painted(row: PaintedRow) -> str:
     figures = "".join(
-        pages.figure(image, f"<span>{text(prompt)}</span>{pages.verdict(verdict) if verdict else ''}")
-        for image, prompt, verdict in zip(shown, prompts, verdicts)
+        pages.figure(image, f"<span>{text(prompt)}</span>") for prompt, image in zip(row.prompts, row.images)
     )
-    return f'<div class="grid">{figures}</div>'
+    return f'<h3>{text(row.variant)}, seed {row.seed}</h3><div class="grid">{figures}</div>'
