@@ -6,7 +6,7 @@ from pathlib import Path
 from limner.comparisons.painted_rows import PaintedRow, read_rows
 from limner.comparisons.results import Comparison
 from limner.errors import LimnerError
-from limner.play import pages
+from limner.play.markup import figure
 from limner.reports import html
 from limner.reports.charts import bars
 from limner.reports.html import Section, missing, paragraph, scrolling, text
@@ -82,7 +82,5 @@ def _images(found: Comparison, folder: Path) -> str:
 
 
 def _painted(row: PaintedRow) -> str:
-    figures = "".join(
-        pages.figure(image, f"<span>{text(prompt)}</span>") for prompt, image in zip(row.prompts, row.images)
-    )
+    figures = "".join(figure(image, f"<span>{text(prompt)}</span>") for prompt, image in zip(row.prompts, row.images))
     return f'<h3>{text(row.variant)}, seed {row.seed}</h3><div class="grid">{figures}</div>'

@@ -11,7 +11,7 @@ from PIL import Image
 
 import limner
 from limner.errors import LimnerError, printable
-from limner.play.pages import STYLE, escape
+from limner.play.markup import STYLE, escape
 
 POLICY = "default-src 'none'; img-src data:; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'"
 """What a browser may load for a report: nothing but what is in it."""

@@ -11,7 +11,8 @@ from limner.models.model import Model
 from limner.models.report import Report
 from limner.models.run_files import PICTURES_FOLDER
 from limner.models.run_summary import RunSummary, step_pictures
-from limner.play import pages
+from limner.play.markup import figure
+from limner.play.pages import verdict as in_short
 from limner.play.studio import Studio
 from limner.plugins import host
 from limner.recipes.nearest_recipe import nearest_recipe
@@ -163,10 +164,10 @@ def _legend(studio: Studio) -> str:
 
 def _said(image: Any, lines: Sequence[str], verdict: Mapping[str, bool] | None, reading: str | None) -> str:
     """A picture, and below it what is said about it."""
-    told = [*lines, pages.verdict(verdict)] if verdict else [*lines]
+    told = [*lines, in_short(verdict)] if verdict else [*lines]
     if reading is not None:
         told.append(f'<span class="limner-reading">“{text(reading)}”</span>')
-    return pages.figure(image, "".join(told))
+    return figure(image, "".join(told))
 
 
 def _confusion(judged: Judged) -> str:
@@ -219,8 +220,8 @@ def _attention(studio: Studio, model: Model) -> str:
         for place, word in enumerate(sheet.words):
             for number, (title, image) in enumerate(studio.look(sheet, 0, place)):
                 titles[number] = title
-                figure = pages.figure(image, f"<span>{text(word)}</span>")
-                modules.setdefault(number, []).append(figure)
+                shown = figure(image, f"<span>{text(word)}</span>")
+                modules.setdefault(number, []).append(shown)
     except LimnerError:
         return paragraph(prompts[0]) + scrolling(_explained(model, prompts[0]))
     parts = [f'<h3>{text(titles[n])}</h3><div class="words">{"".join(of)}</div>' for n, of in modules.items()]
