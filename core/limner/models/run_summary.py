@@ -157,7 +157,7 @@ def step_pictures(folder: Path) -> list[tuple[int, Path]]:
 
 def key_figures(scores: Mapping[str, Any], most: int = 3) -> dict[str, Any]:
     """The first score of each group, such as "trained/exact" and "held out/exact"; at most so many."""
-    first = {name.rpartition("/")[0] or name: name for name in reversed(scores)}
+    first = {name.rpartition("/")[0] or name: name for name in reversed(list(scores))}
     chosen = [name for name in scores if name in first.values()][:most]
     return {name: scores[name] for name in chosen}
 
