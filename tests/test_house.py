@@ -23,6 +23,7 @@ NOTEBOOKS = sorted((ROOT / "tutorials").glob("[0-9]*.py"))
 
 ROOMS = (
     "cli",
+    "reports",
     "play",
     "testing",
     "comparisons",
