@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import subprocess
 import sys
 import tomllib
@@ -203,3 +204,16 @@ def test_copying_the_course_imports_no_torch(course, here):
         "sys.exit(f'imported: {heavy}' if heavy else 0)"
     )
     subprocess.run([sys.executable, "-c", code], check=True, timeout=60)
+
+
+def test_the_table_of_the_article_names_headings_that_are_there(root):
+    table = (root / "tutorials/README.md").read_text(encoding="utf-8")
+    places = re.findall(r"\((\w+)\.ipynb\): ((?:\*[^*]+\*(?:, )?)+)", table)
+    missing = []
+    for lesson, headings in places:
+        there = re.findall(
+            r"^# #+ (?:\w+\. )?(.+)$", (root / f"tutorials/{lesson}.py").read_text(encoding="utf-8"), re.M
+        )
+        missing += [f"{lesson}: {name}" for name in re.findall(r"\*([^*]+)\*", headings) if name not in there]
+    assert missing == []
+    assert len(places) > 20
