@@ -80,10 +80,11 @@ def stamp(seconds: float, images: float) -> str:
     head = ["git", "rev-parse", "--short", "HEAD"]
     commit = subprocess.run(head, cwd=FOLDER, capture_output=True, text=True, check=True).stdout.strip()
     usual, slow = (minutes(seconds * images / other) for other in (USUAL, SLOW))
+    elsewhere = f"{usual} at {USUAL} images/s and {slow} at {SLOW}" if usual != slow else f"{usual} at {SLOW} images/s"
     return (
         f"*Ran in {seconds:.0f} s on {processor}, {about['threads']} of {about['cores']} cores, at {images:.0f} images/s; "
-        f"{date.today()}, Limner {limner.__version__}, after commit {commit}. It takes {usual} at {USUAL} "
-        f"images/s and {slow} at {SLOW}. `limner train scenes-one --dry-run` tells how many your machine makes.*"
+        f"{date.today()}, Limner {limner.__version__}, after commit {commit}. It takes {elsewhere}. "
+        f"`limner train scenes-one --dry-run` tells how many your machine makes.*"
     )
 
 

@@ -96,8 +96,9 @@ def write_course(folder: Path, solutions: bool = False) -> list[Path]:
         notebook = json.loads(path.read_text(encoding="utf-8"))
         titles.append(f"- [{title(notebook)}](tutorials/{path.name})")
         kept = notebook if solutions else student(notebook)
-        first, *others = kept["cells"]
-        kept = {**kept, "cells": [first, *opening(path.name, published_course()), *others]}
+        below = 2 if kept["cells"][1].get("id") == "stamp" else 1  # below the title, and the line of the build
+        cells = [*kept["cells"][:below], *opening(path.name, published_course()), *kept["cells"][below:]]
+        kept = {**kept, "cells": cells}
         files[f"tutorials/{path.name}"] = (json.dumps(kept, indent=1, ensure_ascii=False) + "\n").encode()
     if not files:
         raise LimnerError(f"There is no notebook in {source / 'tutorials'}; `pip install limner` includes them.")
