@@ -34,21 +34,24 @@ def pictures_of(notebook: Path) -> list[tuple[str, Image.Image]]:
 
 def sheet_of(lessons: dict[str, list[tuple[str, Image.Image]]]) -> Image.Image:
     """One picture of the pictures of several lessons."""
-    font, step = text_font(TEXT_SIZE), HEIGHT + LINE + MARGIN
-    rows = sum(-(-len(pictures) // COLUMNS) for pictures in lessons.values())
-    size = (COLUMNS * (WIDTH + MARGIN) + MARGIN, len(lessons) * 2 * LINE + rows * step)
-    sheet, top = Image.new("RGB", size, "white"), 0
-    pen = ImageDraw.Draw(sheet)
+    font, blocks = text_font(TEXT_SIZE), []
     for name, pictures in lessons.items():
+        for _, picture in pictures:
+            picture.thumbnail((WIDTH, HEIGHT))
+        rows = [pictures[start : start + COLUMNS] for start in range(0, len(pictures), COLUMNS)]
+        blocks.append((name, [(row, max(picture.height for _, picture in row)) for row in rows]))
+    height = sum(2 * LINE + sum(tall + LINE + MARGIN for _, tall in rows) for _, rows in blocks)
+    sheet, top = Image.new("RGB", (COLUMNS * (WIDTH + MARGIN) + MARGIN, height), "white"), 0
+    pen = ImageDraw.Draw(sheet)
+    for name, rows in blocks:
         pen.text((MARGIN, top + LINE // 2), name, fill="black", font=font)
         top += 2 * LINE
-        for number, (label, picture) in enumerate(pictures):
-            row, column = divmod(number, COLUMNS)
-            place = (MARGIN + column * (WIDTH + MARGIN), top + row * step)
-            picture.thumbnail((WIDTH, HEIGHT))
-            sheet.paste(picture, place)
-            pen.text((place[0], place[1] + HEIGHT), label, fill="gray", font=font)
-        top += -(-len(pictures) // COLUMNS) * step
+        for row, tall in rows:
+            for column, (label, picture) in enumerate(row):
+                left = MARGIN + column * (WIDTH + MARGIN)
+                sheet.paste(picture, (left, top))
+                pen.text((left, top + tall), label, fill="gray", font=font)
+            top += tall + LINE + MARGIN
     return sheet
 
 
