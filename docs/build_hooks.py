@@ -42,7 +42,7 @@ Pages = Iterator[tuple[str, str | bytes]]
 def on_config(config: MkDocsConfig) -> None:
     """Set the navigation, with every lesson and every kind of component."""
     kinds = [f"reference/{name_of(kind)}.md" for kind in COMPONENTS]
-    others = [f"reference/{name}.md" for name in ("recipes", "settings", "commands")]
+    others = [f"reference/{name}.md" for name in ("trackers", "recipes", "settings", "commands")]
     config.nav = [
         {"Home": "index.md"},
         {"Lessons": [PLACES[path] for path in NOTEBOOKS]},
