@@ -121,7 +121,7 @@ class Model(TrainedPainter, nn.Module):
         """The preview prompts during training: a row per prompt, time from left to right."""
         return film_strip(self.film, frames)
 
-    def film_animation(self, frames: int = 24) -> Animation:
+    def film_animation(self, frames: int = 12) -> Animation:
         """The preview prompts during training, one picture after the other."""
         return film_animation(self.film, frames)
 
