@@ -188,7 +188,7 @@ print(ScaleConsistency.__doc__)
 # ## A new stage on a trained generator
 #
 # The third way can also be two runs. We take the encoder and the first stage from `scenes-128`, freeze both, and train a
-# *new* second stage on top for 200 steps. The discriminator continues from the trained one. The losses about words are left
+# *new* second stage on top for 300 steps. The discriminator continues from the trained one. The losses about words are left
 # out, because what is where is settled. Each row shows one prompt in the course of training.
 
 # %%
@@ -197,7 +197,7 @@ settings = [
     "training.start_from='scenes-128'",
     f"training.load_parts={[*kept_parts, 'discriminator']}",
     f"training.freeze={kept_parts}",
-    "training.steps=200",
+    "training.steps=300",
     "data.count=4000",
     "generator.grow=[]",  # both stages are there from the start
     *(f"losses.{name}=false" for name in ("sentence-contrast", "cycle", "noise-reading")),
@@ -228,17 +228,18 @@ small, large = (upon.paint_images(prompts.texts, seed=0, size=size) for size in 
 ways = {"nearest neighbor": interpolate(small, 64), "bilinear": bilinear(small), "the new stage": large}
 ways["real scenes"] = resize(real, 64)
 for name, images in ways.items():
-    step, inside = edges(images)
-    print(f"{name:16}: step {step:.2f}, inside {inside:.2f}, exact {judge(images)['exact']:.2f}")
-assert edges(large)[0] > 2 * edges(bilinear(small))[0]
+    print(f"{name:16}: step {edges(images)[0]:.2f}, inside {edges(images)[1]:.2f}")
+exact_before, exact = judge(ways["bilinear"])["exact"], judge(large)["exact"]
+print(f"exact: {exact_before:.2f} with bilinear enlargement, {exact:.2f} with the new stage")
+assert edges(large)[0] > 1.5 * edges(bilinear(small))[0]
 assert edges(large)[1] > 0.3
-assert judge(large)["exact"] > 0.9
+assert exact > max(0.9, exact_before - 0.03)
 rows = torch.cat([ways[name][:4] for name in ("bilinear", "the new stage")])
 limner.Pictures.of(rows, ["32 px, enlarged bilinearly"] * 4 + ["the new stage, 64 px"] * 4, columns=4)
 
 # %% [markdown]
-# The new stage makes steps more than twice as large as bilinear enlargement does, without stairs, and the images still
-# show what was asked for. An outline that the frozen stage has wrong stays wrong, only sharper.
+# The new stage makes sharper edges than bilinear enlargement, without stairs, and the images still show what was asked for.
+# An outline that the frozen stage has wrong stays wrong, only sharper.
 #
 # ## On an equal budget
 #
@@ -253,16 +254,22 @@ limner.Pictures.of(rows, ["32 px, enlarged bilinearly"] * 4 + ["the new stage, 6
 stages: Any = limner.load_comparison("../comparisons/stages")
 scores = stages.set_index(["variant", "seed"])["trained/exact"].unstack("variant")
 assert (scores["scenes-staged"] > scores["scenes-64"]).all()
+differences = stages.differences(["trained/exact", "held out/exact"])
+assert not any(difference.clear for difference in differences)
+print(differences)
+for name, best in (("hierarchy", "scenes-64"), ("staged", "scenes-staged")):  # earlier ones, with Adam
+    earlier: Any = limner.load_comparison(f"../comparisons/{name}")
+    assert earlier.groupby("variant")["trained/exact"].mean().idxmax() == best
 stages.summary()
 
 # %% [markdown]
 # Two stages are ahead with every seed: .98 exact compared with .93, and .96 compared with .87 on pairs of color and shape
-# that were never trained. The difference is in outlines; color, relation and background are right in .99 of the images
-# with both.
+# that were never trained. The difference is in outlines; all else is right in .99 of the images with both. But three seeds
+# are few, and the 95 % intervals include zero: the size of the advantage is not known well.
 #
-# Stages did not always help. With Adam and 150 seconds, before `scale-consistency`, one stage was exact for .50 ± .11,
-# three stages for .38 ± .04, and super-resolution on a frozen stage for .46 ± .10 (`comparisons/hierarchy`). With Adam and
-# 6,400 steps, two stages were ahead, .95 compared with .86 (`comparisons/staged`).
+# Earlier results, with Adam, point both ways. After 6,400 steps two stages were ahead, .95 compared with .86. After 150
+# seconds, without the loss `scale-consistency`, stages did not help: .50 with one stage, .38 with three, and .46 with
+# super-resolution on a frozen stage.
 #
 # ## What a stage costs
 #
