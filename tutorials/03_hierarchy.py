@@ -9,7 +9,7 @@
 #
 # **Goal.** Learn why many pixels at once are hard. See what each stage of a trained generator gets and adds, put a new
 # stage on top of it, and compare one stage with two on an equal budget. **You need** [lesson 0](00_quickstart.ipynb).
-# **Time**: three to four minutes on two CPU cores, most of it training; longer on a slow machine.
+# **Time**: about two minutes on two CPU cores, most of it training; longer on a slow machine.
 #
 # ## The idea
 #
@@ -238,8 +238,9 @@ rows = torch.cat([ways[name][:4] for name in ("bilinear", "the new stage")])
 limner.Pictures.of(rows, ["32 px, enlarged bilinearly"] * 4 + ["the new stage, 64 px"] * 4, columns=4)
 
 # %% [markdown]
-# The new stage makes sharper edges than bilinear enlargement, without stairs, and the images still show what was asked for.
-# An outline that the frozen stage has wrong stays wrong, only sharper.
+# The new stage makes sharper edges than bilinear enlargement, without stairs, and the images still show what was asked
+# for. After 300 steps some edges are still a little ragged. What the frozen stage has wrong stays wrong: the blue circle is
+# not round at step 0, and not at step 300.
 #
 # ## On an equal budget
 #
