@@ -258,8 +258,9 @@ assert (scores["scenes-staged"] > scores["scenes-64"]).all()
 differences = stages.differences(["trained/exact", "held out/exact"])
 assert not any(difference.clear for difference in differences)
 print(differences)
-for name, best in (("hierarchy", "scenes-64"), ("staged", "scenes-staged")):  # earlier ones, with Adam
-    earlier: Any = limner.load_comparison(f"../comparisons/{name}")
+without: Any = limner.load_comparison("../comparisons/hierarchy")  # earlier ones, with Adam
+longer: Any = limner.load_comparison("../comparisons/staged")
+for earlier, best in ((without, "scenes-64"), (longer, "scenes-staged")):
     assert earlier.groupby("variant")["trained/exact"].mean().idxmax() == best
 stages.summary()
 
