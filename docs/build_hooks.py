@@ -42,7 +42,7 @@ Pages = Iterator[tuple[str, str | bytes]]
 def on_config(config: MkDocsConfig) -> None:
     """Set the navigation, with every lesson and every kind of component."""
     kinds = [f"reference/{name_of(kind)}.md" for kind in COMPONENTS]
-    others = [f"reference/{name}.md" for name in ("recipes", "settings", "commands")]
+    others = [f"reference/{name}.md" for name in ("trackers", "recipes", "settings", "commands")]
     config.nav = [
         {"Home": "index.md"},
         {"Lessons": [PLACES[path] for path in NOTEBOOKS]},
@@ -99,13 +99,14 @@ def from_notebooks() -> Pages:
                 continue
             written = [code_block(source, "python")]
             for output in cell.get("outputs", ()):
-                picture = output.get("data", {}).get("image/png")
-                if picture is None:
+                data = output.get("data", {})
+                kind = next((kind for kind in ("gif", "png") if f"image/{kind}" in data), None)
+                if kind is None:
                     written.append(output_to_markdown(output))
                     continue
-                name = f"{path.stem}_{next(numbers)}.png"
+                name = f"{path.stem}_{next(numbers)}.{kind}"
                 written.append(f"![Output of the code above]({name})")
-                yield f"lessons/{name}", b64decode("".join(picture))
+                yield f"lessons/{name}", b64decode("".join(data[f"image/{kind}"]))
             if cell["metadata"].get("jupyter", {}).get("source_hidden"):  # collapsed, with its output
                 indented = re.sub("^(?=.)", "    ", "\n\n".join(written), flags=re.MULTILINE)
                 written = [f'??? success "In code"\n\n{indented}']
@@ -152,7 +153,7 @@ def from_code() -> Pages:
         raise PluginError(host.problems())
     for topic in ("hooks", "interfaces", "settings"):
         yield f"reference/{topic}.md", page(describe(host, topic))
-    for kind in [*COMPONENTS, "recipe"]:
+    for kind in [*COMPONENTS, "tracker", "recipe"]:
         about = describe(host, kind).about
         entries = sections(describe_component(host, kind, name) for name in host.components(kind))
         parts = [page(Chapter(KINDS[kind].plural.capitalize(), about, [])), links_of(kind), *entries]
@@ -165,6 +166,8 @@ def links_of(kind: str) -> str:
     """Links from the page of a kind to its hook, and to its interface or the settings."""
     hook = KINDS[kind].hook
     provided = f"Provided by plugins through the hook [`{hook}`](hooks.md#{hook})"
+    if kind == "tracker":
+        return f"{provided}. Each is a class whose objects have [training hooks](hooks.md)."
     if kind not in COMPONENTS:
         return f"{provided}. Its keys are the [settings](settings.md)."
     interface = KINDS[kind].interface_name

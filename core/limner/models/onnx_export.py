@@ -193,6 +193,12 @@ def _largest_difference(painting: Painting, content: bytes, examples: Mapping[st
     from onnxruntime import InferenceSession
 
     session = InferenceSession(content, providers=["CPUExecutionProvider"])
+    for given in session.get_inputs():
+        if not isinstance(given.shape[0], str):
+            raise LimnerError(
+                f"The encoder or the generator fixes how many images are painted at once, to {given.shape[0]}; "
+                "an exported model has to paint any number. Train with another encoder or generator."
+            )
     largest = 0.0
     for count in (len(examples["noise"]), 1):
         some = {name: value[:count] for name, value in examples.items()}

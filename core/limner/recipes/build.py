@@ -131,6 +131,7 @@ def build_dataset(recipe: "Recipe") -> Dataset:
     return recipe.resolved("data").build(recipe.image_size)
 
 
+<<<<<<< HEAD
 def suggested_prompts(recipe: "Recipe") -> list[str]:
     """Prompts to try with a trained model: the recipe's, or else those of the data, if it names some without images."""
     prompts = list(recipe.prompts or [])
@@ -141,6 +142,16 @@ def suggested_prompts(recipe: "Recipe") -> list[str]:
     except LimnerError:  # the data may be elsewhere
         pass
     return prompts
+=======
+def build_trackers(recipe: "Recipe") -> list[object]:
+    """The trackers of a recipe, by which nothing is recorded yet.
+
+    Raises:
+        LimnerError: if one of them needs a package that is not installed.
+    """
+    places = [f"training.trackers.{number}" for number in range(len(recipe.training.trackers))]
+    return [recipe.resolved(place).build(recipe) for place in places]
+>>>>>>> main
 
 
 def build_metrics(host: PluginHost, recipe: "Recipe", dataset: Dataset) -> dict[str, Metric]:
@@ -176,6 +187,7 @@ def dry_run(host: PluginHost, recipe: "Recipe") -> None:
         LimnerError: for parts that do not fit together.
     """
     pretrained_model(recipe)
+    build_trackers(recipe)
     with torch.device("meta"):
         networks = build_networks(recipe, recipe.text.vocabulary)
         parts_named(networks, recipe.training.freeze, "training.freeze")
