@@ -16,11 +16,8 @@ from limner.errors import LimnerError
 from limner.files import reading
 from limner.models.animation import Animation, film_animation
 from limner.models.explain import Explanation, record_attention
-<<<<<<< HEAD
-from limner.models.onnx_export import Exported, export_model
-=======
 from limner.models.hub import download, hub_model, is_on_hub
->>>>>>> main
+from limner.models.onnx_export import Exported, export_model
 from limner.models.painter import TrainedPainter, check_text
 from limner.models.pictures import Pictures, film_strip
 from limner.models.report import Report

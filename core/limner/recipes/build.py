@@ -131,7 +131,6 @@ def build_dataset(recipe: "Recipe") -> Dataset:
     return recipe.resolved("data").build(recipe.image_size)
 
 
-<<<<<<< HEAD
 def suggested_prompts(recipe: "Recipe") -> list[str]:
     """Prompts to try with a trained model: the recipe's, or else those of the data, if it names some without images."""
     prompts = list(recipe.prompts or [])
@@ -142,7 +141,8 @@ def suggested_prompts(recipe: "Recipe") -> list[str]:
     except LimnerError:  # the data may be elsewhere
         pass
     return prompts
-=======
+
+
 def build_trackers(recipe: "Recipe") -> list[object]:
     """The trackers of a recipe, by which nothing is recorded yet.
 
@@ -151,7 +151,6 @@ def build_trackers(recipe: "Recipe") -> list[object]:
     """
     places = [f"training.trackers.{number}" for number in range(len(recipe.training.trackers))]
     return [recipe.resolved(place).build(recipe) for place in places]
->>>>>>> main
 
 
 def build_metrics(host: PluginHost, recipe: "Recipe", dataset: Dataset) -> dict[str, Metric]:
