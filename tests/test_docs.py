@@ -23,12 +23,13 @@ PAGE = ROOT / "docs/authors.md"
 
 @pytest.fixture(scope="module")
 def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The site, built as by `make docs`."""
+    """The site, built as by `make docs` where npm is not installed; tests/docs has the page that paints."""
     for module in ("mkdocs", "material", "latex2mathml"):
         pytest.importorskip(module, reason="the site needs pip install limner[docs]")
     folder = tmp_path_factory.mktemp("docs") / "site"
     command = [sys.executable, "-m", "mkdocs", "build", "--strict", "--site-dir", str(folder)]
     environment = {**os.environ, "NO_MKDOCS_2_WARNING": "1"}  # the theme's advertisement, as in the Makefile
+    environment["PATH"] = str(Path(sys.executable).parent)
     done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=300)
     assert done.returncode == 0, done.stderr
     assert not re.search("WARNING|ERROR", done.stderr), done.stderr
@@ -69,6 +70,13 @@ def test_the_site_has_every_recipe_command_and_lesson(site):
             assert (site / "lessons" / picture).is_file()
         assert not re.search(r"\$[^$\n<]+\$", lesson), "an equation is not rendered"
         assert not re.search(r"<p>[^<]*`[^<]*</p>", lesson), "Markdown is not rendered"
+
+
+def test_without_npm_the_page_says_that_it_does_not_paint(site):
+    page = site / "paint.html"
+    assert "Painting is not part of this build of the site: npm is not installed." in text_of(page)
+    assert "limner export quickstart --to onnx" in text_of(page)
+    assert "paint/page.js" not in page.read_text(encoding="utf-8")
 
 
 def test_a_page_loads_nothing_from_other_sites(site):

@@ -113,6 +113,7 @@ async function showMarks() {
 
 async function showModel() {
   const { about } = await model(byId("model").value);
+  const earlier = Array.from(byId("try").children, (button) => button.textContent);
   const buttons = about.prompts.map((prompt) => {
     const button = document.createElement("button");
     button.type = "button";
@@ -124,7 +125,8 @@ async function showModel() {
     return button;
   });
   byId("try").replaceChildren(...buttons);
-  byId("prompt").value ||= about.prompts[0] ?? "";
+  const { value } = byId("prompt"); // what was typed stays; a prompt to try of another model does not
+  if (!value || earlier.includes(value)) byId("prompt").value = about.prompts[0] ?? "";
   await showMarks();
 }
 
