@@ -164,7 +164,8 @@ assert max(color["image-only.toml"]) < 0.3 < 0.7 < min(color["image-and-text.tom
 # - **Image only**: the images do not fit the prompt. One of eight colors is right by chance, and this model does little
 #   better, because nothing told it what the words mean.
 # - **Image and text**: this is enough to learn colors, as the theory says. No mismatched pair is needed for it.
-# - **With mismatched pairs**: more prompts are met, or is it luck? Exercise 3 answers this for colors.
+# - **With mismatched pairs**: before you call this one better, look at the single seeds. Exercise 3 shows how to tell a
+#   difference from luck.
 #
 # Shapes come late, and 1,200 steps of the adversarial loss alone are not enough for all of them. The two other losses of
 # the recipe make the difference to the model above.
@@ -232,32 +233,35 @@ print(f"true captions {true:.2f}, mismatched captions {mismatched:.2f}")
 assert true > mismatched
 
 # %% [markdown]
-# **3.** Do mismatched pairs help with colors, or is it luck? Runs with the same seed start from the same weights and see
-# the same data, so compare them seed by seed. From three differences with mean $m$ and standard deviation $s$, the 95 %
-# confidence interval of the true difference is $m \pm 4.30 \, s / \sqrt 3$ (4.30 is from Student's t distribution with two
-# degrees of freedom). If 0 lies inside, three seeds do not tell.
+# **3.** A difference between two bars may be luck. Runs with the same seed see the same data, so compare them seed by seed.
+# From three differences with mean $m$ and standard deviation $s$, the 95 % confidence interval of the true difference is
+# $m \pm 4.30 \, s / \sqrt 3$ (4.30 is from Student's t distribution with two degrees of freedom). If 0 is inside, three
+# seeds do not tell which is better.
+#
+# Practice on the next lesson's comparison, which has three seeds without attention and three with spatial attention.
 
 # %% tags=["exercise"]
-without, with_mismatched = (torch.tensor(color[name]) for name in ("image-and-text.toml", "mismatched-pairs.toml"))
-print("without:", without, "\nwith:", with_mismatched)
+shape = limner.load_comparison("../comparisons/attention").groupby("variant")["trained/shape"].apply(list)
+without, spatial = torch.tensor(shape["none"]), torch.tensor(shape["spatial"])
+print("without:", without, "\nspatial:", spatial)
 low, high = ..., ...  # the ends of the interval
 
-difference = with_mismatched - without
 limner.exercises.check(
     [low, high],
-    [difference.mean() + side * 4.30 * difference.std() / 3**0.5 for side in (-1, 1)],
+    [(spatial - without).mean() + side * 4.30 * (spatial - without).std() / 3**0.5 for side in (-1, 1)],
     hint="A tensor has the methods `mean` and `std`.",
 )
 
 # %% [markdown] tags=["solution"]
 # <details><summary>Solution</summary>
 #
-# With so few seeds the interval is wide. More seeds make it narrower: the command above with `--seeds 10` adds seven.
+# With three seeds the interval is wide. More seeds make it narrower: `limner compare` with a larger `--seeds` adds them to
+# a comparison.
 #
 # </details>
 
 # %% tags=["solution"] jupyter={"source_hidden": true}
-difference = with_mismatched - without
-half = 4.30 * difference.std() / 3**0.5
-low, high = float(difference.mean() - half), float(difference.mean() + half)
-print(f"{difference.mean():.3f}, between {low:.3f} and {high:.3f}")
+gains = spatial - without
+half = 4.30 * gains.std() / 3**0.5
+low, high = float(gains.mean() - half), float(gains.mean() + half)
+print(f"{gains.mean():.2f}, between {low:.2f} and {high:.2f}")

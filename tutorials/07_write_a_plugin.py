@@ -117,6 +117,8 @@ list(limner.host().components("loss"))
 # %%
 steps = ["training.steps=1000"]
 without = limner.train("scenes-one", overrides=steps, quiet=True)
+
+# %%
 matched = limner.train("scenes-one", overrides=[*steps, "losses.feature-matching.weight=1.0"], quiet=True)
 
 # %% [markdown]
