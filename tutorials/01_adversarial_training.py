@@ -145,7 +145,8 @@ for name in ("image-only", "image-and-text", "mismatched-pairs"):
     print(Path(f"../comparisons/condition/{name}.toml").read_text())
 
 # %% [markdown]
-# We trained each with three seeds, for 1,200 steps. The results are part of the project:
+# We trained each for 1,200 steps and kept the scores and some pictures: the same prompts with the same noise, a row for each
+# model.
 #
 # ```
 # limner compare scenes-one --vary recipe=image-only.toml,image-and-text.toml,mismatched-pairs.toml \
@@ -154,18 +155,21 @@ for name in ("image-only", "image-and-text", "mismatched-pairs"):
 
 # %%
 kept = limner.load_comparison("../comparisons/condition")
+kept.pictures()
+
+# %%
 kept.plot(["trained/background", "trained/color", "trained/size", "trained/shape"])
 
 # %%
 color = kept.groupby("variant")["trained/color"].apply(list)
 assert max(color["image-only.toml"]) < 0.3 < 0.7 < min(color["image-and-text.toml"] + color["mismatched-pairs.toml"])
+kept.differences(["trained/color", "trained/size", "trained/shape"], to="image-and-text.toml")
 
 # %% [markdown]
 # - **Image only**: the images do not fit the prompt. One of eight colors is right by chance, and this model does little
 #   better, because nothing told it what the words mean.
 # - **Image and text**: this is enough to learn colors, as the theory says. No mismatched pair is needed for it.
-# - **With mismatched pairs**: before you call this one better, look at the single seeds. Exercise 3 shows how to tell a
-#   difference from luck.
+# - **With mismatched pairs**: before you call this one better, look at the intervals in the table. Exercise 3 computes one.
 #
 # Shapes come late, and 1,200 steps of the adversarial loss alone are not enough for all of them. The two other losses of
 # the recipe make the difference to the model above.
