@@ -293,7 +293,8 @@ explained
 # In multi-head attention, the weights of each *position* sum to 1, so a map shows which positions read a word. Look at
 # 16 x 16: the maps follow the outline of the circle. Find a head in which the background reads *white*, and one in which
 # the circle reads words about the circle. In other heads, the background reads a word that says nothing about it, such as
-# *on*, or the special token [CLS]: a position cannot read *nothing*, so here words are the sinks.
+# *on*, or the special token [CLS]: a position cannot read *nothing*, so here words are the sinks. And one head reads *white*
+# in the circle: a map shows who reads a word, not what the values $V$ make of it.
 
 # %%
 words = [word for word, _ in explained.pieces]
