@@ -32,7 +32,6 @@ if TYPE_CHECKING:
         Loss,
         Metric,
         Optimizer,
-        Painter,
         Stage,
         TextEncoder,
     )
@@ -45,6 +44,7 @@ if TYPE_CHECKING:
     from limner.play.notebook import playground
     from limner.plugins import PluginHost, host
     from limner.recipes.schema import Recipe
+    from limner.reports.write import report
     from limner.slots import Slot
     from limner.step import Step, resize
     from limner.training.loop import Run, train
@@ -55,6 +55,7 @@ if TYPE_CHECKING:
         CaptionedImages,
         ImageStream,
         Judgement,
+        Painter,
         Scores,
         Sizes,
         StreamedImage,
@@ -82,7 +83,6 @@ _HOMES = {
         "Loss",
         "Metric",
         "Optimizer",
-        "Painter",
         "Stage",
         "TextEncoder",
     ],
@@ -94,6 +94,7 @@ _HOMES = {
     "models.report": ["Report"],
     "play.notebook": ["playground"],
     "plugins": ["PluginHost", "host"],
+    "reports.write": ["report"],
     "recipes.schema": ["Recipe"],
     "slots": ["Slot"],
     "step": ["Step", "resize"],
@@ -105,6 +106,7 @@ _HOMES = {
         "CaptionedImages",
         "ImageStream",
         "Judgement",
+        "Painter",
         "Scores",
         "Sizes",
         "StreamedImage",
@@ -164,6 +166,7 @@ __all__ = [
     "load_comparison",
     "load_tradeoff",
     "playground",
+    "report",
     "resize",
     "resume",
     "to_bytes",

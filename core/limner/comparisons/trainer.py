@@ -14,13 +14,14 @@ from limner.files import replace_file
 from limner.hooks import hookimpl
 from limner.locks import claim
 from limner.models.model import Model
+from limner.models.run_files import SCORES_FILE, STATE_FILE
 from limner.models.run_folder import read_run
 from limner.plugins import PluginHost
 from limner.recipes.schema import Recipe
 from limner.training.callbacks import default_callbacks
 from limner.training.loop import run_training, train
 from limner.training.run import Run, set_up
-from limner.training.state import STATE_FILE, read_state
+from limner.training.state import read_state
 from limner.types import Scores
 
 
@@ -45,7 +46,8 @@ class Trainer:
 
     def _train(self, variant: Variant, seed: int, key: str, place: str) -> RunResult:
         folder = self.folder / place if self.folder else None
-        kept, scores, problem = _KeptRun(), {}, None
+        project = self.folder.resolve().name if self.folder else Path(self.results.source).stem
+        kept, scores, problem = _KeptRun(project, f"{variant.label}, seed {seed}"), {}, None
         callbacks = [kept, *self.callbacks, *default_callbacks(folder, quiet=True)]
         try:
             recipe = Recipe.read(self.plugins, variant.recipe.table(), [f"training.seed={seed}"])
@@ -59,9 +61,10 @@ class Trainer:
             scores = report.scores
             if folder:
                 (folder / STATE_FILE).unlink(missing_ok=True)  # it is large, and a finished run needs it no more
-                replace_file(folder / "scores.json", report.to_json().encode())
+                replace_file(folder / SCORES_FILE, report.to_json().encode())
             if any(map(is_sampling, variant.settings)):
                 self.models[key] = model
+                model.trackers = []  # they have the scores of this variant
         except DivergedError as error:  # is a result, too
             problem = str(error).replace(str(folder), place) if folder else str(error)
         return _result(variant, seed, kept.run, scores, place if folder else None, problem)
@@ -114,13 +117,20 @@ def _result(variant: Variant, seed: int, run: Run, scores: Scores, place: str | 
 
 
 class _KeptRun:
-    """Keeps the `Run` of a training, which has its steps and seconds even if training diverges."""
+    """Keeps the `Run` of a training, which has its steps and seconds even if training diverges.
+
+    Trackers get the name that the run has in the comparison.
+    """
 
     run: Run
 
-    @hookimpl
+    def __init__(self, project: str, name: str):
+        self.project, self.name = project, name
+
+    @hookimpl(tryfirst=True)
     def limner_training_started(self, run: Run) -> None:
         self.run = run
+        run.project, run.name = self.project, self.name
 
 
 def run_group(

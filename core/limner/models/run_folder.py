@@ -21,23 +21,26 @@ from limner.data.tokenizer import WORDS_FILE, Tokenizer
 from limner.errors import LimnerError, shortened
 from limner.files import replace_file, replacing, writing
 from limner.interfaces import TextEncoder
+from limner.models.run_files import (
+    ENCODER_FOLDER,
+    HISTORY_FILE,
+    RECIPE_FILE,
+    TOKENIZER_FOLDER,
+    WEIGHTS_FILE,
+    History,
+    read_history,
+    read_scores,
+)
 from limner.plugins import PluginHost
 from limner.recipes.build import pretrained_model
 from limner.recipes.limits import read_toml
 from limner.recipes.schema import Recipe
+from limner.types import Scores
 
-RECIPE_FILE, WEIGHTS_FILE, HISTORY_FILE, TOKENIZER_FOLDER, ENCODER_FOLDER = (
-    "recipe.toml",
-    "weights.safetensors",
-    "history.json",
-    "tokenizer",
-    "encoder",
-)
 RENAMED_WEIGHTS = {"painting.": "conditional_generator.", "judging.": "conditional_discriminator."}
 """Prefixes of weights in older run folders, with their new names."""
 PAINTING_ONLY = {"kept": "for painting"}
 """What the weights of a model say that was kept without its discriminator and losses."""
-History = list[dict[str, int | float]]
 
 
 @dataclass(frozen=True)
@@ -48,6 +51,7 @@ class SavedRun:
     recipe: Recipe
     tokenizer: Tokenizer
     history: History
+    scores: Scores  # of the last evaluation; empty if there was none
     paints_only: bool = False
     """Whether it was kept for painting only, without discriminator and losses."""
 
@@ -127,7 +131,7 @@ def read_run(folder: Path, plugins: PluginHost) -> SavedRun:
             paints_only = (opened.metadata() or {}).items() >= PAINTING_ONLY.items()
     except (SafetensorError, OSError) as error:
         raise LimnerError(f"{folder / WEIGHTS_FILE} is damaged: {error}.") from None
-    return SavedRun(folder, recipe, tokenizer, _read_history(folder / HISTORY_FILE), paints_only)
+    return SavedRun(folder, recipe, tokenizer, read_history(folder), read_scores(folder), paints_only)
 
 
 def _read_recipe(file: Path, plugins: PluginHost) -> Recipe:
@@ -172,22 +176,6 @@ def _read_tokenizer(folder: Path, length: int) -> Tokenizer:
             "that of the recipe."
         )
     return tokenizer
-
-
-def _read_history(file: Path) -> History:
-    """The losses of each step; none for a run that kept none."""
-    try:
-        history = json.loads(file.read_text(encoding="utf-8")) if file.is_file() else []
-        if not isinstance(history, list):
-            raise ValueError("it should be a list")
-        for number, row in enumerate(history, 1):
-            if not isinstance(row, dict) or type(row.get("step")) is not int:
-                raise ValueError(f"row {number} should be a table with a 'step'")
-            if odd := [key for key, value in row.items() if type(value) not in (int, float)]:
-                raise ValueError(f"'{odd[0]}' in row {number} should be a number")
-    except (OSError, ValueError, RecursionError) as error:
-        raise LimnerError(f"{file} is damaged: {error}.") from None
-    return history
 
 
 # --- weights --------------------------------------------------------------------------------------------------------
