@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from limner.comparisons.results import Comparison, load_comparison
     from limner.comparisons.train_variants import compare
     from limner.course import exercises
+    from limner.course.diagrams import diagram
     from limner.course.toy_view import toy
     from limner.data.batches import to_bytes, to_float
     from limner.data.captions import coco_index
@@ -67,6 +68,7 @@ _HOMES = {
     "comparisons.results": ["Comparison", "load_comparison"],
     "comparisons.measure_tradeoff": ["Tradeoff", "load_tradeoff", "tradeoff"],
     "comparisons.train_variants": ["compare"],
+    "course.diagrams": ["diagram"],
     "course.toy_view": ["toy"],
     "data.batches": ["to_bytes", "to_float"],
     "data.captions": ["coco_index"],
@@ -158,6 +160,7 @@ __all__ = [
     "compare",
     "decode_image",
     "decode_images",
+    "diagram",
     "exercises",
     "hookimpl",
     "host",
