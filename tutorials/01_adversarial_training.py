@@ -142,8 +142,9 @@ assert 0.2 < last < 2
 # (R1): with the weight of the others, its discriminator wins and all images become the same pattern.
 
 # %%
+folder = Path("../comparisons/condition")
 for name in ("image-only", "image-and-text", "mismatched-pairs"):
-    print(Path(f"../comparisons/condition/{name}.toml").read_text())
+    print((folder / f"{name}.toml").read_text())
 
 # %% [markdown]
 # We trained each with three seeds for 1,200 steps and kept the scores and some pictures: the same prompts with the same
