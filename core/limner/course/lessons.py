@@ -60,9 +60,10 @@ def write_course(folder: Path, solutions: bool = False) -> list[Path]:
         files[f"tutorials/{path.name}"] = (json.dumps(kept, indent=1, ensure_ascii=False) + "\n").encode()
     if not files:
         raise LimnerError(f"There is no notebook in {source / 'tutorials'}; `pip install limner` includes them.")
-    for path in sorted((source / "comparisons").glob("*/*")):
+    comparisons = source / "comparisons"
+    for path in sorted([*comparisons.glob("*/*"), *comparisons.glob("*/pictures/*")]):
         if path.is_file():
-            files[f"comparisons/{path.parent.name}/{path.name}"] = path.read_bytes()
+            files[f"comparisons/{path.relative_to(comparisons).as_posix()}"] = path.read_bytes()
     note = NOTE.format(
         version=version("limner"),
         solutions="included, collapsed" if solutions else "left out",
