@@ -18,6 +18,7 @@ from limner.models.painter import TrainedPainter, check_text
 from limner.models.pictures import Pictures, film_strip
 from limner.models.run_folder import (
     ENCODER_FOLDER,
+    PAINTING_ONLY,
     SavedRun,
     check_shapes,
     read_run,
@@ -35,7 +36,8 @@ from limner.step import ConditionalDiscriminator, ConditionalGenerator
 class Model(TrainedPainter, nn.Module):
     """A text-to-image model with everything it needs to paint, to score images, and to be measured.
 
-    `limner.train` makes one, and `limner.load` reads one from its run folder.
+    `limner.train` makes one, and `limner.load` reads one from its run folder. A model that was kept for painting only
+    has no discriminator (None) and no losses.
     """
 
     def __init__(
@@ -44,7 +46,7 @@ class Model(TrainedPainter, nn.Module):
         recipe: Recipe,
         tokenizer: Tokenizer,
         conditional_generator: ConditionalGenerator,
-        conditional_discriminator: ConditionalDiscriminator,
+        conditional_discriminator: ConditionalDiscriminator | None,
         losses: nn.ModuleDict,
     ):
         super().__init__()
@@ -136,8 +138,10 @@ class Model(TrainedPainter, nn.Module):
 
     def save(self, folder: str | Path) -> None:
         """Write recipe, tokenizer, weights and history into `folder`. Each file is whole, or as it was before."""
-        encoder = self.conditional_generator.encoder
-        write_run(Path(folder), self.recipe, self.tokenizer, encoder, self.state_dict(), self.history)
+        encoder, described = self.conditional_generator.encoder, None
+        if self.conditional_discriminator is None:
+            described = PAINTING_ONLY
+        write_run(Path(folder), self.recipe, self.tokenizer, encoder, self.state_dict(), self.history, described)
 
     @classmethod
     def load(cls, folder: str | Path, plugins: PluginHost | None = None) -> "Model":
@@ -163,6 +167,8 @@ class Model(TrainedPainter, nn.Module):
         networks = build_networks(saved.recipe, saved.tokenizer.vocabulary, saved.folder / ENCODER_FOLDER)
         generator = deepcopy(networks.conditional_generator)  # with a copy of the encoder: the one that is averaged
         discriminator, losses = networks.conditional_discriminator, networks.losses
+        if saved.paints_only:
+            discriminator, losses = None, nn.ModuleDict()
         return cls(plugins, saved.recipe, saved.tokenizer, generator, discriminator, losses)
 
     def _repr_html_(self) -> str:

@@ -35,6 +35,8 @@ RECIPE_FILE, WEIGHTS_FILE, HISTORY_FILE, TOKENIZER_FOLDER, ENCODER_FOLDER = (
 )
 RENAMED_WEIGHTS = {"painting.": "conditional_generator.", "judging.": "conditional_discriminator."}
 """Prefixes of weights in older run folders, with their new names."""
+PAINTING_ONLY = {"kept": "for painting"}
+"""What the weights of a model say that was kept without its discriminator and losses."""
 History = list[dict[str, int | float]]
 
 
@@ -46,6 +48,8 @@ class SavedRun:
     recipe: Recipe
     tokenizer: Tokenizer
     history: History
+    paints_only: bool = False
+    """Whether it was kept for painting only, without discriminator and losses."""
 
 
 def write_run(
@@ -55,8 +59,11 @@ def write_run(
     encoder: TextEncoder,
     weights: dict[str, Tensor],
     history: History,
+    described: dict[str, str] | None = None,
 ) -> None:
     """Write recipe, tokenizer, weights and history into `folder`; and, once, the encoder's pretrained model.
+
+    `described` are texts about the weights, such as `PAINTING_ONLY`.
 
     Raises:
         LimnerError: if something cannot be written, because the disk is full, for example.
@@ -67,7 +74,7 @@ def write_run(
     replace_file(folder / RECIPE_FILE, tomli_w.dumps(recipe.table()).encode())
     replace_file(folder / HISTORY_FILE, json.dumps(history).encode())
     with replacing(folder / WEIGHTS_FILE) as partial:
-        save_tensors({name: value.contiguous() for name, value in weights.items()}, partial)
+        save_tensors({name: value.contiguous() for name, value in weights.items()}, partial, described)
 
 
 def save_tensors(tensors: dict[str, Tensor], file: Path, described: dict[str, str] | None = None) -> None:
@@ -115,7 +122,12 @@ def read_run(folder: Path, plugins: PluginHost) -> SavedRun:
     for part in (TOKENIZER_FOLDER, ENCODER_FOLDER):
         _refuse_code(folder / part)
     tokenizer = _read_tokenizer(folder / TOKENIZER_FOLDER, recipe.text.length)
-    return SavedRun(folder, recipe, tokenizer, _read_history(folder / HISTORY_FILE))
+    try:
+        with safe_open(folder / WEIGHTS_FILE, "pt") as opened:
+            paints_only = (opened.metadata() or {}).items() >= PAINTING_ONLY.items()
+    except (SafetensorError, OSError) as error:
+        raise LimnerError(f"{folder / WEIGHTS_FILE} is damaged: {error}.") from None
+    return SavedRun(folder, recipe, tokenizer, _read_history(folder / HISTORY_FILE), paints_only)
 
 
 def _read_recipe(file: Path, plugins: PluginHost) -> Recipe:

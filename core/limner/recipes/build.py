@@ -80,11 +80,12 @@ def own_modules(network: nn.Module) -> Iterator[tuple[str, nn.Module]]:
 
 def parts_of(model: Any) -> nn.ModuleDict:
     """The parts of `Networks` or of a `Model` by the names that recipes use: encoder, generator, losses.cycle, ..."""
+    judge = model.conditional_discriminator  # None in a model that was kept for painting only
     return nn.ModuleDict(
         {
             "encoder": model.conditional_generator.encoder,
             "generator": model.conditional_generator.generator,
-            "discriminator": model.conditional_discriminator.discriminator,
+            "discriminator": judge.discriminator if judge else nn.Module(),
             "losses": model.losses,
         }
     )
