@@ -95,39 +95,53 @@ kept = limner.load_comparison("../comparisons/consistency")
 kept.plot(["trained/exact", "trained/shape", "trained/color", "trained/relation", "held out/exact", "diversity"])
 
 # %% [markdown]
-# Here are the four models of seed 0. The prompts are the same in every row, and so is the noise.
+# Here are the four models of seed 0, and those of seed 1. The prompts are the same in every row, and so is the noise.
 
 # %%
 kept.pictures()
 
 # %%
+kept.pictures(seed=1)
+
+# %%
 kept.summary()
 
 # %% [markdown]
-# Each of the parts mends something else:
+# The two mend different faults:
 #
-# - **Neither**: clean blobs on the right background, in colors of their own choice. The plain loss learns that a pair is
-#   wrong, but its single score says little about *what* is wrong.
-# - **Matching** alone brings colors and relations, and most outlines.
-# - **The cycle** alone brings the outlines: to say *circle* and not *heart*, the captioner has to look at the edge. But in
-#   one of three seeds it paints both objects in the wrong order half of the time: colors are right there, and relations are at
-#   chance.
-# - **Both** together are right nearly always, in every seed, also for pairs of color and shape that no training scene
-#   shows. That is why the recipes use both.
+# - **Neither**: blobs in colors of their own choice, on the right background. The plain loss learns that a pair is wrong,
+#   but its single score says little about *what* is wrong.
+# - **Matching** alone brings colors and relations in every seed, and a part of the outlines.
+# - **The cycle** alone brings more outlines, for each seed: to say *circle* and not *heart*, the captioner has to look at
+#   the edge. But its seeds differ widely. One is right nearly always. Another paints the two objects in the wrong order
+#   half of the time: look for the blue circle that should be *below* a pink square.
+# - **Both** together are right nearly always, with every seed, also for pairs of color and shape that no training scene
+#   shows. Whether one of them alone is worse on average, three seeds cannot tell: chance decides too much. That they are
+#   less *reliable* is plain. This is why the recipes use both.
 # - **Diversity** is no clear price: the seeds differ more than the variants do.
 
 # %%
 runs = kept.set_index(["variant", "seed"])
 neither, matching, cycle, both = (runs.loc[name] for name in ("0, 0", "1, 0", "0, 0.25", "1, 0.25"))
 assert neither["trained/exact"].max() < 0.05
+assert neither["trained/color"].max() < 0.5
 assert neither["trained/background"].min() > 0.95
-assert matching["trained/color"].min() > 0.9
-assert matching["trained/relation"].min() > 0.9
-assert cycle["trained/shape"].min() > matching["trained/shape"].max()
-assert cycle["trained/relation"].min() < 0.6
-assert both["trained/exact"].min() > 0.9
-assert both["held out/exact"].min() > 0.8
-assert not any(difference.clear for difference in kept.differences(["diversity"], to="0, 0"))
+assert matching[["trained/color", "trained/relation"]].min().min() > 0.9
+assert (cycle["trained/shape"] > matching["trained/shape"]).all()
+assert cycle["trained/exact"].max() > 0.95
+assert cycle["trained/relation"].min() < 0.55
+assert both["trained/exact"].min() > 0.95
+assert both["held out/exact"].min() > 0.9
+
+# %% [markdown]
+# How far is each variant from both together? The intervals pair the runs of equal seeds.
+
+# %%
+print(kept.differences(["trained/exact", "diversity"], to="1, 0.25"))
+assert [difference.variant for difference in kept.differences(["trained/exact"], to="1, 0.25") if difference.clear] == [
+    "0, 0"
+]
+assert not any(difference.clear for difference in kept.differences(["diversity"], to="1, 0.25"))
 
 # %% [markdown]
 # ## Learning to read, learning to paint

@@ -37,8 +37,9 @@ from limner_diversity.mode_seeking import ModeSeeking
 from limner_diversity.noise_reading import NoiseReading
 from limner_diversity.prompt_diversity import PromptDiversity, vendi_score
 from limner_scenes.dataset import Scenes
-from limner_scenes.judge import read
+from limner_scenes.judge import read, score
 from limner_scenes.metrics import SceneDiversity, SceneJudge
+from limner_scenes.parsing import parse
 from limner_scenes.scenes import BACKGROUNDS
 
 scenes = Scenes(32, wordings=8, count=2000)
@@ -300,13 +301,19 @@ limner.Pictures(
 )
 
 # %% [markdown]
-# All are right, and where the prompt leaves a choice, they choose differently. Let the judge read the backgrounds:
+# Where the prompt leaves a choice, they choose differently. Let the judge read the backgrounds, and count how many of the
+# pictures are exactly right:
 
 # %%
-for place, text in enumerate(habits["seed 0"].headings):
-    pixels = np.stack([np.asarray(row.images[place]) for row in habits.values()])
-    seen = read(limner.to_float(torch.from_numpy(pixels).permute(0, 3, 1, 2))).backgrounds
-    print(f"{text}: {', '.join(BACKGROUNDS[i] if i >= 0 else 'unclear' for i in seen)}")
+headings = list(habits["seed 0"].headings)
+pixels = np.stack([np.asarray(image) for row in habits.values() for image in row.images])
+seen = read(limner.to_float(torch.from_numpy(pixels).permute(0, 3, 1, 2)))
+for text, indices in zip(headings, seen.backgrounds.view(3, 8).T):
+    print(f"{text}: {', '.join(BACKGROUNDS[i] if i >= 0 else 'unclear' for i in indices)}")
+right = score(seen, torch.tensor([parse(text) for text in headings] * 3))["exact"]
+print(f"{int(right.sum())} of {len(right)} are exactly right.")
+assert right.float().mean() > 0.85
+assert any(len(set(indices.tolist()) - {-1}) > 1 for indices in seen.backgrounds.view(3, 8).T)
 
 # %% [markdown]
 # Each image of an **ensemble** is painted by one of its members, drawn at random: here, each picture would come from one of
