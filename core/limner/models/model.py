@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from limner.data.tokenizer import Tokenizer
 from limner.errors import LimnerError
 from limner.files import reading
+from limner.models.animation import Animation, film_animation
 from limner.models.explain import Explanation, record_attention
 from limner.models.hub import download, hub_model, is_on_hub
 from limner.models.painter import TrainedPainter, check_text
@@ -119,6 +120,10 @@ class Model(TrainedPainter, nn.Module):
     def film_strip(self, frames: int = 8) -> Pictures:
         """The preview prompts during training: a row per prompt, time from left to right."""
         return film_strip(self.film, frames)
+
+    def film_animation(self, frames: int = 12) -> Animation:
+        """The preview prompts during training, one picture after the other."""
+        return film_animation(self.film, frames)
 
     # --- scoring and captioning ------------------------------------------------------------------------------------
 
