@@ -46,6 +46,7 @@ def on_config(config: MkDocsConfig) -> None:
     config.nav = [
         {"Home": "index.md"},
         {"Lessons": [PLACES[path] for path in NOTEBOOKS]},
+        {"Paint": "paint.md"},
         {"Several machines": "several-machines.md"},
         {"Large data": "large-data.md"},
         {"For authors": ["authors.md", "contributing.md"]},

@@ -244,6 +244,7 @@ def test_third_party_imports_are_declared():
     }
     declared |= {"IPython"}  # imported in notebooks only, where it is installed
     declared |= {"ipywidgets", "gradio", "datasets"}  # of extras; without them, one sentence names the extra
+    declared |= {"onnx", "onnxruntime", "onnxscript"}  # of the extra export, in the same way
     declared |= {"mlflow"}  # of a tracker; without it, one sentence says how to install it
     used = {name for path in SOURCES for name in imported(path) if not name.startswith("limner")}
     assert used - sys.stdlib_module_names - declared == set()
