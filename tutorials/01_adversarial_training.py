@@ -10,7 +10,13 @@
 # **Goal.** Learn what the two players of a GAN want, in equations and in code. Watch a model learn. See why the
 # discriminator must judge the text together with the image, and measure what mismatched pairs add. **You need**
 # [lesson 0](00_quickstart.ipynb). **Time**: about two minutes on two CPU cores, nearly all of it for one training.
-#
+
+# %%
+import limner
+
+limner.diagram("adversarial-training")
+
+# %% [markdown]
 # ## The game
 #
 # A generator $G$ turns noise $z$ into an image. A discriminator $D$ gives every image a score between 0 (generated) and
@@ -25,7 +31,6 @@
 import inspect
 from pathlib import Path
 
-import limner
 import matplotlib.pyplot as plt
 import torch
 from IPython.display import Code

@@ -11,7 +11,13 @@
 # wrong mask that causes no error message. See where a trained model attends, and what happens when some words are taken
 # away. **You need** [lesson 0](00_quickstart.ipynb). **Time**: about three minutes on two CPU cores, most of it for one
 # training.
-#
+
+# %%
+import limner
+
+limner.diagram("attention")
+
+# %% [markdown]
 # ## The idea
 #
 # A sentence vector says everything at once, and the same thing to every pixel. But in "a red circle above a blue square",
@@ -31,7 +37,6 @@ import inspect
 from dataclasses import replace
 from itertools import permutations
 
-import limner
 import numpy as np
 import torch
 from einops import einsum, rearrange, repeat
@@ -322,6 +327,13 @@ assert in_background.max() > 0.5
 kept = limner.load_comparison("../comparisons/attention")
 print(kept.results.command)
 kept.plot(["trained/exact", "trained/shape", "trained/color", "trained/relation", "held out/exact", "diversity"])
+
+# %% [markdown]
+# And this is what the models of the first seed paint, with the same prompts and the same noise. After half of the recipe's
+# steps, outlines are still rough, so a difference between the kinds can show.
+
+# %%
+kept.pictures()
 
 # %% [markdown]
 # The bars suggest an order. Is it more than luck? Runs of the same seed see the same data, so we compare them in pairs. The

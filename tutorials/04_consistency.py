@@ -12,7 +12,13 @@
 # sees in the course of a training, what it overlooks, and how it is fooled. **You need**
 # [lesson 1](01_adversarial_training.ipynb). **Time**: about four minutes on two CPU cores, for 1,350 training steps in
 # all. A slow machine takes longer.
-#
+
+# %%
+import limner
+
+limner.diagram("consistency")
+
+# %% [markdown]
 # ## Judging: pairs that do not belong together
 #
 # The conditional loss of lesson 1 also shows the discriminator false pairs: a real image with a wrong caption.
@@ -30,7 +36,6 @@ from dataclasses import replace
 from itertools import zip_longest
 from pathlib import Path
 
-import limner
 import torch
 from IPython.display import Code
 from limner_consistency.contrast import SentenceContrast

@@ -11,7 +11,13 @@
 # reading, mode seeking, conditioning augmentation), when painting (truncation, the best of many), and with several models
 # (ensembles). Measure both sides, and each method's benefits and costs. Recognize a collapse by its numbers. **You need**
 # [lesson 4](04_consistency.ipynb). **Time**: about two minutes on two CPU cores. Nothing is trained here.
-#
+
+# %%
+import limner
+
+limner.diagram("diversity")
+
+# %% [markdown]
 # ## The dilemma
 #
 # Many pictures fit *a red circle above a blue square*: left or right, far apart or close, on black or on gray. A good model
@@ -25,7 +31,6 @@ import inspect
 from functools import partial
 from types import SimpleNamespace
 
-import limner
 import numpy as np
 import torch
 from IPython.display import Code

@@ -10,7 +10,13 @@
 # **Goal.** Write a loss and check its promises. Train with it and without it, and see what the judge says. Then turn it
 # into a package that anyone can install with `pip`. **You need** [lesson 1](01_adversarial_training.ipynb). **Time**: about
 # four minutes on two CPU cores, nearly all of it for two trainings.
-#
+
+# %%
+import limner
+
+limner.diagram("plugin")
+
+# %% [markdown]
 # ## The idea
 #
 # The discriminator tells the generator only one thing: a score. But it knows more, namely the features that it computes.
@@ -34,7 +40,6 @@ import sys
 import tempfile
 from pathlib import Path
 
-import limner
 from jaxtyping import Float
 from limner import Attention, Loss, Sizes, Step, TextFeatures
 from limner.course.new_plugin import write_plugin
