@@ -12,7 +12,8 @@ from limner.files import free_folder, writing
 NOTE = """# The lessons of Limner {version}
 
 These notebooks belong to limner {version}; other versions may behave differently. The solutions of the exercises are
-{solutions}. `comparisons` holds the measurements that the lessons show.
+{solutions}. `comparisons` holds the measurements that the lessons show, and `tutorials/photographs` the photographs of
+lesson 6; these have licenses of their own, which their `SOURCE.md` lists.
 
     pip install "limner[lab]=={version}"
     jupyter lab .
@@ -39,7 +40,7 @@ def student(notebook: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def write_course(folder: Path, solutions: bool = False) -> list[Path]:
-    """Write the notebooks, the comparisons that they read, and a README with the version.
+    """Write the notebooks, the comparisons and photographs that they read, and a README with the version.
 
     Args:
         folder: to write to, new or empty.
@@ -60,9 +61,10 @@ def write_course(folder: Path, solutions: bool = False) -> list[Path]:
         files[f"tutorials/{path.name}"] = (json.dumps(kept, indent=1, ensure_ascii=False) + "\n").encode()
     if not files:
         raise LimnerError(f"There is no notebook in {source / 'tutorials'}; `pip install limner` includes them.")
-    for path in sorted((source / "comparisons").glob("*/*")):
+    shown = ("comparisons/*/*", "tutorials/photographs/*", "tutorials/photographs/images/*")
+    for path in sorted(path for pattern in shown for path in source.glob(pattern)):
         if path.is_file():
-            files[f"comparisons/{path.parent.name}/{path.name}"] = path.read_bytes()
+            files[path.relative_to(source).as_posix()] = path.read_bytes()
     note = NOTE.format(
         version=version("limner"),
         solutions="included, collapsed" if solutions else "left out",
