@@ -145,7 +145,9 @@ def test_each_photograph_may_be_passed_on_and_is_credited(root, tmp_path):
     licenses = {entry["id"]: entry["url"] for entry in table["licenses"]}
     credits = [line for line in (folder / "SOURCE.md").read_text(encoding="utf-8").splitlines() if line[:3] != "|--"]
     assert {url.split("/")[-3] for url in licenses.values()} == {"by", "by-sa"}
-    assert sorted(path.name for path in (folder / "images").iterdir()) == sorted(i["file_name"] for i in table["images"])
+    assert sorted(path.name for path in (folder / "images").iterdir()) == sorted(
+        i["file_name"] for i in table["images"]
+    )
     for image in table["images"]:
         (line,) = (line for line in credits if line.startswith(f"| {image['id']} |"))
         assert image["flickr_url"] in line
