@@ -100,7 +100,7 @@ def test_the_summary_has_the_mean_and_the_deviation_of_the_runs(kept):
             assert len(values) == 2
             assert summary[key] == pytest.approx(mean(values))
             assert summary.spread[key] == pytest.approx(stdev(values))
-            (line,) = [line for line in lines if line.startswith(f"| {name.replace('/', ' ')} |")]
+            line = next(line for line in lines if line.startswith(f"| {name.replace('/', ' ')} |"))
             assert f"{mean(values):.3f} ± {stdev(values):.3f}" in line.split("|")[2 if width == 8 else 3]
     assert "± standard deviation over the seeds" in "\n".join(lines)
     every = [line for line in lines if re.match(r"\| (8|16) \| [01] \| 2 \|", line)]

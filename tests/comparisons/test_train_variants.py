@@ -254,14 +254,15 @@ def test_the_command_compares_and_records_itself(command, here):
     assert status == 0
     assert "8, 1" in out
     assert "diversity" in out
-    assert "Results, table and chart are in deep/found, the models in deep/found/runs." in out
+    assert "Results, table, chart and pictures are in deep/found, models in deep/found/runs." in out
     assert "comparing: 100%" in err
     assert "2.0 of 2 runs" in err
     assert read(here / "deep/found")["command"] == (
         "limner compare tiny.toml --set encoder.hidden=9 --vary encoder.width=8,16 --vary losses.hinge.weight=1 "
         "--seeds 1 --steps 1 --out deep/found"
     )
-    assert {path.name for path in (here / "deep/found").iterdir()} == {"results.json", "table.md", "chart.png", "runs"}
+    made = {path.name for path in (here / "deep/found").iterdir()}
+    assert made == {"results.json", "table.md", "chart.png", "pictures", "runs"}
 
     status, out, err = command(*words, "--json", "--quiet")
     assert (status, err) == (0, "")

@@ -50,7 +50,8 @@ def compare(
         print(json.dumps(found.attrs, indent=1))
     elif len(found):
         Console().print(found.summary())
-        told = [*found.problems, f"Results, table and chart are in {out}, the models in {out / 'runs'}."]
+        first = map(str, found.differences(found.metrics[:1]))
+        told = [*first, *found.problems, f"Results, table, chart and pictures are in {out}, models in {out / 'runs'}."]
         print(printable("\n".join(told)))
     if found.results.missing:
         sys.exit(130)  # interrupted by Ctrl-C

@@ -1,4 +1,4 @@
-"""The chart of a comparison: a panel for each score, with a bar to each variant's mean and a dot for each seed."""
+"""The charts of a comparison: for each score a panel, with bars to the means and dots for the seeds, or intervals."""
 
 import io
 from collections.abc import Sequence
@@ -36,6 +36,30 @@ def bar_chart(runs: pd.DataFrame, metrics: Sequence[str], title: str) -> Chart:
         _draw_bars(panel, runs, metric, variants)
         _style(panel, runs[metric].dropna().tolist(), metric)
         panel.set_yticks(range(len(variants)), variants if column == 0 else [""] * len(variants))
+        panel.set_ylim(len(variants) - 0.5, -0.5)
+    chart.suptitle(fill(title, int(12 * width)), fontsize=10)
+    return chart
+
+
+def interval_chart(differences: pd.DataFrame, title: str) -> Chart:
+    """Draw differences, a row each with "metric", "variant", "mean", "low" and "high"; bold ones leave out 0."""
+    metrics, variants = list(differences["metric"].unique()), list(differences["variant"].unique())
+    columns = min(len(metrics), PANELS_PER_ROW)
+    rows = -(-len(metrics) // columns)
+    width = max(4.0, 0.3 + 0.07 * max(map(len, variants)) + 1.8 * columns)
+    chart = Chart(figsize=(width, 0.7 + rows * (0.55 + 0.28 * len(variants))), layout="constrained")
+    for number, metric in enumerate(metrics):
+        panel = chart.add_subplot(rows, columns, number + 1)
+        part = differences[differences["metric"] == metric]
+        for variant, mean, low, high in zip(*(part[name].tolist() for name in ("variant", "mean", "low", "high"))):
+            place, bold = variants.index(variant), low > 0 or high < 0
+            panel.plot([low, high], [place, place], color=DOT, linewidth=3 if bold else 1)
+            panel.plot([mean], [place], "o", color=DOT, markersize=4)
+        panel.axvline(0, color="#888888", linewidth=0.8)
+        panel.set_title(metric.replace("/", " "), fontsize=9)
+        panel.tick_params(labelsize=8, length=0)
+        panel.spines[["top", "right", "left"]].set_visible(False)
+        panel.set_yticks(range(len(variants)), variants if number % columns == 0 else [""] * len(variants))
         panel.set_ylim(len(variants) - 0.5, -0.5)
     chart.suptitle(fill(title, int(12 * width)), fontsize=10)
     return chart

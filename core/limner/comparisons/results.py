@@ -5,14 +5,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 import pandas as pd
+from PIL import Image
 
 from limner.comparisons.results_file import Results, read_results
 from limner.errors import LimnerError, nearest, printable
 from limner.files import replace_file
+from limner.models.pictures import Pictures
 from limner.models.report import Report, markdown_table, markdown_text
 
 if TYPE_CHECKING:
     from limner.comparisons.bar_chart import Chart
+    from limner.comparisons.differences import Differences
 
 TABLE_FILE, CHART_FILE = "table.md", "chart.png"
 
@@ -21,12 +24,15 @@ class Comparison(pd.DataFrame):
     """A row for each run: the variant, its values, seed, steps, seconds, images per second, and every score.
 
     Whatever pandas makes of it (a group, a part, a mean) is a plain frame again. `attrs` holds the content of
-    results.json: also the command, the recipe, the machine and the versions. `limner.compare` makes a comparison,
-    `limner.load_comparison` reads one.
+    results.json: also the command, the recipe, the machine and the versions. `folder` is where it is kept, if it is.
+    `limner.compare` makes a comparison, `limner.load_comparison` reads one.
     """
 
+    _metadata = ["folder"]  # noqa: RUF012  # pyright: ignore[reportIncompatibleVariableOverride]
+    folder: Path | None = None
+
     @classmethod
-    def of(cls, results: Results) -> "Comparison":
+    def of(cls, results: Results, folder: Path | None = None) -> "Comparison":
         """The frame of these results; variants in the order of their values, each with its seeds."""
         frame = cls(
             [
@@ -36,6 +42,7 @@ class Comparison(pd.DataFrame):
             ]
         )
         frame.attrs.update(results.to_json())
+        frame.folder = folder
         return frame
 
     @property
@@ -87,6 +94,52 @@ class Comparison(pd.DataFrame):
         title = f"{', '.join(results.vary)}: mean (bar) and every seed (dot), {results.budget_text} each"
         return bar_chart(self, chosen, title)
 
+    def differences(self, metrics: Sequence[str] | None = None, to: str | None = None) -> "Differences":
+        """How far each variant is from one of them, with a 95 % interval; runs of equal seeds are compared in pairs.
+
+        Args:
+            metrics: names of scores, such as `["trained/exact", "diversity"]`; by default all.
+            to: the variant that the others are compared with; by default the first.
+
+        Raises:
+            LimnerError: if there is no such score or variant.
+        """
+        from limner.comparisons.differences import Differences
+
+        self.require_scores(metrics or ())
+        return Differences.of(self, self.metrics if metrics is None else metrics, to)
+
+    def pictures(self, seed: int | None = None, variants: Sequence[str] | None = None) -> Pictures:
+        """What the variants paint: a row for each, with the same prompts and the same noise.
+
+        Args:
+            seed: of the trainings; by default the lowest one.
+            variants: their names, in the order of the rows; by default all.
+
+        Raises:
+            LimnerError: if the comparison keeps no pictures of such runs.
+        """
+        from limner.comparisons.painted_rows import read_rows
+
+        rows = list(read_rows(self.folder)) if self.folder else []
+        names = list(self["variant"].unique()) if variants is None else list(variants)
+        seeds = sorted({row.seed for row in rows if row.variant in names})
+        seed = seeds[0] if seed is None and seeds else seed
+        found = {row.variant: row for row in rows if row.seed == seed}
+        shown = [found[name] for name in names if name in found]
+        if not shown or (variants is not None and len(shown) < len(names)):
+            place = f"{self.folder} has pictures of" if self.folder else "A comparison without a folder ('out') keeps"
+            have = ", ".join(sorted({f"{row.variant} (seed {row.seed})" for row in rows})) or "no pictures"
+            raise LimnerError(f"{place} {have}; the command of a comparison with 'out' makes them.")
+        largest = max(image.size for row in shown for image in row.images)
+        images = [image.resize(largest, Image.Resampling.NEAREST) for row in shown for image in row.images]
+        labels = [row.variant for row in shown for _ in row.images]
+        alike = all(row.prompts == shown[0].prompts for row in shown)
+        if not alike:
+            labels = [f"{row.variant}: {prompt}" for row in shown for prompt in row.prompts]
+        columns = max(len(row.images) for row in shown)
+        return Pictures(images, labels, columns, max(1, 96 // largest[0]), shown[0].prompts if alike else ())
+
     def require_scores(self, names: Iterable[str]) -> None:
         """Check that there are scores of these names.
 
@@ -110,6 +163,7 @@ class Comparison(pd.DataFrame):
             *([f"{results.missing} runs are still missing."] if results.missing else []),
             "Mean ± standard deviation over the seeds:" if scores.spread else "One seed, so the spread is unknown:",
             scores.markdown(),
+            *(self.differences().markdown() if results.seeds > 1 and len(self["variant"].unique()) > 1 else []),
             "Every run:",
             markdown_table(columns, rows),
             *map(markdown_text, self.problems),
@@ -156,4 +210,5 @@ def load_comparison(path: str | Path) -> Comparison:
     Raises:
         LimnerError: if there is none, or it is damaged.
     """
-    return Comparison.of(read_results(Path(path)))
+    path = Path(path)
+    return Comparison.of(read_results(path), path.parent if path.suffix == ".json" else path)

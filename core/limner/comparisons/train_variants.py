@@ -14,6 +14,7 @@ import torch
 from accelerate import PartialState
 
 from limner.comparisons.kept_runs import with_kept_runs
+from limner.comparisons.painted_rows import paint_missing_rows
 from limner.comparisons.parallel import run_in_parallel
 from limner.comparisons.progress import ComparisonProgress
 from limner.comparisons.provenance import machine, versions
@@ -57,7 +58,7 @@ def compare(
         seeds: how many; each variant is trained with `training.seed` 0, 1, ...
         steps: the budget of each training in steps,
         seconds: or in seconds; by default the recipe's own.
-        out: a folder for results.json, table.md, chart.png and the runs; by default nothing is written.
+        out: a folder for results.json, table.md, chart.png, pictures and the runs; by default nothing is written.
         overrides: changes to the recipe for all variants, such as `["training.batch_size=16"]`.
         quiet: show no progress bar.
         jobs: how many runs are trained at the same time, each by a process of its own with its share of the cores
@@ -91,9 +92,10 @@ def compare(
         if results.missing:
             _try_metrics(plugins, variants)
         _train_missing(plugins, results, asked, folder, quiet, jobs)
-        comparison = Comparison.of(results)
+        comparison = Comparison.of(results, folder)
         if folder and len(comparison):
             comparison.illustrate(folder)
+            paint_missing_rows(results, folder, plugins)
     return comparison
 
 

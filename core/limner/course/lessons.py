@@ -23,6 +23,9 @@ Each lesson ends with exercises. Fill in the `...` of a cell and run it: it tell
 {lessons}
 """
 
+SHOWN = ("comparisons/*/*", "comparisons/*/pictures/*", "tutorials/photographs/*", "tutorials/photographs/images/*")
+"""What the notebooks read and show: the files of these patterns."""
+
 
 def home() -> Path:
     """The folder of `tutorials/` and `comparisons/`: this package in a wheel, else the root of the checkout."""
@@ -61,10 +64,10 @@ def write_course(folder: Path, solutions: bool = False) -> list[Path]:
         files[f"tutorials/{path.name}"] = (json.dumps(kept, indent=1, ensure_ascii=False) + "\n").encode()
     if not files:
         raise LimnerError(f"There is no notebook in {source / 'tutorials'}; `pip install limner` includes them.")
-    shown = ("comparisons/*/*", "tutorials/photographs/*", "tutorials/photographs/images/*")
-    for path in sorted(path for pattern in shown for path in source.glob(pattern)):
-        if path.is_file():
-            files[path.relative_to(source).as_posix()] = path.read_bytes()
+    for pattern in SHOWN:
+        for path in sorted(source.glob(pattern)):
+            if path.is_file():
+                files[path.relative_to(source).as_posix()] = path.read_bytes()
     note = NOTE.format(
         version=version("limner"),
         solutions="included, collapsed" if solutions else "left out",

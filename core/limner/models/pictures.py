@@ -26,13 +26,14 @@ class Pictures:
     """Images with a line of text each, shown as a grid; shows itself in a notebook.
 
     `columns` is the number of columns, `scale` the number of screen pixels per image pixel, without smoothing. None
-    chooses what fits.
+    chooses what fits. `headings` are texts above the columns.
     """
 
     images: list[Image.Image]
     labels: list[str]
     columns: int | None = None
     scale: int | None = None
+    headings: Sequence[str] = ()
 
     @classmethod
     def of(cls, images: Float[Tensor, "N 3 H W"], labels: Sequence[str], columns: int | None = None) -> "Pictures":
@@ -63,9 +64,14 @@ class Pictures:
             for row, one, span in zip(rows, same, spans)
         ]
         heights = [height * scale + (TEXT_SIZE + 3) * max(map(len, text)) + 2 * MARGIN for text in texts]
-        sheet = Image.new("RGB", (columns * cell_width + MARGIN, sum(heights) + MARGIN), "white")
+        heads = [wrap(text, cell_width - MARGIN, font) for text in self.headings]
+        above = (TEXT_SIZE + 3) * max(map(len, heads), default=0)
+        sheet = Image.new("RGB", (columns * cell_width + MARGIN, above + sum(heights) + MARGIN), "white")
         pen = ImageDraw.Draw(sheet)
-        top = MARGIN
+        for column, lines in enumerate(heads):
+            place = MARGIN + column * cell_width, MARGIN // 2
+            pen.multiline_text(place, "\n".join(lines), fill="black", font=font, spacing=3)
+        top = above + MARGIN
         for row, text, row_height in zip(rows, texts, heights):
             for column, i in enumerate(row):
                 left = MARGIN + column * cell_width
