@@ -151,7 +151,7 @@ def from_code() -> Pages:
         raise PluginError(host.problems())
     for topic in ("hooks", "interfaces", "settings"):
         yield f"reference/{topic}.md", page(describe(host, topic))
-    for kind in [*COMPONENTS, "recipe"]:
+    for kind in [*COMPONENTS, "tracker", "recipe"]:
         about = describe(host, kind).about
         entries = sections(describe_component(host, kind, name) for name in host.components(kind))
         parts = [page(Chapter(KINDS[kind].plural.capitalize(), about, [])), links_of(kind), *entries]
@@ -164,6 +164,8 @@ def links_of(kind: str) -> str:
     """Links from the page of a kind to its hook, and to its interface or the settings."""
     hook = KINDS[kind].hook
     provided = f"Provided by plugins through the hook [`{hook}`](hooks.md#{hook})"
+    if kind == "tracker":
+        return f"{provided}. Each is a class whose objects have [training hooks](hooks.md)."
     if kind not in COMPONENTS:
         return f"{provided}. Its keys are the [settings](settings.md)."
     interface = KINDS[kind].interface_name

@@ -24,6 +24,8 @@ from typing import TYPE_CHECKING
 import pluggy
 
 if TYPE_CHECKING:
+    from limner.models.model import Model
+    from limner.models.report import Report
     from limner.training.loop import Run
 
 GROUP = "limner"
@@ -32,7 +34,8 @@ GROUP = "limner"
 API_VERSION = "1.3"
 """The version of the hooks and of the names in `limner`, major and minor. 1.1 added `DivergedError`, `Optimizer`,
 `RealImages`, `coco_index`, `resize`, `to_bytes` and `to_float`, and the attribute `renamed_options` of components.
-1.2 added `ImageStream`, `StreamedImage` and `Dataset.stream`. 1.3 added `TextEncoder.fit`."""
+1.2 added `ImageStream`, `StreamedImage` and `Dataset.stream`. 1.3 added the hooks `limner_trackers`,
+`limner_training_failed` and `limner_model_evaluated`, and `TextEncoder.fit`."""
 
 hookspec = pluggy.HookspecMarker(GROUP)
 hookimpl = pluggy.HookimplMarker(GROUP)
@@ -87,6 +90,15 @@ def limner_optimizers() -> Named:  # pyright: ignore[reportReturnType]
 
 
 @hookspec
+def limner_trackers() -> Named:  # pyright: ignore[reportReturnType]
+    """Trackers, which record a training elsewhere: classes whose objects have training hooks.
+
+    A recipe names them in `training.trackers`. Each is built with the recipe, before any work starts, and its hooks are
+    called in the first process only.
+    """
+
+
+@hookspec
 def limner_recipes() -> Mapping[str, str]:  # pyright: ignore[reportReturnType]
     """Recipes by name, each as "package:path/in/package.toml"."""
 
@@ -130,3 +142,13 @@ def limner_checkpoint_saved(run: "Run", folder: object) -> None:
 @hookspec
 def limner_training_finished(run: "Run") -> None:
     """The last step is finished, or training was interrupted; the weights are saved."""
+
+
+@hookspec
+def limner_training_failed(run: "Run") -> None:
+    """An error ended the training, so that `limner_training_finished` will not be called."""
+
+
+@hookspec
+def limner_model_evaluated(model: "Model", report: "Report") -> None:
+    """A model was measured as its recipe says. `report.scores` holds the scores by name."""

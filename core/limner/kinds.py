@@ -17,7 +17,8 @@ class Example:
 class Kind:
     """One kind of component.
 
-    `name` is its name in recipes and messages. Recipes and data commands are not classes and have no interface.
+    `name` is its name in recipes and messages. Recipes and data commands are not classes and have no interface;
+    trackers are classes of training hooks and need none.
     """
 
     name: str
@@ -121,6 +122,7 @@ KINDS: dict[str, Kind] = {
                 '[training]\noptimizer = "$name"',
             ),
         ),
+        Kind("tracker", "limner_trackers", table="[[training.trackers]]"),
         Kind("recipe", "limner_recipes"),
         Kind("model", "limner_models"),
         Kind("data command", "limner_data_commands"),

@@ -17,7 +17,7 @@ import pluggy
 
 from limner import hooks
 from limner.errors import LimnerError, nearest, printable, quoted, shortened
-from limner.kinds import KINDS
+from limner.kinds import COMPONENTS, KINDS
 from limner.plugin_checks import (
     LONGEST_PROBLEM,
     Entry,
@@ -197,11 +197,9 @@ class PluginHost:
         """
         component = self.find(kind, name, place)
         value = self.bring(component)
-        if not (isinstance(value, type) and issubclass(value, KINDS[kind].interface)):
-            raise LimnerError(
-                f"The {kind} '{name}' of {component.plugin} must be a subclass of "
-                f"limner.{KINDS[kind].interface_name}, not {quoted(value)}."
-            )
+        base = f"subclass of limner.{KINDS[kind].interface_name}" if KINDS[kind].interface_name else "class"
+        if not isinstance(value, type) or (kind in COMPONENTS and not issubclass(value, KINDS[kind].interface)):
+            raise LimnerError(f"The {kind} '{name}' of {component.plugin} must be a {base}, not {quoted(value)}.")
         return value
 
     def bring(self, component: Component) -> Any:

@@ -1,10 +1,10 @@
 """Captioned images from files: MS-COCO, or a folder of your own.
 
-`layouts` finds out which image has which captions: `tables`, `jsons` and `beside` read the forms that files of captions
-have, with `files` for text and JSON, into the `listing` of a folder. `finding` finds the image files, and `store` keeps
-their squares of pixels in a file, so that each is made only once. `folder` provides all of it as
-captioned images. `published` downloads MS-COCO, `checking` finds what is wrong with a folder, and `commands` holds
-`limner data coco` and `limner data folder`.
+`layouts` finds out which image has which captions: `tables`, `jsons` and `beside` read the forms of files of captions,
+with `files` for text and JSON, into the `listing` of a folder. `finding` finds the image files, and `store` keeps
+their squares of pixels in a file, so that each is made only once. `folder` provides all of it as captioned images.
+`hub` brings data sets of the hub into such a folder. `published` downloads MS-COCO, `checking` finds what is wrong
+with a folder, and `commands` holds `limner data coco` and `limner data folder`.
 """
 
 from collections.abc import Mapping
@@ -14,8 +14,12 @@ from limner.hooks import hookimpl
 
 @hookimpl
 def limner_datasets() -> Mapping[str, str]:
-    """One data set under two names: `coco` for the COCO layout, `folder` for any other."""
-    return {"coco": "limner_coco.folder:CaptionedFolder", "folder": "limner_coco.folder:CaptionedFolder"}
+    """`coco` for the COCO layout and `folder` for any other, which are the same; `hub` for data sets on the hub."""
+    return {
+        "coco": "limner_coco.folder:CaptionedFolder",
+        "folder": "limner_coco.folder:CaptionedFolder",
+        "hub": "limner_coco.hub:HubCaptions",
+    }
 
 
 @hookimpl

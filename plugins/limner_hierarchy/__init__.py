@@ -37,6 +37,11 @@ def limner_recipes():
 
 
 @hookimpl
+def limner_models():
+    return {"scenes-128": "limner_hierarchy:models/scenes-128"}
+
+
+@hookimpl
 def limner_training_started(run):
     grow(run)
 

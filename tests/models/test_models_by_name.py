@@ -1,5 +1,7 @@
 """Trained models that come along with a plugin, by their names."""
 
+from runpy import run_path
+
 import limner
 import pytest
 import torch
@@ -53,6 +55,41 @@ def test_a_model_without_its_folder_is_one_sentence(along):
 def test_an_unknown_name_says_which_models_there_are(along):
     with pytest.raises(LimnerError, match=r"There is no run folder nowhere; .* the models that come along are .*walls"):
         Model.load("nowhere", along[0])
+
+
+@pytest.fixture
+def kept_for_painting(along, tmp_path, root):
+    """The folder of the same model, kept for painting only."""
+    run_path(str(root / "tools/keep_model.py"))["keep"](along[1], tmp_path / "kept", painting_only=True)
+    return tmp_path / "kept"
+
+
+def test_a_model_that_is_kept_for_painting_paints_the_same_and_judges_nothing(along, kept_for_painting, tmp_path):
+    plugins, folder = along
+    kept, prompts = Model.load(kept_for_painting, plugins), ["a plain red wall"]
+    whole = Model.load(folder, plugins).half().float()  # it is kept in half precision
+    assert torch.equal(kept.paint_images(prompts), whole.paint_images(prompts))
+    assert kept.conditional_discriminator is None
+    assert not any(name.startswith(("losses.", "conditional_discriminator.")) for name in kept.state_dict())
+    with pytest.raises(LimnerError, match="no loss of this model can score images"):
+        kept.paint(prompts[0], best_of=2)
+    kept.save(tmp_path / "again")
+    assert torch.equal(Model.load(tmp_path / "again", plugins).paint_images(prompts), kept.paint_images(prompts))
+
+
+def test_training_starts_from_a_model_that_is_kept_for_painting(along, kept_for_painting):
+    plugins, recipe = along[0], tiny_recipe()
+    recipe["training"] |= {"steps": 1, "start_from": str(kept_for_painting)}
+    with pytest.warns(UserWarning, match=r"Loaded from .*: encoder, generator; new: .*discriminator"):
+        limner.train(recipe, plugins=plugins, callbacks=[])
+
+
+def test_the_hierarchy_comes_along_and_paints_what_prompts_say_at_every_size():
+    model = limner.load("scenes-128")
+    prompts = model.recipe.resolved("data").build(128).prompts(40, seed=1)
+    for size in model.resolutions:
+        judged = score(read(model.paint_images(prompts.texts, seed=1, size=size)), prompts.asked)
+        assert judged["exact"].float().mean() >= 0.9, size
 
 
 def test_the_quickstart_comes_along_and_paints_what_prompts_say():

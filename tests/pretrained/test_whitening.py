@@ -140,7 +140,8 @@ def test_a_run_measures_once_and_keeps_it(recipe, small_bert, tmp_path):
     assert not torch.equal(kept["white_word.matrix"], torch.eye(24))
     assert same(whitenings(limner.load(tmp_path / "run").conditional_generator.encoder), kept)
 
-    longer = limner.resume(tmp_path / "run", ["training.steps=4"], quiet=True, callbacks=[start])
+    with pytest.warns(UserWarning, match="The budget is 4 steps now"):
+        longer = limner.resume(tmp_path / "run", ["training.steps=4"], quiet=True, callbacks=[start])
     assert same(start.training, kept)
     assert same(whitenings(longer.conditional_generator.encoder), kept)
 

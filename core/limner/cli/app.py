@@ -19,6 +19,7 @@ from limner.cli import (
     listing,
     new_plugin,
     painting,
+    push,
     tradeoff,
     train,
     tutorials,
@@ -43,6 +44,7 @@ for topic in (
     listing,
     describe,
     export_data,
+    push,
     new_plugin,
     tutorials,
 ):

@@ -15,7 +15,9 @@ AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 # --- of trained runs ------------------------------------------------------------------------------------------------
 
-RunFolder = Annotated[Path, typer.Argument(metavar="RUN", help="A run folder, or a name of `limner models`.")]
+RunFolder = Annotated[
+    Path, typer.Argument(metavar="RUN", help="A run folder, a name of `limner models`, or hf://NAME/REPOSITORY.")
+]
 OtherRuns = Annotated[
     list[Path] | None,
     typer.Option("--with", metavar="RUN", help="Another run, to paint as an ensemble; repeatable."),

@@ -45,7 +45,8 @@ class Trainer:
 
     def _train(self, variant: Variant, seed: int, key: str, place: str) -> RunResult:
         folder = self.folder / place if self.folder else None
-        kept, scores, problem = _KeptRun(), {}, None
+        project = self.folder.resolve().name if self.folder else Path(self.results.source).stem
+        kept, scores, problem = _KeptRun(project, f"{variant.label}, seed {seed}"), {}, None
         callbacks = [kept, *self.callbacks, *default_callbacks(folder, quiet=True)]
         try:
             recipe = Recipe.read(self.plugins, variant.recipe.table(), [f"training.seed={seed}"])
@@ -62,6 +63,7 @@ class Trainer:
                 replace_file(folder / "scores.json", report.to_json().encode())
             if any(map(is_sampling, variant.settings)):
                 self.models[key] = model
+                model.trackers = []  # they have the scores of this variant
         except DivergedError as error:  # is a result, too
             problem = str(error).replace(str(folder), place) if folder else str(error)
         return _result(variant, seed, kept.run, scores, place if folder else None, problem)
@@ -114,13 +116,20 @@ def _result(variant: Variant, seed: int, run: Run, scores: Scores, place: str | 
 
 
 class _KeptRun:
-    """Keeps the `Run` of a training, which has its steps and seconds even if training diverges."""
+    """Keeps the `Run` of a training, which has its steps and seconds even if training diverges.
+
+    Trackers get the name that the run has in the comparison.
+    """
 
     run: Run
 
-    @hookimpl
+    def __init__(self, project: str, name: str):
+        self.project, self.name = project, name
+
+    @hookimpl(tryfirst=True)
     def limner_training_started(self, run: Run) -> None:
         self.run = run
+        run.project, run.name = self.project, self.name
 
 
 def run_group(

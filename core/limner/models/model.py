@@ -1,6 +1,7 @@
 """A trained model: it paints prompts, scores and captions images, and is saved in a run folder."""
 
 from collections.abc import Sequence
+from contextlib import ExitStack
 from copy import deepcopy
 from html import escape
 from pathlib import Path
@@ -14,10 +15,13 @@ from limner.data.tokenizer import Tokenizer
 from limner.errors import LimnerError
 from limner.files import reading
 from limner.models.explain import Explanation, record_attention
+from limner.models.hub import download, hub_model, is_on_hub
 from limner.models.painter import TrainedPainter, check_text
 from limner.models.pictures import Pictures, film_strip
+from limner.models.report import Report
 from limner.models.run_folder import (
     ENCODER_FOLDER,
+    PAINTING_ONLY,
     SavedRun,
     check_shapes,
     read_run,
@@ -28,14 +32,15 @@ from limner.models.sampling import draw_noise, evaluating, truncate
 from limner.models.scoring import caption_images, open_images, score_images
 from limner.plugins import PluginHost, host
 from limner.recipes.build import build_networks
-from limner.recipes.schema import Recipe
+from limner.recipes.schema import Recipe, Sampling
 from limner.step import ConditionalDiscriminator, ConditionalGenerator
 
 
 class Model(TrainedPainter, nn.Module):
     """A text-to-image model with everything it needs to paint, to score images, and to be measured.
 
-    `limner.train` makes one, and `limner.load` reads one from its run folder.
+    `limner.train` makes one, and `limner.load` reads one from its run folder. A model that was kept for painting only
+    has no discriminator (None) and no losses.
     """
 
     def __init__(
@@ -44,7 +49,7 @@ class Model(TrainedPainter, nn.Module):
         recipe: Recipe,
         tokenizer: Tokenizer,
         conditional_generator: ConditionalGenerator,
-        conditional_discriminator: ConditionalDiscriminator,
+        conditional_discriminator: ConditionalDiscriminator | None,
         losses: nn.ModuleDict,
     ):
         super().__init__()
@@ -53,6 +58,9 @@ class Model(TrainedPainter, nn.Module):
         self.losses = losses
         self.history: list[dict[str, int | float]] = []
         self.film: list[tuple[str, Pictures]] = []
+        self.report: Report | None = None  # the scores of the last evaluation as the recipe says
+        self.source = ""  # where it was loaded from: a run folder, or hf://NAME/REPOSITORY@COMMIT
+        self.trackers: list[object] = []  # those that recorded its training, for the scores
 
     # --- painting --------------------------------------------------------------------------------------------------
 
@@ -132,30 +140,74 @@ class Model(TrainedPainter, nn.Module):
             images = open_images(paths, self.recipe.image_size)
         return caption_images(self, images)
 
+    def evaluate(
+        self, size: int | None = None, sampling: Sampling | None = None, metrics: Sequence[str] | None = None
+    ) -> Report:
+        report = super().evaluate(size, sampling, metrics)
+        if size is None and sampling is None:
+            self.report = report
+            with ExitStack() as stack:
+                for tracker in self.trackers:
+                    stack.enter_context(self.plugins.registered(tracker))
+                self.plugins.call("limner_model_evaluated", model=self, report=report)
+        return report
+
     # --- the run folder --------------------------------------------------------------------------------------------
 
     def save(self, folder: str | Path) -> None:
         """Write recipe, tokenizer, weights and history into `folder`. Each file is whole, or as it was before."""
-        encoder = self.conditional_generator.encoder
-        write_run(Path(folder), self.recipe, self.tokenizer, encoder, self.state_dict(), self.history)
+        encoder, described = self.conditional_generator.encoder, None
+        if self.conditional_discriminator is None:
+            described = PAINTING_ONLY
+        write_run(Path(folder), self.recipe, self.tokenizer, encoder, self.state_dict(), self.history, described)
 
     @classmethod
     def load(cls, folder: str | Path, plugins: PluginHost | None = None) -> "Model":
-        """Read a model from a run folder, or by the name of one that a plugin brings.
+        """Read a model from a run folder, by the name of one that a plugin brings, or from the hub.
 
         Raises:
-            LimnerError: if it is not a run folder, is only half written, or a file in it is damaged.
+            LimnerError: if it is not a run folder, is only half written, or a file in it is damaged; if the hub has no
+                such model, refuses it, or cannot be reached; if the model needs a plugin that is not installed.
         """
         plugins = plugins or host()
-        folder = run_folder(folder, plugins)
+        folder, source = run_folder(folder, plugins)
         with reading(folder):
             saved = read_run(folder, plugins)
         with torch.device("meta"):  # a model that the weights do not fit takes no memory
             check_shapes(folder, cls._built(plugins, saved).state_dict())
         model = cls._built(plugins, saved)
         model.load_state_dict(read_weights(folder))
-        model.history = saved.history
+        model.history, model.source = saved.history, source
+        model.report = Report(saved.scores) if saved.scores else None
         return model.eval()
+
+    @property
+    def steps(self) -> int:
+        """The steps that it was trained, as far as its history says."""
+        return int(self.history[-1]["step"]) if self.history else 0
+
+    def push_to_hub(
+        self, name: str, *, private: bool = False, license: str = "apache-2.0", report: Report | None = None
+    ) -> str:
+        """Publish the model on the hub of Hugging Face, with a model card that is made from it.
+
+        The recipe is published without trackers, and without the folders of this machine.
+
+        Args:
+            name: of the repository, such as "ann/limner-red-circles"; it is made if there is none.
+            private: whether a new repository is private.
+            license: under which you publish it, as an identifier of the hub.
+            report: the figures of the card; by default those of the last evaluation, if there was one.
+
+        Returns:
+            Where it is, with its commit: "hf://NAME/REPOSITORY@COMMIT". `limner.load` reads it from there.
+
+        Raises:
+            LimnerError: if the name is none of a repository, or if the hub refuses or cannot be reached.
+        """
+        from limner.models.publish import publish
+
+        return str(publish(self, name, private, license, report))
 
     @classmethod
     def _built(cls, plugins: PluginHost, saved: SavedRun) -> "Model":
@@ -163,21 +215,29 @@ class Model(TrainedPainter, nn.Module):
         networks = build_networks(saved.recipe, saved.tokenizer.vocabulary, saved.folder / ENCODER_FOLDER)
         generator = deepcopy(networks.conditional_generator)  # with a copy of the encoder: the one that is averaged
         discriminator, losses = networks.conditional_discriminator, networks.losses
+        if saved.paints_only:
+            discriminator, losses = None, nn.ModuleDict()
         return cls(plugins, saved.recipe, saved.tokenizer, generator, discriminator, losses)
 
     def _repr_html_(self) -> str:
         rows = "".join(f"<li>{kind}: <b>{escape(part.name)}</b></li>" for kind, _, part in self.recipe.parts())
-        steps = int(self.history[-1]["step"]) if self.history else 0
-        return f"<b>Limner model</b>, {steps} steps, {self.recipe.image_size} px<ul>{rows}</ul>"
+        source = f", from {escape(self.source)}" if self.source else ""
+        return f"<b>Limner model</b>, {self.steps} steps, {self.recipe.image_size} px{source}<ul>{rows}</ul>"
 
 
-def run_folder(run: str | Path, plugins: PluginHost) -> Path:
-    """The folder of a run: that of this name, or else that of a trained model that a plugin brings."""
+def run_folder(run: str | Path, plugins: PluginHost) -> tuple[Path, str]:
+    """The folder of a run, and where it is from: a folder, a trained model that a plugin brings, or one on the hub."""
+    if is_on_hub(run):
+        folder, model = download(hub_model(run))
+        return folder, str(model)
     if str(run) in plugins.components("model") and not Path(run).exists():
-        return plugins.model_path(str(run))
-    return Path(run)
+        return plugins.model_path(str(run)), str(plugins.model_path(str(run)))
+    return Path(run), str(run)
 
 
 def load(folder: str | Path) -> Model:
-    """The model in a run folder, or a trained model by name, such as "quickstart"; ready to paint."""
+    """The model in a run folder, a trained model by name, such as "quickstart", or "hf://NAME/REPOSITORY" on the hub.
+
+    It is ready to paint. "hf://NAME/REPOSITORY@REVISION" names a branch, a tag or a commit.
+    """
     return Model.load(folder)

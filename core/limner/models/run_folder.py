@@ -21,20 +21,24 @@ from limner.data.tokenizer import WORDS_FILE, Tokenizer
 from limner.errors import LimnerError, shortened
 from limner.files import replace_file, replacing, writing
 from limner.interfaces import TextEncoder
+from limner.models.run_files import (
+    ENCODER_FOLDER,
+    HISTORY_FILE,
+    RECIPE_FILE,
+    SCORES_FILE,
+    TOKENIZER_FOLDER,
+    WEIGHTS_FILE,
+)
 from limner.plugins import PluginHost
 from limner.recipes.build import pretrained_model
 from limner.recipes.limits import read_toml
 from limner.recipes.schema import Recipe
+from limner.types import Scores
 
-RECIPE_FILE, WEIGHTS_FILE, HISTORY_FILE, TOKENIZER_FOLDER, ENCODER_FOLDER = (
-    "recipe.toml",
-    "weights.safetensors",
-    "history.json",
-    "tokenizer",
-    "encoder",
-)
 RENAMED_WEIGHTS = {"painting.": "conditional_generator.", "judging.": "conditional_discriminator."}
 """Prefixes of weights in older run folders, with their new names."""
+PAINTING_ONLY = {"kept": "for painting"}
+"""What the weights of a model say that was kept without its discriminator and losses."""
 History = list[dict[str, int | float]]
 
 
@@ -46,6 +50,9 @@ class SavedRun:
     recipe: Recipe
     tokenizer: Tokenizer
     history: History
+    scores: Scores  # of the last evaluation; empty if there was none
+    paints_only: bool = False
+    """Whether it was kept for painting only, without discriminator and losses."""
 
 
 def write_run(
@@ -55,8 +62,11 @@ def write_run(
     encoder: TextEncoder,
     weights: dict[str, Tensor],
     history: History,
+    described: dict[str, str] | None = None,
 ) -> None:
     """Write recipe, tokenizer, weights and history into `folder`; and, once, the encoder's pretrained model.
+
+    `described` are texts about the weights, such as `PAINTING_ONLY`.
 
     Raises:
         LimnerError: if something cannot be written, because the disk is full, for example.
@@ -67,7 +77,7 @@ def write_run(
     replace_file(folder / RECIPE_FILE, tomli_w.dumps(recipe.table()).encode())
     replace_file(folder / HISTORY_FILE, json.dumps(history).encode())
     with replacing(folder / WEIGHTS_FILE) as partial:
-        save_tensors({name: value.contiguous() for name, value in weights.items()}, partial)
+        save_tensors({name: value.contiguous() for name, value in weights.items()}, partial, described)
 
 
 def save_tensors(tensors: dict[str, Tensor], file: Path, described: dict[str, str] | None = None) -> None:
@@ -115,7 +125,13 @@ def read_run(folder: Path, plugins: PluginHost) -> SavedRun:
     for part in (TOKENIZER_FOLDER, ENCODER_FOLDER):
         _refuse_code(folder / part)
     tokenizer = _read_tokenizer(folder / TOKENIZER_FOLDER, recipe.text.length)
-    return SavedRun(folder, recipe, tokenizer, _read_history(folder / HISTORY_FILE))
+    try:
+        with safe_open(folder / WEIGHTS_FILE, "pt") as opened:
+            paints_only = (opened.metadata() or {}).items() >= PAINTING_ONLY.items()
+    except (SafetensorError, OSError) as error:
+        raise LimnerError(f"{folder / WEIGHTS_FILE} is damaged: {error}.") from None
+    history, scores = _read_history(folder / HISTORY_FILE), _read_scores(folder / SCORES_FILE)
+    return SavedRun(folder, recipe, tokenizer, history, scores, paints_only)
 
 
 def _read_recipe(file: Path, plugins: PluginHost) -> Recipe:
@@ -176,6 +192,17 @@ def _read_history(file: Path) -> History:
     except (OSError, ValueError, RecursionError) as error:
         raise LimnerError(f"{file} is damaged: {error}.") from None
     return history
+
+
+def _read_scores(file: Path) -> Scores:
+    """The scores of a run; none if it was not evaluated."""
+    try:
+        scores = json.loads(file.read_text(encoding="utf-8")) if file.is_file() else {}
+        if not isinstance(scores, dict) or any(type(value) not in (int, float) for value in scores.values()):
+            raise ValueError("it should be a table of numbers")
+    except (OSError, ValueError, RecursionError) as error:
+        raise LimnerError(f"{file} is damaged: {error}; remove it, or evaluate the run again.") from None
+    return scores
 
 
 # --- weights --------------------------------------------------------------------------------------------------------

@@ -80,11 +80,12 @@ def own_modules(network: nn.Module) -> Iterator[tuple[str, nn.Module]]:
 
 def parts_of(model: Any) -> nn.ModuleDict:
     """The parts of `Networks` or of a `Model` by the names that recipes use: encoder, generator, losses.cycle, ..."""
+    judge = model.conditional_discriminator  # None in a model that was kept for painting only
     return nn.ModuleDict(
         {
             "encoder": model.conditional_generator.encoder,
             "generator": model.conditional_generator.generator,
-            "discriminator": model.conditional_discriminator.discriminator,
+            "discriminator": judge.discriminator if judge else nn.Module(),
             "losses": model.losses,
         }
     )
@@ -130,6 +131,16 @@ def build_dataset(recipe: "Recipe") -> Dataset:
     return recipe.resolved("data").build(recipe.image_size)
 
 
+def build_trackers(recipe: "Recipe") -> list[object]:
+    """The trackers of a recipe, by which nothing is recorded yet.
+
+    Raises:
+        LimnerError: if one of them needs a package that is not installed.
+    """
+    places = [f"training.trackers.{number}" for number in range(len(recipe.training.trackers))]
+    return [recipe.resolved(place).build(recipe) for place in places]
+
+
 def build_metrics(host: PluginHost, recipe: "Recipe", dataset: Dataset) -> dict[str, Metric]:
     """The metrics that a recipe names, or else those of its data set.
 
@@ -163,6 +174,7 @@ def dry_run(host: PluginHost, recipe: "Recipe") -> None:
         LimnerError: for parts that do not fit together.
     """
     pretrained_model(recipe)
+    build_trackers(recipe)
     with torch.device("meta"):
         networks = build_networks(recipe, recipe.text.vocabulary)
         parts_named(networks, recipe.training.freeze, "training.freeze")

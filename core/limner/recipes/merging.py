@@ -24,8 +24,10 @@ def spelled_out(table: Mapping[str, Any]) -> dict[str, Any]:
     for group, renamed in RENAMED.items():
         if isinstance(full.get(group), Mapping):
             full[group] = rename_keys(full[group], renamed, group)
-    if isinstance(full.get("training"), Mapping):
-        full["training"] = _optimizer_in_full(full["training"])
+    if isinstance(training := full.get("training"), Mapping):
+        full["training"] = _optimizer_in_full(training)
+        if isinstance(trackers := training.get("trackers"), list):
+            full["training"]["trackers"] = [_part(tracker) for tracker in trackers]
     return full
 
 

@@ -66,12 +66,20 @@ class Training(BaseModel):
     freeze: list[str] = []  # parts that are not trained, such as ["encoder", "generator.stages.0"]
     preview_every: Annotated[float, Field(gt=0)] = 0.05  # of the budget: paint the previews
     checkpoint_every: Annotated[float, Field(gt=0)] = 0.05  # of the budget: save the weights, and the state to resume
+    trackers: list[Part] = []  # where to record the training as well, such as ["tensorboard"]
     snapshots: list[Annotated[float, Field(gt=0, lt=1)]] = []  # parts of the budget: keep a copy of the model
 
     @model_validator(mode="after")
     def _one_budget(self) -> "Training":
         if (self.steps is None) == (self.seconds is None):
             raise ValueError("give the budget either in steps or in seconds")
+        return self
+
+    @model_validator(mode="after")
+    def _each_tracker_once(self) -> "Training":
+        names = [tracker.name for tracker in self.trackers]
+        if twice := [name for name in names if names.count(name) > 1]:
+            raise ValueError(f"name the tracker '{twice[0]}' once in trackers")
         return self
 
 
@@ -152,6 +160,7 @@ class Recipe(BaseModel):
         single += [("generator", "generator", self.generator), ("discriminator", "discriminator", self.discriminator)]
         optimizers = [(key, getattr(self.training, key)) for key in OPTIMIZERS]
         single += [("optimizer", f"training.{key}", part) for key, part in optimizers if part]
+        single += [("tracker", f"training.trackers.{number}", p) for number, p in enumerate(self.training.trackers)]
         losses = [("loss", f"losses.{name}", part) for name, part in self.losses.items()]
         metrics = [("metric", f"metrics.{name}", part) for name, part in (self.metrics or {}).items()]
         return single + losses + metrics

@@ -17,7 +17,7 @@ from limner.files import free_folder
 from limner.locks import claim
 from limner.models.model import Model
 from limner.plugins import PluginHost, host
-from limner.recipes.build import dry_run
+from limner.recipes.build import build_trackers, dry_run
 from limner.recipes.schema import Recipe
 from limner.step import Step
 from limner.training.callbacks import History, StopNote, default_callbacks
@@ -96,10 +96,15 @@ def run_training(
     shown = callbacks if callbacks is not None else [*default_callbacks(run.folder, quiet), StopNote()]
     with ExitStack() as stack:
         if PartialState().is_main_process:
-            for callback in (History(), *shown):
+            run.model.trackers = build_trackers(run.recipe)
+            for callback in (History(), *run.model.trackers, *shown):
                 plugins.register(callback)
                 stack.callback(plugins.unregister, callback)
-        fit(plugins, run, state)
+        try:
+            fit(plugins, run, state)
+        except BaseException:
+            plugins.call("limner_training_failed", run=run)
+            raise
     return run.model
 
 

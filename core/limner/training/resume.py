@@ -19,7 +19,7 @@ from limner.training.run import Run, set_up
 from limner.training.state import read_state
 
 MAY_CHANGE = {
-    "training": ("steps", "seconds", "preview_every", "checkpoint_every", "snapshots"),
+    "training": ("steps", "seconds", "preview_every", "checkpoint_every", "snapshots", "trackers"),
     "": ("title", "prompts", "metrics", "sampling"),
 }
 """The keys of a recipe that may be changed when a run is resumed, by table."""

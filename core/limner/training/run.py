@@ -44,6 +44,8 @@ class Run:
     noise_source: torch.Generator
     folder: Path | None
     prompts: list[str]
+    project: str = "limner"  # what trackers file it under,
+    name: str = ""  # and its name there
     step: int = 0  # steps made
     seconds: float = 0.0  # since the first step began
     images: int = 0  # real images seen, by all processes together
@@ -127,7 +129,8 @@ def set_up(plugins: PluginHost, recipe: Recipe, folder: Path | None = None, earl
     model = Model(plugins, recipe, tokenizer, average.average, networks.conditional_discriminator, networks.losses)
     prompts = recipe.prompts if recipe.prompts is not None else dataset.preview_prompts()
     noise_source = torch.Generator().manual_seed(settings.seed)
-    return Run(recipe, model, networks, average, batches, noise_source, folder, prompts)
+    name = folder.name if folder else recipe.title or recipe.data.name
+    return Run(recipe, model, networks, average, batches, noise_source, folder, prompts, name=name)
 
 
 def check_share(batch_size: int, images: int, processes: int) -> None:
