@@ -47,6 +47,7 @@ def on_config(config: MkDocsConfig) -> None:
         {"Home": "index.md"},
         {"Lessons": [PLACES[path] for path in NOTEBOOKS]},
         {"Paint": "paint.md"},
+        {"Command line": "command-line.md"},
         {"Several machines": "several-machines.md"},
         {"Large data": "large-data.md"},
         {"For authors": ["authors.md", "contributing.md"]},

@@ -10,7 +10,13 @@
 # **Goal.** Learn why many pixels at once are hard. See what each stage of a trained generator gets and adds, put a new
 # stage on top of it, and compare one stage with two on an equal budget. **You need** [lesson 0](00_quickstart.ipynb).
 # **Time**: about two minutes on two CPU cores, most of it training; longer on a slow machine.
-#
+
+# %%
+import limner
+
+limner.diagram("hierarchy")
+
+# %% [markdown]
 # ## The idea
 #
 # `limner.load("scenes-128")` is a trained generator of three stages, which paint 32, 64 and 128 pixels. Each row is one
@@ -24,7 +30,6 @@ from itertools import pairwise
 from types import SimpleNamespace
 from typing import Any
 
-import limner
 import torch
 from einops import rearrange
 from IPython.display import Code

@@ -12,7 +12,7 @@ them with `hookimpl`::
 Components are returned by name, as classes or, better, as import strings "module:Class": listing what is installed
 then imports nothing heavy.
 
-The module may state `API_VERSION = "1.2"`, the version of these hooks and of the names in `limner` that it was written
+The module may state `API_VERSION = "1.3"`, the version of these hooks and of the names in `limner` that it was written
 for. Within one major version, nothing documented is removed or changes its meaning; additions raise the minor version.
 A plugin therefore works with any Limner of the same major and the same or a higher minor version. With any other it is
 left out, with a message that says why.
@@ -35,7 +35,7 @@ API_VERSION = "1.3"
 """The version of the hooks and of the names in `limner`, major and minor. 1.1 added `DivergedError`, `Optimizer`,
 `RealImages`, `coco_index`, `resize`, `to_bytes` and `to_float`, and the attribute `renamed_options` of components.
 1.2 added `ImageStream`, `StreamedImage` and `Dataset.stream`. 1.3 added the hooks `limner_trackers`,
-`limner_training_failed` and `limner_model_evaluated`."""
+`limner_training_failed` and `limner_model_evaluated`, and `TextEncoder.fit`."""
 
 hookspec = pluggy.HookspecMarker(GROUP)
 hookimpl = pluggy.HookimplMarker(GROUP)

@@ -40,9 +40,7 @@ class TextEncoder(nn.Module, ABC):
                 words = self.embedding(tokens.ids) * tokens.mask[..., None]
                 return TextFeatures(words, words.sum(1), tokens.mask)
 
-    An encoder that builds on a pretrained model sets `pretrained` to the name of the option that says which model. The
-    captions are then tokenized with that model's own tokenizer, and the recipe may not name another one.
-    `save_pretrained` writes the model into the run folder, and the encoder is built from there when the run is loaded.
+    If there is a `pretrained` model, captions are tokenized with its tokenizer, and a recipe may not name another one.
     """
 
     width: int
@@ -58,7 +56,10 @@ class TextEncoder(nn.Module, ABC):
         """`tokens` [B, T] -> words [B, T, D], sentence [B, D]; words at padding are zero."""
 
     def save_pretrained(self, folder: Path) -> None:
-        """Write into `folder` what is needed to build the encoder again, apart from its weights."""
+        """Write the pretrained model into `folder`, from which the encoder is built when a run is loaded."""
+
+    def fit(self, tokens: Tokens) -> None:
+        """Measure what the encoder needs to know of the captions; called once, before the first step of a training."""
 
 
 class Generator(nn.Module, ABC):
@@ -234,8 +235,7 @@ class Optimizer(torch.optim.Optimizer, ABC):
     """Updates the weights of one player from their gradients, as an optimizer of torch.
 
     It is built once per player as `Optimizer(groups, **options)`. The training loop computes and clips the gradients,
-    sets the `lr` of every group, and calls `step`. Everything that an optimizer remembers of a weight belongs into
-    `self.state[weight]`, so that `state_dict` holds it.
+    sets the `lr` of every group, and calls `step`. What it remembers of a weight belongs into `self.state[weight]`.
 
     The smallest one, gradient descent::
 

@@ -290,10 +290,17 @@ def test_a_model_can_be_trained_on_a_folder(photographs, make_folder):
     assert model.paint("a plain red wall")[0].size == (16, 16)
 
 
-def test_by_default_previews_are_the_first_captions(make_folder):
+def test_by_default_previews_are_different_captions_from_all_over_the_folder(make_folder):
     folder = make_folder(count=12)
     prompts = CaptionedFolder(16, root=str(folder)).preview_prompts()
     assert prompts == [f"a plain {name} wall" for name in ("red", "green", "blue", "white")]
+
+
+def test_previews_are_captions_of_different_photographs_from_first_to_last(root, tmp_path):
+    dataset = CaptionedFolder(16, root=str(root / "tutorials/photographs"), cache=str(tmp_path))
+    firsts = [annotations[0]["caption"] for annotations in dataset.load().annotations]
+    places = [firsts.index(prompt) for prompt in dataset.preview_prompts()]
+    assert places == [0, 1, 3, 4, 6, 7, 9, 10]
 
 
 def test_photographs_have_no_metric_of_their_own(photographs, make_folder):

@@ -160,10 +160,30 @@ def test_a_checkout_provides_its_own_course(root, tmp_path):
     written = {str(path.relative_to(tmp_path / "course")) for path in write_course(tmp_path / "course")}
     lessons = {f"tutorials/{path.name}" for path in (root / "tutorials").glob("[0-9]*.ipynb")}
     results = {f"comparisons/{path.parent.name}/results.json" for path in (root / "comparisons").glob("*/results.json")}
-    assert lessons | results <= written
+    photographs = {f"tutorials/photographs/{name}" for name in ("SOURCE.md", "captions.json")}
+    assert lessons | results | photographs <= written
     for path in sorted((root / "tutorials").glob("[0-9]*.py")):
         read = {part.split('"')[0] for part in path.read_text(encoding="utf-8").split('"../')[1:]}
         assert {name for name in read if not (tmp_path / "course" / name).exists()} == set(), path.name
+
+
+def test_each_photograph_may_be_passed_on_and_is_credited(root, tmp_path):
+    """Its license allows changes and any use with attribution; the copy of the course has it, and names its license."""
+    write_course(tmp_path / "course")
+    folder = tmp_path / "course/tutorials/photographs"
+    table = json.loads((folder / "captions.json").read_text(encoding="utf-8"))
+    licenses = {entry["id"]: entry["url"] for entry in table["licenses"]}
+    credits = [line for line in (folder / "SOURCE.md").read_text(encoding="utf-8").splitlines() if line[:3] != "|--"]
+    assert {url.split("/")[-3] for url in licenses.values()} == {"by", "by-sa"}
+    assert sorted(path.name for path in (folder / "images").iterdir()) == sorted(
+        i["file_name"] for i in table["images"]
+    )
+    for image in table["images"]:
+        (line,) = (line for line in credits if line.startswith(f"| {image['id']} |"))
+        assert image["flickr_url"] in line
+        assert licenses[image["license"]] in line
+        assert len([entry for entry in table["annotations"] if entry["image_id"] == image["id"]]) == 5
+    assert sum(path.stat().st_size for path in (folder / "images").iterdir()) < 120_000
 
 
 def test_the_wheel_is_configured_to_hold_the_course(root):
@@ -188,6 +208,7 @@ def test_a_built_wheel_provides_the_course(root, tmp_path):
         wheel.extractall(tmp_path / "site")
     lessons = {f"limner/course/tutorials/{path.name}" for path in (root / "tutorials").glob("[0-9]*.ipynb")}
     assert lessons <= set(names)
+    assert "limner/course/tutorials/photographs/SOURCE.md" in names
     assert not [name for name in names if name.startswith("limner/course/tutorials") and name.endswith(".py")]
     code = "from limner.course.lessons import home; print(home())"
     environment = os.environ | {"PYTHONPATH": str(tmp_path / "site")}

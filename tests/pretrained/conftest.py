@@ -122,6 +122,6 @@ def encoder_of(tokenizer_of):
     def make(folder: Path, **options) -> PretrainedEncoder:
         sizes = Sizes(image=16, vocabulary=tokenizer_of(folder).vocabulary, length=24)
         torch.manual_seed(0)
-        return PretrainedEncoder(sizes, model=str(folder), **({"width": 16} | options))
+        return PretrainedEncoder(sizes, model=str(folder), width=options.pop("width", 16), **options)
 
     return make

@@ -62,7 +62,7 @@ def run_in_parallel(
                 joblib.delayed(_in_a_process)(
                     run_group, key, group, places[key], _of_group(results, key), folder, carried, share
                 )
-                for key, group in groups.items()
+                for key, group in list(groups.items())  # joblib reads it bit by bit
             )
             try:
                 for key, runs in cast(Finished, joblib.Parallel(n_jobs=jobs, return_as="generator_unordered")(work)):

@@ -12,7 +12,8 @@ from limner.files import free_folder, writing
 NOTE = """# The lessons of Limner {version}
 
 These notebooks belong to limner {version}; other versions may behave differently. The solutions of the exercises are
-{solutions}. `comparisons` holds the measurements that the lessons show.
+{solutions}. `comparisons` holds the measurements that the lessons show, and `tutorials/photographs` the photographs of
+lesson 6; these have licenses of their own, which their `SOURCE.md` lists.
 
     pip install "limner[lab]=={version}"
     jupyter lab .
@@ -30,6 +31,8 @@ if importlib.util.find_spec("limner") is None:
     !limner tutorials course
     %cd course/tutorials"""
 BADGE = "[![Open in Colab](https://colab.research.google.com/assets/colab-badge.svg)]({address})"
+SHOWN = ("comparisons/*/*", "comparisons/*/pictures/*", "tutorials/photographs/*", "tutorials/photographs/images/*")
+"""What the notebooks read and show: the files of these patterns."""
 
 
 def home() -> Path:
@@ -76,7 +79,7 @@ def published_course() -> str | None:
 
 
 def write_course(folder: Path, solutions: bool = False) -> list[Path]:
-    """Write the notebooks, the comparisons that they read, and a README with the version.
+    """Write the notebooks, the comparisons and photographs that they read, and a README with the version.
 
     Below its title each notebook gets a cell that installs Limner if it is missing.
 
@@ -102,10 +105,10 @@ def write_course(folder: Path, solutions: bool = False) -> list[Path]:
         files[f"tutorials/{path.name}"] = (json.dumps(kept, indent=1, ensure_ascii=False) + "\n").encode()
     if not files:
         raise LimnerError(f"There is no notebook in {source / 'tutorials'}; `pip install limner` includes them.")
-    comparisons = source / "comparisons"
-    for path in sorted([*comparisons.glob("*/*"), *comparisons.glob("*/pictures/*")]):
-        if path.is_file():
-            files[f"comparisons/{path.relative_to(comparisons).as_posix()}"] = path.read_bytes()
+    for pattern in SHOWN:
+        for path in sorted(source.glob(pattern)):
+            if path.is_file():
+                files[path.relative_to(source).as_posix()] = path.read_bytes()
     note = NOTE.format(
         version=version("limner"),
         solutions="included, collapsed" if solutions else "left out",

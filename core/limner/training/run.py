@@ -29,6 +29,8 @@ from limner.training.precision import precision_of
 from limner.training.warm_start import copy_weights
 from limner.types import Batch, ImageStream
 
+MOST_TO_FIT = 4096  # captions, from all over the data
+
 
 @dataclass
 class Run:
@@ -115,6 +117,9 @@ def set_up(plugins: PluginHost, recipe: Recipe, folder: Path | None = None, earl
     torch.manual_seed(settings.seed)
     kept = earlier.folder / ENCODER_FOLDER if earlier else None
     networks = build_networks(recipe, tokenizer.vocabulary, kept).to(state.device)
+    if not earlier:
+        some = tokenizer(captions[:: 1 + (len(captions) - 1) // MOST_TO_FIT])
+        networks.conditional_generator.encoder.fit(some.to(batches.device))
     if started_from:
         told = copy_weights(started_from, networks, str(settings.start_from), settings.load_parts)
         warnings.warn(told, stacklevel=3)
