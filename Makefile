@@ -35,7 +35,7 @@ notebooks: .venv/dev         ## build the notebooks from their sources in tutori
 lab: .venv/lab               ## JupyterLab on the tutorials
 	$(BIN)/jupyter lab tutorials
 
-docs: .venv/docs             ## the site, with the lessons and the whole reference, in site/: about 15 seconds
+docs: .venv/docs             ## the site, with the lessons and the whole reference, in site/: under a minute; with npm, it also paints
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
 
 .venv/%: pyproject.toml constraints.txt

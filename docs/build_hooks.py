@@ -42,10 +42,12 @@ Pages = Iterator[tuple[str, str | bytes]]
 def on_config(config: MkDocsConfig) -> None:
     """Set the navigation, with every lesson and every kind of component."""
     kinds = [f"reference/{name_of(kind)}.md" for kind in COMPONENTS]
-    others = [f"reference/{name}.md" for name in ("recipes", "settings", "commands")]
+    others = [f"reference/{name}.md" for name in ("trackers", "recipes", "settings", "commands")]
     config.nav = [
         {"Home": "index.md"},
         {"Lessons": [PLACES[path] for path in NOTEBOOKS]},
+        {"Paint": "paint.md"},
+        {"Command line": "command-line.md"},
         {"Several machines": "several-machines.md"},
         {"Large data": "large-data.md"},
         {"For authors": ["authors.md", "contributing.md"]},
@@ -98,13 +100,14 @@ def from_notebooks() -> Pages:
                 continue
             written = [code_block(source, "python")]
             for output in cell.get("outputs", ()):
-                picture = output.get("data", {}).get("image/png")
-                if picture is None:
+                data = output.get("data", {})
+                kind = next((kind for kind in ("gif", "png") if f"image/{kind}" in data), None)
+                if kind is None:
                     written.append(output_to_markdown(output))
                     continue
-                name = f"{path.stem}_{next(numbers)}.png"
+                name = f"{path.stem}_{next(numbers)}.{kind}"
                 written.append(f"![Output of the code above]({name})")
-                yield f"lessons/{name}", b64decode("".join(picture))
+                yield f"lessons/{name}", b64decode("".join(data[f"image/{kind}"]))
             if cell["metadata"].get("jupyter", {}).get("source_hidden"):  # collapsed, with its output
                 indented = re.sub("^(?=.)", "    ", "\n\n".join(written), flags=re.MULTILINE)
                 written = [f'??? success "In code"\n\n{indented}']

@@ -2,7 +2,7 @@
 
     limner train quickstart --out runs/quickstart --evaluate
     python tools/keep_model.py runs/quickstart plugins/limner_scenes/models/quickstart
-    python tools/keep_model.py runs/scenes-128 plugins/limner_hierarchy/models/scenes-128 --painting-only
+    python tools/keep_model.py runs/first kept --painting-only
 
 The weights are rounded to half precision. Recipe, tokenizer, history and scores are kept. With --painting-only, the
 discriminator and the losses are left out: the model paints, explains and is evaluated, but it does not caption or score

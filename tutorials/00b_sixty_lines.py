@@ -10,7 +10,13 @@
 # **Goal.** Write a GAN yourself, in plain PyTorch: first one of points in the plane, where everything can be seen and
 # checked, then one that paints what a sentence says. Then find each part again in Limner. **You need**
 # [lesson 0](00_quickstart.ipynb) for the idea, and a little PyTorch. **Time**: one to two minutes on two CPU cores.
-#
+
+# %%
+import limner
+
+limner.diagram("sixty-lines")
+
+# %% [markdown]
 # ## The game, in the plane
 #
 # A real example is a point $x$ here, not an image. Real points lie in eight groups on a ring. The generator $G$ turns
@@ -26,7 +32,6 @@
 import inspect
 import math
 
-import limner
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
@@ -236,42 +241,8 @@ limner.toy(steps=400)
 # ## From a sentence to an image
 #
 # The same game, with two changes. The point becomes an image of 16 x 16 pixels. And both players get a sentence: the
-# generator paints it, and the discriminator judges whether the image fits it.
-
-# %%
-figure, axis = plt.subplots(figsize=(8.5, 2.3), layout="constrained")
-boxes = {
-    "a red circle": (0.6, 1.5, "white"),
-    "noise z": (0.6, 0.4, "white"),
-    "TextEncoder": (2.5, 1.5, "#e3d5f7"),
-    "Generator": (4.4, 0.4, "#e3d5f7"),
-    "image": (6.1, 0.4, "white"),
-    "Discriminator": (7.8, 1.0, "#cfe8dc"),
-    "score": (9.5, 1.0, "white"),
-}
-labels = {
-    name: axis.text(x, y, name, ha="center", va="center", bbox={"boxstyle": "round,pad=0.5", "facecolor": color})
-    for name, (x, y, color) in boxes.items()
-}
-arrows = [
-    ("a red circle", "TextEncoder", ""),
-    ("TextEncoder", "Generator", "sentence"),
-    ("TextEncoder", "Discriminator", "sentence"),
-    ("noise z", "Generator", ""),
-    ("Generator", "image", ""),
-    ("image", "Discriminator", ""),
-    ("Discriminator", "score", ""),
-]
-for start, end, name in arrows:
-    (x, y, _), (to_x, to_y, _) = boxes[start], boxes[end]
-    patches = {"patchA": labels[start].get_bbox_patch(), "patchB": labels[end].get_bbox_patch()}
-    axis.annotate("", (to_x, to_y), (x, y), arrowprops={"arrowstyle": "->", "shrinkA": 2, "shrinkB": 2, **patches})
-    axis.text((x + to_x) / 2 + 0.1, (y + to_y) / 2 + 0.15, name, ha="center", fontsize=8)
-axis.set(xlim=(-0.3, 10.1), ylim=(-0.1, 2))
-axis.axis("off")
-plt.show()
-
-# %% [markdown]
+# generator paints it, and the discriminator judges whether the image fits it, as in the diagram above.
+#
 # The data: three colors, three shapes, and a sentence of three words for each image.
 
 # %%

@@ -11,7 +11,13 @@
 # of the two players needs it. Compute an orthogonal update in two ways. Read a comparison of three seeds, and one of an idea
 # that helps only together with another. **You need** [lesson 1](01_adversarial_training.ipynb). **Time**: about four minutes
 # on two CPU cores.
-#
+
+# %%
+import limner
+
+limner.diagram("optimizers")
+
+# %% [markdown]
 # ## A gradient is a matrix
 #
 # The weights of a convolution form a matrix: a row for each output channel, and in it all inputs that the channel reads. So
@@ -22,7 +28,6 @@
 import inspect
 from typing import Any
 
-import limner
 import matplotlib.pyplot as plt
 import torch
 from IPython.display import Code

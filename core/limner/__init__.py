@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from limner.comparisons.results import Comparison, load_comparison
     from limner.comparisons.train_variants import compare
     from limner.course import exercises
+    from limner.course.diagrams import diagram
     from limner.course.toy_view import toy
     from limner.data.batches import to_bytes, to_float
     from limner.data.captions import coco_index
@@ -32,7 +33,6 @@ if TYPE_CHECKING:
         Loss,
         Metric,
         Optimizer,
-        Painter,
         Stage,
         TextEncoder,
     )
@@ -45,6 +45,7 @@ if TYPE_CHECKING:
     from limner.play.notebook import playground
     from limner.plugins import PluginHost, host
     from limner.recipes.schema import Recipe
+    from limner.reports.write import report
     from limner.slots import Slot
     from limner.step import Step, resize
     from limner.training.loop import Run, train
@@ -55,6 +56,7 @@ if TYPE_CHECKING:
         CaptionedImages,
         ImageStream,
         Judgement,
+        Painter,
         Scores,
         Sizes,
         StreamedImage,
@@ -66,6 +68,7 @@ _HOMES = {
     "comparisons.results": ["Comparison", "load_comparison"],
     "comparisons.measure_tradeoff": ["Tradeoff", "load_tradeoff", "tradeoff"],
     "comparisons.train_variants": ["compare"],
+    "course.diagrams": ["diagram"],
     "course.toy_view": ["toy"],
     "data.batches": ["to_bytes", "to_float"],
     "data.captions": ["coco_index"],
@@ -82,7 +85,6 @@ _HOMES = {
         "Loss",
         "Metric",
         "Optimizer",
-        "Painter",
         "Stage",
         "TextEncoder",
     ],
@@ -94,6 +96,7 @@ _HOMES = {
     "models.report": ["Report"],
     "play.notebook": ["playground"],
     "plugins": ["PluginHost", "host"],
+    "reports.write": ["report"],
     "recipes.schema": ["Recipe"],
     "slots": ["Slot"],
     "step": ["Step", "resize"],
@@ -105,6 +108,7 @@ _HOMES = {
         "CaptionedImages",
         "ImageStream",
         "Judgement",
+        "Painter",
         "Scores",
         "Sizes",
         "StreamedImage",
@@ -156,6 +160,7 @@ __all__ = [
     "compare",
     "decode_image",
     "decode_images",
+    "diagram",
     "exercises",
     "hookimpl",
     "host",
@@ -164,6 +169,7 @@ __all__ = [
     "load_comparison",
     "load_tradeoff",
     "playground",
+    "report",
     "resize",
     "resume",
     "to_bytes",

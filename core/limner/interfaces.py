@@ -12,14 +12,14 @@ the constructor, with types and defaults. Exactly these can be set in a recipe. 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import torch
 from jaxtyping import Float, Int, UInt8
 from torch import Tensor, nn
 
 from limner.errors import LimnerError
-from limner.types import Canvas, CaptionedImages, ImageStream, Judgement, Scores, Sizes, TextFeatures, Tokens
+from limner.types import Canvas, CaptionedImages, ImageStream, Judgement, Painter, Scores, Sizes, TextFeatures, Tokens
 
 if TYPE_CHECKING:
     from limner.step import Step
@@ -255,15 +255,6 @@ class Optimizer(torch.optim.Optimizer, ABC):
         super().__init__(groups, defaults)
 
 
-@runtime_checkable
-class Painter(Protocol):
-    """Anything that paints prompts: a trained model, an ensemble, a model during its training."""
-
-    def paint_images(self, prompts: Sequence[str], seed: int = 0) -> Float[Tensor, "N 3 H W"]:
-        """One image in [-1, 1] per prompt, with noise drawn from the seed."""
-        ...
-
-
 class Dataset(ABC):
     """Captioned images of one size, in the MS-COCO captions layout."""
 
@@ -318,3 +309,11 @@ class Metric(ABC):
     def verdict(self, image: Float[Tensor, "3 H W"], prompt: str) -> dict[str, bool] | None:
         """Whether each thing that a prompt asks for is right in an image in [-1, 1]; None if it cannot tell."""
         return None
+
+    def example_prompts(self, count: int) -> list[str]:
+        """At most `count` prompts whose images `verdict` can judge, for a report; none if it has no verdicts."""
+        return []
+
+    def asked_and_shown(self, image: Float[Tensor, "3 H W"], prompt: str) -> list[tuple[str, str, str]]:
+        """What a prompt asks for and an image shows, such as [("color", "red", "pink")]; empty if it cannot tell."""
+        return []

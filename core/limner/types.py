@@ -8,7 +8,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Any, cast
+from typing import Any, Protocol, cast, runtime_checkable
 
 import torch
 from jaxtyping import Bool, Float, Int, UInt8
@@ -185,3 +185,12 @@ class Batch:
 
 Scores = dict[str, float]
 """Scores by name. "trained/exact" is shown in the row `exact` of the column `trained`."""
+
+
+@runtime_checkable
+class Painter(Protocol):
+    """Anything that paints prompts: a trained model, an ensemble, a model during its training."""
+
+    def paint_images(self, prompts: Sequence[str], seed: int = 0) -> Float[Tensor, "N 3 H W"]:
+        """One image in [-1, 1] per prompt, with noise drawn from the seed."""
+        ...

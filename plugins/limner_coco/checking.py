@@ -1,7 +1,7 @@
 """Checks a folder of captioned images: what it holds, and what is missing or broken."""
 
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, cast
 
@@ -45,6 +45,10 @@ class Health:
     def lacks_files(self) -> bool:
         """Whether a download can help; it cannot fix an empty caption."""
         return self.problem is not None or self.missing > 0
+
+    def table(self) -> dict[str, Any]:
+        """Everything by name, for JSON."""
+        return {**asdict(self), "complete": self.complete}
 
     def sentences(self) -> list[str]:
         """What there is, and then what is wrong, one line each."""

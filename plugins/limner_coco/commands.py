@@ -12,6 +12,7 @@ from limner import LimnerError
 coco = typer.Typer(add_completion=False)
 folder = typer.Typer(add_completion=False)
 
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 Thorough = Annotated[bool, typer.Option(help="Decode every image as well; for MS-COCO this takes some minutes.")]
 
 
@@ -33,6 +34,7 @@ def check_coco(
     ] = None,
     remove: Annotated[bool, typer.Option("--remove-archives", help="Remove each archive after unpacking it.")] = False,
     thorough: Thorough = False,
+    as_json: AsJson = False,
 ) -> None:
     """Check the folder of MS-COCO: splits, numbers of images and captions, and what is missing or broken.
 
@@ -52,6 +54,9 @@ def check_coco(
         except OSError as error:
             raise LimnerError(f"--root: nothing can be written in {root}: {error.strerror or error}.") from None
     healths = [check(split, root, split, thorough=thorough) for split in wanted]
+    if as_json:
+        print(json.dumps([health.table() for health in healths], indent=1))
+        sys.exit(not all(health.complete for health in healths))
     print("\n".join(line for health in healths for line in health.sentences()))
     if all(health.complete for health in healths):
         settings = {"data.root": str(root)} | ({} if "train2017" in wanted else {"data.split": wanted[0]})
@@ -96,6 +101,7 @@ def check_folder(
         str | None, typer.Option(help="The folder of images in it, if it is not found automatically.")
     ] = None,
     thorough: Thorough = False,
+    as_json: AsJson = False,
 ) -> None:
     """Check a folder of your own: how many images and captions it has, and what is missing or broken.
 
@@ -106,6 +112,9 @@ def check_folder(
     from .checking import check
 
     health = check(str(root), root, "train2017", captions, images, thorough)
+    if as_json:
+        print(json.dumps(health.table(), indent=1))
+        sys.exit(not health.complete)
     print("\n".join(health.sentences()))
     if not health.complete:
         sys.exit(1)

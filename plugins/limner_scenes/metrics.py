@@ -10,6 +10,7 @@ from torch import Tensor
 
 from .dataset import Prompts, Scenes
 from .judge import read, score
+from .naming import in_words
 from .parsing import parse
 from .scenes import ANY, COLUMNS
 
@@ -67,6 +68,15 @@ class SceneJudge(Metric):
             images = _paint(painter, prompts.texts, self.seed)
             scores |= {f"{name}/{attribute}": value for attribute, value in shares(images, prompts).items()}
         return scores
+
+    def example_prompts(self, count: int) -> list[str]:
+        """As many of trained pairs as of held-out ones."""
+        trained = self.scenes.prompts((count + 1) // 2, self.seed).texts
+        return trained + self.scenes.prompts(count // 2, self.seed, held_out=True).texts
+
+    def asked_and_shown(self, image: Float[Tensor, "3 H W"], prompt: str) -> list[tuple[str, str, str]]:
+        asked = parse(prompt)
+        return [] if asked is None else in_words(read(image[None]), asked)
 
     def verdict(self, image: Float[Tensor, "3 H W"], prompt: str) -> dict[str, bool] | None:
         asked = parse(prompt)

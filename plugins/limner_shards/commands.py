@@ -15,6 +15,7 @@ shards = typer.Typer(add_completion=False)
 def check_shards(
     root: Annotated[str, typer.Option(help="The folder of the shards, or a pattern: data/{000..019}.tar.")] = ".",
     thorough: Annotated[bool, typer.Option(help="Decode every image as well.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """Check tar files in the layout of WebDataset: how many images and captions they have, and what is broken.
 
@@ -35,6 +36,11 @@ def check_shards(
             for sample in read_samples(shard.path):
                 if isinstance(sample, Sample) and isinstance(why := decode_images([sample.image], 64)[0], str):
                     notes.append(f"{shard.path}: {sample.name} cannot be decoded ({why})")
+    if as_json:
+        total = {"shards": len(found), "bytes": sum(shard.size for shard in found), "images": len(captions)}
+        total |= {"captions": sum(map(len, captions))}
+        print(json.dumps({**total, "notes": notes, "complete": not notes}, indent=1))
+        sys.exit(bool(notes))
     counts = Counter(map(len, captions))
     each = f"{min(counts)} to {max(counts)}" if len(counts) > 1 else f"{min(counts)}"
     size = sum(shard.size for shard in found)

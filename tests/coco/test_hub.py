@@ -6,6 +6,7 @@ import limner
 import numpy as np
 import pytest
 from limner import LimnerError
+from limner.testing import check_dataset
 from limner_coco.hub import HubCaptions, texts_of
 from PIL import Image
 
@@ -122,3 +123,7 @@ def test_captions_in_a_cell():
     assert texts_of([{"raw": "a"}, {"text": "b"}]) == ["a", "b"]
     assert texts_of(3) is None
     assert texts_of(["a", None]) is None
+
+
+def test_it_keeps_the_promises_of_a_data_set(parquet, tmp_path):
+    check_dataset(HubCaptions, repository=parquet(), cache=str(tmp_path / "cache"))

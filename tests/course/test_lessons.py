@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import subprocess
 import sys
 import tomllib
@@ -11,7 +12,7 @@ from zipfile import ZipFile
 
 import limner.course.lessons
 import pytest
-from limner.course.lessons import home, write_course
+from limner.course.lessons import home, opening, write_course
 
 TAGGED = {"tags": ["solution"], "jupyter": {"source_hidden": True}}
 
@@ -67,8 +68,10 @@ def test_solutions_and_outputs_are_left_out(command, course, here):
     assert "Straße" in text
     assert "printed" not in text
     cells = json.loads(text)["cells"]
-    assert [cell["source"] for cell in cells] == [["# 0. Straße\n", "\n", "Words."], ["answer = ..."]]
-    assert cells[1]["execution_count"] is None
+    title, install, exercise = [cell["source"] for cell in cells]
+    assert (title, exercise) == (["# 0. Straße\n", "\n", "Words."], ["answer = ..."])
+    assert f'    %pip install --quiet "limner[lab]=={version("limner")}"\n' in install
+    assert cells[2]["execution_count"] is None
 
 
 def test_solutions_can_be_included_with_outputs(command, course, here):
@@ -76,9 +79,36 @@ def test_solutions_can_be_included_with_outputs(command, course, here):
     assert status == 0
     assert "included, collapsed" in out
     kept, whole = (json.loads((f / "tutorials/00_first.ipynb").read_text()) for f in (here / "mine", course))
+    assert kept["cells"].pop(1)["id"] == "install"
     assert kept == whole
     assert kept["cells"][2]["metadata"]["jupyter"]["source_hidden"]
     assert "included, collapsed" in (here / "mine/README.md").read_text()
+
+
+@pytest.mark.parametrize("there", [True, False])
+def test_limner_is_installed_only_where_it_is_missing(there, course, here, monkeypatch):
+    shell = pytest.importorskip("IPython.core.interactiveshell").InteractiveShell()
+    write_course(here / "mine")
+    cells = json.loads((here / "mine/tutorials/00_first.ipynb").read_text(encoding="utf-8"))["cells"]
+    asked = []
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: object() if there else None)
+    for magic in ("pip", "cd"):
+        shell.register_magic_function(lambda line, magic=magic: asked.append((magic, line)), magic_name=magic)
+    monkeypatch.setattr(shell, "system", lambda line: asked.append(("!", line)))
+    shell.run_cell("".join(cells[1]["source"])).raise_error()
+    wanted = [
+        ("pip", f'install --quiet "limner[lab]=={version("limner")}"'),
+        ("!", "limner tutorials course"),
+        ("cd", "course/tutorials"),
+    ]
+    assert asked == ([] if there else wanted)
+
+
+def test_a_badge_opens_the_published_copy_in_colab():
+    badge, install = opening("00_first.ipynb", "https://github.com/someone/course/tree/main/lessons")
+    address = "https://colab.research.google.com/github/someone/course/blob/main/lessons/tutorials/00_first.ipynb"
+    assert f"({address})" in badge["source"][0]
+    assert [install] == opening("00_first.ipynb", None), "no badge without an address"
 
 
 def test_the_readme_names_the_version_and_the_lessons(command, course, here):
@@ -195,3 +225,16 @@ def test_copying_the_course_imports_no_torch(course, here):
         "sys.exit(f'imported: {heavy}' if heavy else 0)"
     )
     subprocess.run([sys.executable, "-c", code], check=True, timeout=60)
+
+
+def test_the_table_of_the_article_names_headings_that_are_there(root):
+    table = (root / "tutorials/README.md").read_text(encoding="utf-8")
+    places = re.findall(r"\((\w+)\.ipynb\): ((?:\*[^*]+\*(?:, )?)+)", table)
+    missing = []
+    for lesson, headings in places:
+        there = re.findall(
+            r"^# #+ (?:\w+\. )?(.+)$", (root / f"tutorials/{lesson}.py").read_text(encoding="utf-8"), re.M
+        )
+        missing += [f"{lesson}: {name}" for name in re.findall(r"\*([^*]+)\*", headings) if name not in there]
+    assert missing == []
+    assert len(places) > 20

@@ -229,7 +229,7 @@ def test_code_of_a_tokenizer_is_refused(published):
 
 def test_damaged_scores_are_one_sentence(published):
     published.commit({"scores.json": b'{"exact": "high"}'})
-    with pytest.raises(LimnerError, match=r"scores.json is damaged: it should be a table of numbers"):
+    with pytest.raises(LimnerError, match=r"scores.json is damaged: 'exact' should be a number"):
         limner.load(f"hf://{NAME}")
 
 

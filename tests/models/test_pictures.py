@@ -2,14 +2,17 @@
 
 import io
 import json
+from base64 import b64decode
 
 import limner
+import numpy as np
 import pytest
 import torch
 from limner import LimnerError, Pictures, Report
+from limner.models.animation import film_animation
 from limner.models.pictures import film_strip, text_font, wrap
 from limner.testing import tiny_host, tiny_recipe
-from PIL import Image
+from PIL import Image, ImageSequence
 
 
 def plain(value, count=1):
@@ -74,7 +77,22 @@ def test_a_film_has_a_row_for_each_prompt_from_first_to_last():
     assert strip.labels[0] == "up, step 0 to step 8"
 
 
-@pytest.mark.parametrize("empty", [lambda: film_strip([], 3), lambda: Pictures([], []).grid()])
+def test_a_film_is_an_animation_from_first_to_last(tmp_path):
+    film = [(f"step {i}", Pictures.of(plain(i / 10), ["up"])) for i in range(9)]
+    animation = film_animation(film, frames=3)
+    assert [np.asarray(frame)[60, 20, 0] for frame in animation.frames] == pytest.approx([127.5, 178.5, 229.5], abs=1)
+    assert animation.frames[0].crop((0, 0, 60, 20)).tobytes() != animation.frames[1].crop((0, 0, 60, 20)).tobytes()
+    shown = io.BytesIO(b64decode(animation._repr_mimebundle_()["image/gif"]))
+    for file in (shown, animation.save(tmp_path / "deep/film.gif"), animation.save(tmp_path / "film.webp")):
+        with Image.open(file) as read:
+            assert (len(list(ImageSequence.Iterator(read))), read.info["loop"]) == (3, 0)
+    with pytest.raises(LimnerError, match=r"film\.png: an animation is written as \.gif or \.webp"):
+        animation.save(tmp_path / "film.png")
+
+
+@pytest.mark.parametrize(
+    "empty", [lambda: film_strip([], 3), lambda: film_animation([], 3), lambda: Pictures([], []).grid()]
+)
 def test_nothing_cannot_be_shown(empty):
     with pytest.raises(LimnerError, match="There is no"):
         empty()

@@ -236,7 +236,7 @@ def test_a_clash_of_entry_points_names_both_distributions(install):
 
 @pytest.mark.parametrize(
     ("wanted", "encoders", "datasets"),
-    [(None, 5, 4), ("", 0, 0), ("baseline", 4, 0), (" baseline , coco ", 4, 2)],
+    [(None, 5, 5), ("", 0, 0), ("baseline", 4, 0), (" baseline , coco ", 4, 3)],
     ids=["unset: all", "empty: none", "one", "a list"],
 )
 def test_the_variable_limits_what_is_loaded(monkeypatch, wanted, encoders, datasets):

@@ -30,6 +30,30 @@ class Blank:
         return torch.zeros(len(prompts), 3, 32, 32)
 
 
+@pytest.mark.parametrize("objects", [1, 2])
+def test_what_was_asked_and_shown_agrees_with_the_verdict(objects):
+    scenes = Scenes(32, objects=objects, wordings=8)
+    judge, painter = SceneJudge(scenes), Perfect(scenes)
+    prompts = judge.example_prompts(30)
+    assert len(set(prompts)) == 30
+    right = painter.paint_images(prompts)
+    wrong = 0
+    for number, prompt in enumerate(prompts):
+        assert all(asked == shown for _, asked, shown in judge.asked_and_shown(right[number], prompt))
+        other = right[number - 1]  # the scene of another prompt
+        told, verdict = judge.asked_and_shown(other, prompt), judge.verdict(other, prompt)
+        assert verdict is not None
+        for attribute in ("color", "shape"):
+            pairs = [(asked, shown) for name, asked, shown in told if name == attribute]
+            assert len(pairs) == objects
+            assert all(asked == shown for asked, shown in pairs) == verdict[attribute]
+            wrong += not verdict[attribute]
+        assert ("background" in verdict) == any(name == "background" for name, _, _ in told)
+    assert wrong > 30
+    assert judge.asked_and_shown(right[0], "nothing of the grammar") == []
+    assert {shown for _, _, shown in judge.asked_and_shown(torch.zeros(3, 32, 32), prompts[0])} <= {"unclear", "gray"}
+
+
 @pytest.mark.parametrize(("objects", "placing"), [(1, "size"), (2, "relation")])
 def test_a_perfect_painter_has_perfect_scores(objects, placing):
     scenes = Scenes(32, objects=objects, wordings=8)

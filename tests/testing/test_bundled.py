@@ -45,7 +45,7 @@ def host() -> PluginHost:
 
 def names(kind: str) -> list[str]:
     """The bundled components of a kind, without those that need a model or a folder."""
-    return [name for name in BUNDLED.components(kind) if name not in ("pretrained", "coco", "folder", "shards")]
+    return [name for name in BUNDLED.components(kind) if name not in ("pretrained", "coco", "folder", "hub", "shards")]
 
 
 def options(kind: str, name: str) -> dict:

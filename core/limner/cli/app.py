@@ -15,22 +15,25 @@ from limner.cli import (
     demo,
     describe,
     evaluate,
+    export,
     export_data,
     listing,
     new_plugin,
     painting,
     push,
+    report,
+    run_folders,
     tradeoff,
     train,
     tutorials,
 )
+from limner.cli.completion import complete_setting_in_bash
 from limner.errors import LimnerError, printable
 
 app = typer.Typer(
     name="limner",
     help="Train text-to-image models from plugins, in minutes, and measure what each part does.",
     no_args_is_help=True,
-    add_completion=False,
     rich_markup_mode="markdown",
     pretty_exceptions_enable=False,
 )
@@ -41,8 +44,11 @@ for topic in (
     evaluate,
     compare,
     tradeoff,
+    run_folders,
+    report,
     listing,
     describe,
+    export,
     export_data,
     push,
     new_plugin,
@@ -59,6 +65,8 @@ def main() -> None:
     warnings.showwarning = _show_warning
     if isinstance(sys.stdout, TextIOWrapper):  # a terminal in ASCII cannot show every caption and file name
         sys.stdout.reconfigure(errors="backslashreplace")
+    if complete_setting_in_bash():
+        return
     try:
         app()
     except LimnerError as error:

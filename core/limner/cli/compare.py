@@ -1,6 +1,5 @@
 """The command `limner compare`."""
 
-import json
 import sys
 from typing import Annotated
 
@@ -9,7 +8,7 @@ from rich.console import Console
 
 import limner
 from limner.cli.options import AsJson, CompareTo, ForAll, Jobs, Quiet, RecipeName, Seconds, Seeds, Steps
-from limner.cli.output import printing_aside
+from limner.cli.output import print_json, printing_aside
 from limner.errors import printable
 
 app = typer.Typer()
@@ -47,7 +46,7 @@ def compare(
         more = {"out": out, "overrides": settings or [], "quiet": quiet, "jobs": jobs}
         found = limner.compare(recipe, parse_vary(vary), seeds, **budget, **more)
     if as_json:
-        print(json.dumps(found.attrs, indent=1))
+        print_json(found.attrs)
     elif len(found):
         Console().print(found.summary())
         first = map(str, found.differences(found.metrics[:1]))

@@ -1,12 +1,12 @@
 """The command `limner describe`."""
 
-import json
 from typing import Annotated
 
 import typer
 
+from limner.cli import completion
 from limner.cli.options import AsJson
-from limner.cli.output import printing_aside
+from limner.cli.output import print_json, printing_aside
 from limner.errors import printable
 
 app = typer.Typer()
@@ -19,9 +19,16 @@ app = typer.Typer()
 def describe(
     kind: Annotated[
         str | None,
-        typer.Argument(metavar="KIND", help="A kind of component; or hook, interface, setting. All kinds by default."),
+        typer.Argument(
+            metavar="KIND",
+            help="A kind of component; or hook, interface, setting. All kinds by default.",
+            autocompletion=completion.topics,
+        ),
     ] = None,
-    name: Annotated[str | None, typer.Argument(metavar="NAME", help="One of that kind; all by default.")] = None,
+    name: Annotated[
+        str | None,
+        typer.Argument(metavar="NAME", help="One of that kind; all by default.", autocompletion=completion.components),
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Describe a component: what it computes, its options and their defaults, and how a recipe uses it.
@@ -41,6 +48,6 @@ def describe(
         found = describe_topic(host(), kind, name)
     if as_json:
         entries = [asdict(entry) for entry in found.entries]
-        print(json.dumps(entries if name is None else entries[0], indent=1, ensure_ascii=False))
+        print_json(entries if name is None else entries[0])
     else:
         Console().print(Markdown(printable("\n\n".join(sections(found.entries)) if name else page(found))))

@@ -6,11 +6,13 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.console import Console
 
+from limner.cli import completion
 from limner.cli.options import AsJson, ImageSize, OtherRuns, RunFolder, Truncation, Weights
-from limner.cli.output import printing_aside
+from limner.cli.output import print_json, printing_aside
 from limner.cli.runs import load_painter
 from limner.errors import LimnerError
 from limner.files import replace_file
+from limner.models.run_files import SCORES_FILE
 
 if TYPE_CHECKING:
     from limner.models.report import Report
@@ -34,7 +36,11 @@ def evaluate(
     ] = None,
     metrics: Annotated[
         list[str] | None,
-        typer.Option("--metric", help="Run only this metric; repeatable. By default, all that apply."),
+        typer.Option(
+            "--metric",
+            help="Run only this metric; repeatable. By default, all that apply.",
+            autocompletion=completion.metrics,
+        ),
     ] = None,
     others: OtherRuns = None,
     weights: Weights = None,
@@ -77,12 +83,12 @@ def keep(report: "Report", folder: Path, size: int | None = None) -> None:
     Raises:
         LimnerError: if it cannot be written; it should be shown before.
     """
-    replace_file(folder / ("scores.json" if size is None else f"scores_{size}.json"), report.to_json().encode())
+    replace_file(folder / (SCORES_FILE if size is None else f"scores_{size}.json"), report.to_json().encode())
 
 
 def show(report: "Report", as_json: bool = False) -> None:
     """Print a report as a table or as JSON."""
     if as_json:
-        print(report.to_json())
+        print_json(report.scores)
     else:
         Console().print(report)

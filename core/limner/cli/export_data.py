@@ -5,6 +5,7 @@ from typing import Annotated
 
 import typer
 
+from limner.cli import completion
 from limner.cli.options import Settings
 
 app = typer.Typer()
@@ -15,7 +16,7 @@ app = typer.Typer()
     epilog="Examples: `limner export-data scenes-32 --out scenes`, `limner export-data scenes-64 --out s --shards 20`",
 )
 def export_data(
-    recipe: Annotated[str, typer.Argument(help="The recipe whose data is written.")],
+    recipe: Annotated[str, typer.Argument(help="The recipe whose data is written.", autocompletion=completion.recipes)],
     out: Annotated[Path, typer.Option(help="The folder to make.")],
     shards: Annotated[
         int | None, typer.Option(min=1, help="Write that many tar files in the layout of WebDataset instead.")

@@ -1,7 +1,7 @@
-"""The commands that list what is installed: `limner plugins` and `limner recipes`. They import no component."""
+"""The commands that list what is installed: `limner plugins`, `recipes` and `models`. They import no component."""
 
-import json
-from typing import Annotated
+from collections.abc import Mapping, Sequence
+from typing import Annotated, Any
 
 import typer
 from rich.console import Console
@@ -9,7 +9,7 @@ from rich.table import Column, Table
 from rich.text import Text
 
 from limner.cli.options import AsJson
-from limner.cli.output import plain
+from limner.cli.output import plain, print_json
 from limner.errors import LimnerError
 from limner.kinds import KINDS
 from limner.plugins import PluginHost, host
@@ -44,7 +44,7 @@ def plugins(
     if as_json:
         keys = ("name", "distribution", "version", "problem", "seconds")
         report = [{key: getattr(plugin, key) for key in keys} | {"brings": provided} for plugin, provided in rows]
-        print(json.dumps({"plugins": report, "clashes": clashes, "hidden": found.hidden}, indent=1))
+        print_json({"plugins": report, "clashes": clashes, "hidden": found.hidden})
         return
     times = [Column("ms", justify="right")] if timing else []
     table = Table("plugin", "from", *times, "state", Column("provides", max_width=70))
@@ -69,42 +69,58 @@ def plugins(
             console.print(Text("slow: ", "yellow") + plain(told))
 
 
-@app.command(epilog="Example: `limner recipes`")
-def recipes() -> None:
+@app.command(epilog="Examples: `limner recipes`, `limner recipes --json`")
+def recipes(as_json: AsJson = False) -> None:
     """List the installed recipes, one per line."""
     from limner.recipes.limits import read_toml
 
-    found, console = host(), Console()
-    table = Table("recipe", "description", "from")
+    found = host()
+    rows = []
     for name, component in found.components("recipe").items():
+        row = {"name": name, "title": "", "plugin": component.plugin.name, "problem": None}
         try:
-            about = plain(read_toml(found.recipe_path(name)).get("title", ""))
+            row["title"] = read_toml(found.recipe_path(name)).get("title", "")
         except LimnerError as error:
-            about = Text("broken: ", "red") + plain(error)
-        table.add_row(plain(name), about, plain(component.plugin.name))
-    console.print(table)
-    _print_hidden(console, found)
+            row["problem"] = str(error)
+        rows.append(row)
+    _show(found, "recipe", rows, (), as_json)
 
 
 @app.command(epilog='Example: `limner models`, then `limner paint quickstart "a red circle above a blue square"`')
-def models() -> None:
+def models(as_json: AsJson = False) -> None:
     """List the trained models that are installed. They are used like run folders, by their names."""
-    from limner.models.run_folder import RECIPE_FILE
+    from limner.models.run_files import RECIPE_FILE
     from limner.recipes.limits import read_toml
 
-    found, console = host(), Console()
-    table = Table("model", "description", "pixels", "steps", "from")
+    found = host()
+    rows = []
     for name, component in found.components("model").items():
+        row = {"name": name, "title": "", "pixels": None, "steps": None}
+        row |= {"plugin": component.plugin.name, "problem": None}
         try:
             recipe = read_toml(found.model_path(name) / RECIPE_FILE)
-            about = [
-                plain(recipe.get("title", "")),
-                plain(recipe["image_size"]),
-                plain(recipe["training"].get("steps", "")),
-            ]
+            row["title"], row["pixels"] = recipe.get("title", ""), recipe["image_size"]
+            row["steps"] = recipe["training"].get("steps")
         except LimnerError as error:
-            about = [Text("broken: ", "red") + plain(error), plain(""), plain("")]
-        table.add_row(plain(name), *about, plain(component.plugin.name))
+            row["problem"] = str(error)
+        except (KeyError, TypeError, AttributeError):
+            row["problem"] = f"its {RECIPE_FILE} lacks image_size or training"
+        rows.append(row)
+    _show(found, "model", rows, ("pixels", "steps"), as_json)
+
+
+def _show(
+    found: PluginHost, kind: str, rows: Sequence[Mapping[str, Any]], numbers: Sequence[str], as_json: bool
+) -> None:
+    """Print what is installed of a kind, as a table or as JSON."""
+    if as_json:
+        print_json({f"{kind}s": rows, "hidden": found.hidden})
+        return
+    console, table = Console(), Table(kind, "description", *numbers, "from")
+    for row in rows:
+        about = Text("broken: ", "red") + plain(row["problem"]) if row["problem"] else plain(row["title"])
+        shown = (plain("" if row[number] is None else row[number]) for number in numbers)
+        table.add_row(plain(row["name"]), about, *shown, plain(row["plugin"]))
     console.print(table)
     _print_hidden(console, found)
 

@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from limner.cli import completion
 from limner.errors import printable
 from limner.kinds import COMPONENTS
 
@@ -18,7 +19,9 @@ app = typer.Typer()
 )
 def new_plugin(
     name: Annotated[str, typer.Argument(help="The distribution's name, such as limner-glow.")],
-    kind: Annotated[str, typer.Option(help=f"One of {', '.join(COMPONENTS)}.")],
+    kind: Annotated[
+        str, typer.Option(help=f"One of {', '.join(COMPONENTS)}.", autocompletion=completion.component_kinds)
+    ],
     out: Annotated[Path | None, typer.Option(help="The folder to make; by default, one of that name.")] = None,
 ) -> None:
     """Write a new plugin with a working component, tests and a notebook, ready to install, test and publish.

@@ -6,7 +6,8 @@ from typing import Annotated
 import typer
 
 import limner
-from limner.cli.options import ImageSize, OtherRuns, PictureFile, RunFolder, Truncation, Weights
+from limner.cli.options import AsJson, ImageSize, OtherRuns, PictureFile, RunFolder, Truncation, Weights
+from limner.cli.output import print_json, printing_aside
 from limner.cli.runs import load_painter
 from limner.errors import LimnerError, printable
 
@@ -65,9 +66,14 @@ def explain(
 def caption(
     run: RunFolder,
     images: Annotated[list[Path], typer.Argument(metavar="IMAGE...", help="Image files.")],
+    as_json: AsJson = False,
 ) -> None:
     """Describe images in words with the captioner of a trained model."""
-    captions = limner.load(run).caption(images)
+    with printing_aside(as_json):
+        captions = limner.load(run).caption(images)
+    if as_json:
+        print_json([{"image": path, "caption": text} for path, text in zip(images, captions)])
+        return
     for path, text in zip(images, captions):
         print(printable(f"{path}: {text}" if len(images) > 1 else text))
 

@@ -1,6 +1,5 @@
 """The command `limner tradeoff`."""
 
-import json
 import sys
 from typing import Annotated
 
@@ -9,7 +8,7 @@ from rich.console import Console
 
 import limner
 from limner.cli.options import AsJson, CompareTo, ForAll, Jobs, Quiet, RecipeName, Seconds, Seeds, Steps
-from limner.cli.output import printing_aside
+from limner.cli.output import print_json, printing_aside
 from limner.errors import printable
 
 app = typer.Typer()
@@ -47,7 +46,7 @@ def tradeoff(
     with printing_aside(as_json):
         found = limner.tradeoff(recipe, parse_vary(vary), seeds, **budget, **more)
     if as_json:
-        print(json.dumps(found.table_of_values(), indent=1))
+        print_json(found.table_of_values())
     elif len(found.comparison):
         Console().print(found.table())
         print(printable(f"The plot is {out / 'tradeoff.png'}, its numbers are {out / 'tradeoff.json'}."))

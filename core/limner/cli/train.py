@@ -11,9 +11,11 @@ from typing import Annotated
 import typer
 
 import limner
+from limner.cli import completion
 from limner.cli.evaluate import keep, show
 from limner.cli.launch import launch
 from limner.cli.options import Quiet, Settings
+from limner.cli.output import print_json, printing_aside
 from limner.errors import printable
 from limner.files import writing
 
@@ -28,12 +30,21 @@ app = typer.Typer()
 )
 def train(
     recipe: Annotated[
-        str | None, typer.Argument(help="A recipe's name (see `limner recipes`) or a TOML file.", show_default=False)
+        str | None,
+        typer.Argument(
+            help="A recipe's name (see `limner recipes`) or a TOML file.",
+            show_default=False,
+            autocompletion=completion.recipes,
+        ),
     ] = None,
     out: Annotated[Path | None, typer.Option(help="The run folder to make; runs/RECIPE by default.")] = None,
     resume: Annotated[
         Path | None,
-        typer.Option(metavar="RUN", help="Continue the training of this run folder, with the recipe that it has."),
+        typer.Option(
+            metavar="RUN",
+            help="Continue the training of this run folder, with the recipe that it has.",
+            autocompletion=completion.runs,
+        ),
     ] = None,
     settings: Settings = None,
     evaluate: Annotated[bool, typer.Option(help="Evaluate the model after training.")] = False,
@@ -46,6 +57,7 @@ def train(
         typer.Option(min=1, help="So many processes share each batch; each has a GPU of its own, if there are any."),
     ] = 1,
     quiet: Quiet = False,
+    as_json: Annotated[bool, typer.Option("--json", help="With --dry-run: print JSON.")] = False,
 ) -> None:
     """Train a model. Its run folder gets the weights, the losses, and pictures of fixed prompts.
 
@@ -57,8 +69,10 @@ def train(
         raise typer.BadParameter("a run is continued with its own recipe and folder; leave out RECIPE and --out.")
     if resume is None and recipe is None:
         raise typer.BadParameter("name a recipe to train (see 'limner recipes'), or a run to continue with --resume.")
+    if as_json and not dry_run:
+        raise typer.BadParameter("--json goes with --dry-run; the losses of a training are in its history.json.")
     if dry_run and recipe is not None:
-        _print_cost(recipe, settings or [])
+        _print_cost(recipe, settings or [], as_json)
     elif processes > 1 and "LOCAL_RANK" not in os.environ:
         sys.exit(launch(processes, sys.argv[1:]))
     elif folder := resume or out:
@@ -96,8 +110,10 @@ def _train(recipe: str | None, folder: Path, settings: list[str], evaluate: bool
         keep(report, folder)
 
 
-def _print_cost(recipe: str, settings: list[str]) -> None:
+def _print_cost(recipe: str, settings: list[str], as_json: bool) -> None:
     """Print what a training would cost on this machine."""
+    from dataclasses import asdict
+
     from rich.console import Console
     from rich.table import Table
 
@@ -105,7 +121,11 @@ def _print_cost(recipe: str, settings: list[str]) -> None:
     from limner.recipes.schema import Recipe
     from limner.training.cost import measure_cost
 
-    cost = measure_cost(host(), Recipe.read(host(), recipe, settings))
+    with printing_aside(as_json):
+        cost = measure_cost(host(), Recipe.read(host(), recipe, settings))
+    if as_json:
+        print_json(asdict(cost))
+        return
     memory = "unknown" if cost.memory is None else f"{cost.memory / 1e9:.1f} GB"
     table = Table(show_header=False)
     for name, value in (

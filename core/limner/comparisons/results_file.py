@@ -13,7 +13,6 @@ from pydantic import TypeAdapter
 
 from limner.errors import LimnerError, shortened
 from limner.files import reading, replace_file, writing
-from limner.types import Scores
 
 RESULTS_FILE = "results.json"
 MACHINE, VERSIONS = ("processor", "cores", "threads", "device"), ("limner", "python", "torch")
@@ -31,7 +30,7 @@ class RunResult:
     seconds: float
     images_per_second: float  # "images/s" in the file
     precision: str
-    scores: Scores  # empty if training diverged
+    scores: dict[str, float]  # empty if training diverged
     folder: str | None  # within that of the comparison; None if nothing is written
     problem: str | None = None  # the error if training diverged; otherwise not in the file
 

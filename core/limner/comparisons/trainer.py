@@ -14,13 +14,14 @@ from limner.files import replace_file
 from limner.hooks import hookimpl
 from limner.locks import claim
 from limner.models.model import Model
+from limner.models.run_files import SCORES_FILE, STATE_FILE
 from limner.models.run_folder import read_run
 from limner.plugins import PluginHost
 from limner.recipes.schema import Recipe
 from limner.training.callbacks import default_callbacks
 from limner.training.loop import run_training, train
 from limner.training.run import Run, set_up
-from limner.training.state import STATE_FILE, read_state
+from limner.training.state import read_state
 from limner.types import Scores
 
 
@@ -60,7 +61,7 @@ class Trainer:
             scores = report.scores
             if folder:
                 (folder / STATE_FILE).unlink(missing_ok=True)  # it is large, and a finished run needs it no more
-                replace_file(folder / "scores.json", report.to_json().encode())
+                replace_file(folder / SCORES_FILE, report.to_json().encode())
             if any(map(is_sampling, variant.settings)):
                 self.models[key] = model
                 model.trackers = []  # they have the scores of this variant

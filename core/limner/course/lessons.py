@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Mapping
-from importlib.metadata import version
+from importlib.metadata import metadata, version
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +23,14 @@ Each lesson ends with exercises. Fill in the `...` of a cell and run it: it tell
 {lessons}
 """
 
+INSTALL = """# Installs Limner where it is missing, as in Colab, with the comparisons. Elsewhere this does nothing.
+import importlib.util
+
+if importlib.util.find_spec("limner") is None:
+    %pip install --quiet "limner[lab]=={version}"
+    !limner tutorials course
+    %cd course/tutorials"""
+BADGE = "[![Open in Colab](https://colab.research.google.com/assets/colab-badge.svg)]({address})"
 SHOWN = ("comparisons/*/*", "comparisons/*/pictures/*", "tutorials/photographs/*", "tutorials/photographs/images/*")
 """What the notebooks read and show: the files of these patterns."""
 
@@ -42,8 +50,38 @@ def student(notebook: Mapping[str, Any]) -> dict[str, Any]:
     return {**notebook, "cells": cells}
 
 
+def opening(file: str, course: str | None) -> list[dict[str, Any]]:
+    """The cells below the title of a copy: a badge that opens it in Colab, and the installation of Limner.
+
+    Args:
+        file: the name of the notebook.
+        course: the address of the published course on GitHub, https://github.com/OWNER/NAME/tree/BRANCH, perhaps with a
+            folder after it. Without it there is no badge.
+    """
+    code = {"cell_type": "code", "execution_count": None, "outputs": []}
+    cells = [{**code, "id": "install", "metadata": {}, "source": lines_of(INSTALL.format(version=version("limner")))}]
+    if course:
+        path = course.removeprefix("https://github.com/").rstrip("/").replace("/tree/", "/blob/")
+        badge = BADGE.format(address=f"https://colab.research.google.com/github/{path}/tutorials/{file}")
+        cells.insert(0, {"cell_type": "markdown", "id": "colab", "metadata": {}, "source": [badge]})
+    return cells
+
+
+def lines_of(text: str) -> list[str]:
+    """A text as a notebook's file has it."""
+    return text.splitlines(keepends=True)
+
+
+def published_course() -> str | None:
+    """The address of the published course, "Course" under `[project.urls]` in pyproject.toml; None if it has none."""
+    urls = dict(line.split(", ", 1) for line in metadata("limner").get_all("Project-URL") or [])
+    return urls.get("Course")
+
+
 def write_course(folder: Path, solutions: bool = False) -> list[Path]:
     """Write the notebooks, the comparisons and photographs that they read, and a README with the version.
+
+    Below its title each notebook gets a cell that installs Limner if it is missing.
 
     Args:
         folder: to write to, new or empty.
@@ -61,6 +99,9 @@ def write_course(folder: Path, solutions: bool = False) -> list[Path]:
         notebook = json.loads(path.read_text(encoding="utf-8"))
         titles.append(f"- [{title(notebook)}](tutorials/{path.name})")
         kept = notebook if solutions else student(notebook)
+        below = 2 if kept["cells"][1].get("id") == "stamp" else 1  # below the title, and the line of the build
+        cells = [*kept["cells"][:below], *opening(path.name, published_course()), *kept["cells"][below:]]
+        kept = {**kept, "cells": cells}
         files[f"tutorials/{path.name}"] = (json.dumps(kept, indent=1, ensure_ascii=False) + "\n").encode()
     if not files:
         raise LimnerError(f"There is no notebook in {source / 'tutorials'}; `pip install limner` includes them.")

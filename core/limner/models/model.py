@@ -14,8 +14,10 @@ from torch import Tensor, nn
 from limner.data.tokenizer import Tokenizer
 from limner.errors import LimnerError
 from limner.files import reading
+from limner.models.animation import Animation, film_animation
 from limner.models.explain import Explanation, record_attention
 from limner.models.hub import download, hub_model, is_on_hub
+from limner.models.onnx_export import Exported, export_model
 from limner.models.painter import TrainedPainter, check_text
 from limner.models.pictures import Pictures, film_strip
 from limner.models.report import Report
@@ -120,6 +122,10 @@ class Model(TrainedPainter, nn.Module):
         """The preview prompts during training: a row per prompt, time from left to right."""
         return film_strip(self.film, frames)
 
+    def film_animation(self, frames: int = 12) -> Animation:
+        """The preview prompts during training, one picture after the other."""
+        return film_animation(self.film, frames)
+
     # --- scoring and captioning ------------------------------------------------------------------------------------
 
     def score(
@@ -160,6 +166,17 @@ class Model(TrainedPainter, nn.Module):
         if self.conditional_discriminator is None:
             described = PAINTING_ONLY
         write_run(Path(folder), self.recipe, self.tokenizer, encoder, self.state_dict(), self.history, described)
+
+    def export(self, file: str | Path) -> Exported:
+        """Write encoder and generator as an ONNX file, with the tokenizer and a description beside it.
+
+        ONNX Runtime, which also runs in browsers, then paints without Python; the images are compared with those of
+        this model. `limner.models.onnx_export` describes the inputs and outputs.
+
+        Raises:
+            LimnerError: if a part of the model cannot be exported, or a file cannot be written.
+        """
+        return export_model(self, Path(file))
 
     @classmethod
     def load(cls, folder: str | Path, plugins: PluginHost | None = None) -> "Model":

@@ -14,14 +14,14 @@ from torch import Tensor
 
 from limner.data.batches import to_float
 from limner.errors import LimnerError, is_unicode, quoted
-from limner.interfaces import Dataset, Metric, Painter
+from limner.interfaces import Dataset, Metric
 from limner.models.pictures import Pictures
 from limner.models.report import Report
 from limner.models.sampling import most_different
 from limner.plugins import PluginHost
 from limner.recipes.build import build_dataset, build_metric, build_metrics
 from limner.recipes.schema import Recipe, Sampling
-from limner.types import Scores
+from limner.types import Painter, Scores
 
 
 class TrainedPainter(ABC):

@@ -92,9 +92,7 @@ class Pictures:
 
 def film_strip(film: Sequence[tuple[str, Pictures]], frames: int) -> Pictures:
     """The same prompts over time: a row per prompt, and at most `frames` columns."""
-    if not film:
-        raise LimnerError("There is no film: this model was loaded, or trained without preview prompts.")
-    chosen = [film[int(i)] for i in torch.linspace(0, len(film) - 1, min(frames, len(film))).round().unique()]
+    chosen = frames_of(film, frames)
     prompts = chosen[0][1].labels
     cells = [
         (pictures.images[row], f"{prompt}, {chosen[0][0]} to {chosen[-1][0]}")
@@ -103,6 +101,17 @@ def film_strip(film: Sequence[tuple[str, Pictures]], frames: int) -> Pictures:
     ]
     images, labels = zip(*cells)
     return Pictures(list(images), list(labels), columns=len(chosen), scale=max(1, 96 // images[0].width))
+
+
+def frames_of(film: Sequence[tuple[str, Pictures]], count: int) -> list[tuple[str, Pictures]]:
+    """At most `count` moments of a film, evenly spaced, from the first to the last.
+
+    Raises:
+        LimnerError: for an empty film.
+    """
+    if not film:
+        raise LimnerError("There is no film: this model was loaded, or trained without preview prompts.")
+    return [film[int(i)] for i in torch.linspace(0, len(film) - 1, min(count, len(film))).round().unique()]
 
 
 def png_of(picture: Image.Image) -> bytes:

@@ -5,13 +5,16 @@ import sys
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from html import escape
+from typing import TYPE_CHECKING
 
 from rich.console import Console, ConsoleOptions
 from rich.table import Table
 from rich.text import Text
 
 from limner.errors import printable
-from limner.types import Scores
+
+if TYPE_CHECKING:
+    from limner.types import Scores
 
 LONGEST_TITLE, LONGEST_NAME = 24, 40
 """Characters after which the title of a column, and the name of a score, are broken."""
@@ -27,12 +30,12 @@ class Report:
     that say what the scores are based on.
     """
 
-    scores: Scores
-    spread: Scores = field(default_factory=dict)
+    scores: "Scores"
+    spread: "Scores" = field(default_factory=dict)
     notes: Sequence[str] = ()
 
     @classmethod
-    def collect(cls, found: Mapping[str, Scores], notes: Sequence[str] = ()) -> "Report":
+    def collect(cls, found: Mapping[str, "Scores"], notes: Sequence[str] = ()) -> "Report":
         """The scores of several metrics in one report. A name that two of them use is prefixed with the metric."""
         scores: Scores = {}
         for metric, its_scores in found.items():

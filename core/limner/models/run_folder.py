@@ -25,9 +25,11 @@ from limner.models.run_files import (
     ENCODER_FOLDER,
     HISTORY_FILE,
     RECIPE_FILE,
-    SCORES_FILE,
     TOKENIZER_FOLDER,
     WEIGHTS_FILE,
+    History,
+    read_history,
+    read_scores,
 )
 from limner.plugins import PluginHost
 from limner.recipes.build import pretrained_model
@@ -39,7 +41,6 @@ RENAMED_WEIGHTS = {"painting.": "conditional_generator.", "judging.": "condition
 """Prefixes of weights in older run folders, with their new names."""
 PAINTING_ONLY = {"kept": "for painting"}
 """What the weights of a model say that was kept without its discriminator and losses."""
-History = list[dict[str, int | float]]
 
 
 @dataclass(frozen=True)
@@ -130,8 +131,7 @@ def read_run(folder: Path, plugins: PluginHost) -> SavedRun:
             paints_only = (opened.metadata() or {}).items() >= PAINTING_ONLY.items()
     except (SafetensorError, OSError) as error:
         raise LimnerError(f"{folder / WEIGHTS_FILE} is damaged: {error}.") from None
-    history, scores = _read_history(folder / HISTORY_FILE), _read_scores(folder / SCORES_FILE)
-    return SavedRun(folder, recipe, tokenizer, history, scores, paints_only)
+    return SavedRun(folder, recipe, tokenizer, read_history(folder), read_scores(folder), paints_only)
 
 
 def _read_recipe(file: Path, plugins: PluginHost) -> Recipe:
@@ -176,33 +176,6 @@ def _read_tokenizer(folder: Path, length: int) -> Tokenizer:
             "that of the recipe."
         )
     return tokenizer
-
-
-def _read_history(file: Path) -> History:
-    """The losses of each step; none for a run that kept none."""
-    try:
-        history = json.loads(file.read_text(encoding="utf-8")) if file.is_file() else []
-        if not isinstance(history, list):
-            raise ValueError("it should be a list")
-        for number, row in enumerate(history, 1):
-            if not isinstance(row, dict) or type(row.get("step")) is not int:
-                raise ValueError(f"row {number} should be a table with a 'step'")
-            if odd := [key for key, value in row.items() if type(value) not in (int, float)]:
-                raise ValueError(f"'{odd[0]}' in row {number} should be a number")
-    except (OSError, ValueError, RecursionError) as error:
-        raise LimnerError(f"{file} is damaged: {error}.") from None
-    return history
-
-
-def _read_scores(file: Path) -> Scores:
-    """The scores of a run; none if it was not evaluated."""
-    try:
-        scores = json.loads(file.read_text(encoding="utf-8")) if file.is_file() else {}
-        if not isinstance(scores, dict) or any(type(value) not in (int, float) for value in scores.values()):
-            raise ValueError("it should be a table of numbers")
-    except (OSError, ValueError, RecursionError) as error:
-        raise LimnerError(f"{file} is damaged: {error}; remove it, or evaluate the run again.") from None
-    return scores
 
 
 # --- weights --------------------------------------------------------------------------------------------------------

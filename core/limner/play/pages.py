@@ -1,41 +1,11 @@
 """What a studio paints and says, as HTML that both interfaces show. Everything that was typed is escaped."""
 
-from base64 import b64encode
 from collections.abc import Iterable, Mapping, Sequence
 
 from PIL import Image
 
-from limner.models.pictures import png_of
+from limner.play.markup import STYLE, escape, figure
 from limner.play.studio import Named, Painted, Part, Sheet
-
-STYLE = """<style>
-.limner {line-height: 1.45; font-size: 14px}
-.limner-grid {display: grid; grid-template-columns: repeat(auto-fit, minmax(min(45%, 150px), 1fr)); gap: 16px}
-.limner-grid figure {max-width: 240px}
-.limner-row {display: grid; grid-template-columns: repeat(auto-fit, minmax(72px, 1fr)); gap: 8px}
-.limner-row figure {max-width: 128px}
-.limner-maps {display: flex; flex-wrap: wrap; gap: 16px}
-.limner-maps figure {width: 256px; max-width: 100%}
-.limner figure {margin: 0}
-.limner img {display: block; width: 100%; margin: 0; aspect-ratio: 1; image-rendering: pixelated; border-radius: 4px}
-.limner figcaption {margin-top: 6px; overflow-wrap: anywhere}
-.limner-reading {display: block; font-style: italic}
-.limner-right, .limner-wrong {display: block; font-weight: 600}
-.limner .limner-right {color: #15803d !important; color: light-dark(#15803d, #4ade80) !important}
-.limner .limner-wrong {color: #c2410c !important; color: light-dark(#c2410c, #fb923c) !important}
-.limner-faint {display: block; opacity: .75}
-.limner-note {padding: 8px 12px; border-left: 4px solid #d97706; background: rgba(217, 119, 6, .12)}
-.limner-prompt {font-size: 16px; overflow-wrap: anywhere}
-.limner mark {padding: 0 3px; border-radius: 3px; color: inherit; background: rgba(217, 119, 6, .3);
-  text-decoration: underline wavy #d97706}
-</style>"""
-SIGNS = {ord(sign): f"&#{ord(sign)};" for sign in "&<>\"'`${}"}
-"""What a browser, or a template of HTML, could take for something else than text."""
-
-
-def escape(text: str) -> str:
-    """Text from outside as HTML that shows it and does nothing else."""
-    return text.translate(SIGNS)
 
 
 def page(body: str) -> str:
@@ -58,7 +28,7 @@ def marked(parts: Sequence[Part]) -> str:
 
 def grid(sheet: Sheet, names: Sequence[str]) -> str:
     """The pictures of a sheet, each with what is said about it; `names` are those of an ensemble's members."""
-    figures = (_figure(painted.image, _said(painted, place, names)) for place, painted in enumerate(sheet.pictures, 1))
+    figures = (figure(painted.image, _said(painted, place, names)) for place, painted in enumerate(sheet.pictures, 1))
     return page(f'<div class="limner-grid">{"".join(figures)}</div><p class="limner-faint">{_legend(sheet)}</p>')
 
 
@@ -103,9 +73,4 @@ def _legend(sheet: Sheet) -> str:
 
 
 def _figures(pictures: Iterable[tuple[str, Image.Image]]) -> str:
-    return "".join(_figure(image, f'<span class="limner-faint">{escape(text)}</span>') for text, image in pictures)
-
-
-def _figure(image: Image.Image, caption: str) -> str:
-    data = b64encode(png_of(image)).decode()
-    return f'<figure><img src="data:image/png;base64,{data}" alt="">\n<figcaption>{caption}</figcaption></figure>'
+    return "".join(figure(image, f'<span class="limner-faint">{escape(text)}</span>') for text, image in pictures)

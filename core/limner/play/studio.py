@@ -14,14 +14,14 @@ from torch import Tensor
 from limner.data.captions import storable
 from limner.data.tokenizer import word_places
 from limner.errors import LimnerError, quoted
-from limner.interfaces import Attention, Dataset, Loss, Metric
+from limner.interfaces import Attention, Loss, Metric
 from limner.models.ensemble import Ensemble
 from limner.models.explain import NEAREST, RED, record_attention
 from limner.models.interpolate import interpolate
 from limner.models.model import Model
 from limner.models.painter import TrainedPainter, check_text
 from limner.models.pictures import Pictures
-from limner.recipes.build import build_dataset, build_metric
+from limner.recipes.build import build_dataset, build_metric, suggested_prompts
 from limner.recipes.scorers import can_caption, can_score
 
 MOST, CANDIDATES, STEPS = 16, 64, 8
@@ -94,7 +94,7 @@ class Studio:
             isinstance(module, Attention) for model in self.members for module in model.conditional_generator.modules()
         )
         self.has_stages = any(len(model.resolutions) > 1 for model in self.members)
-        self.suggestions, self.judge = _prompts_and_judge(self.members[0])
+        self.suggestions, self.judge = suggested_prompts(self.members[0].recipe), _judge(self.members[0])
         self._lock = Lock()
 
     @property
@@ -242,18 +242,14 @@ def _has_loss(model: Model, can: Callable[[type[Loss]], bool]) -> bool:
     return any(can(cast(type[Loss], type(loss))) for loss in model.losses.values())
 
 
-def _prompts_and_judge(model: Model) -> tuple[list[str], Metric | None]:
-    """Prompts to pick from, and the metric that judges single images, as far as the data of a model has any."""
-    prompts, judge = list(model.recipe.prompts or []), None
+def _judge(model: Model) -> Metric | None:
+    """The metric that judges single images, if the data of a model has one."""
     try:
         dataset = build_dataset(model.recipe)
-        if not prompts and type(dataset).preview_prompts is not Dataset.preview_prompts:  # needs no images
-            prompts = dataset.preview_prompts()
         metrics = [build_metric(model.plugins, model.recipe, name, dataset) for name in dataset.metrics]
-        judge = next((metric for metric in metrics if type(metric).verdict is not Metric.verdict), None)
     except LimnerError:  # the data may be elsewhere; the model paints without
-        pass
-    return prompts, judge
+        return None
+    return next((metric for metric in metrics if type(metric).verdict is not Metric.verdict), None)
 
 
 def _readable(prompt: str) -> str:

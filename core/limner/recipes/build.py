@@ -131,6 +131,18 @@ def build_dataset(recipe: "Recipe") -> Dataset:
     return recipe.resolved("data").build(recipe.image_size)
 
 
+def suggested_prompts(recipe: "Recipe") -> list[str]:
+    """Prompts to try with a trained model: the recipe's, or else those of the data, if it names some without images."""
+    prompts = list(recipe.prompts or [])
+    try:
+        dataset = None if prompts else build_dataset(recipe)
+        if dataset and type(dataset).preview_prompts is not Dataset.preview_prompts:
+            prompts = dataset.preview_prompts()
+    except LimnerError:  # the data may be elsewhere
+        pass
+    return prompts
+
+
 def build_trackers(recipe: "Recipe") -> list[object]:
     """The trackers of a recipe, by which nothing is recorded yet.
 

@@ -5,7 +5,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
-from typing import Any, get_args, get_origin, get_type_hints
+from typing import TYPE_CHECKING, Any, get_args, get_origin, get_type_hints
 
 from pydantic import BaseModel, ConfigDict, ValidationError, create_model
 
@@ -13,7 +13,9 @@ from limner.errors import LimnerError, nearest, quoted
 from limner.kinds import kind_of
 from limner.plugins import PluginHost
 from limner.recipes.renamed_keys import rename_keys
-from limner.slots import Slot
+
+if TYPE_CHECKING:
+    from limner.slots import Slot
 
 TOO_LARGE = re.compile("overflow|out of memory|can't allocate memory", re.IGNORECASE)
 """What torch says, with different types of exceptions, of a tensor that does not fit into memory."""
@@ -86,6 +88,8 @@ def check_options(
     Raises:
         LimnerError: in one sentence that names the place, what was expected, and the nearest right name.
     """
+    from limner.slots import Slot  # imports torch, which the tables of a recipe do not need
+
     model = option_model(component)
     given = dict(options)
     for option, field in model.model_fields.items():
@@ -99,10 +103,12 @@ def check_options(
     return {option: getattr(checked, option) for option in model.model_fields}
 
 
-def fill_slot(host: PluginHost, kind: str, value: Any, place: str) -> Slot:
+def fill_slot(host: PluginHost, kind: str, value: Any, place: str) -> "Slot":
     """The components that a recipe puts into a slot: "name", {name = "...", at = [...], ...}, a list of these, or
     "none".
     """
+    from limner.slots import Slot
+
     entries = []
     for entry in value if isinstance(value, list) else [value]:
         entry = {"name": entry} if isinstance(entry, str) else entry

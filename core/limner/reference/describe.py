@@ -116,7 +116,7 @@ def _recipe_file(host: PluginHost, kind: str, name: str) -> Path:
     """The file of a recipe, or that of the recipe by which a model was trained."""
     if kind == "recipe":
         return host.recipe_path(name)
-    from limner.models.run_folder import RECIPE_FILE
+    from limner.models.run_files import RECIPE_FILE
 
     return host.model_path(name) / RECIPE_FILE
 

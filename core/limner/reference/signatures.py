@@ -31,11 +31,11 @@ def all_hooks() -> dict[str, Signature]:
 
 def all_interfaces() -> dict[str, Signature]:
     """Every interface by name, then the types that they exchange."""
-    from limner import interfaces, slots, step, types
+    from limner import slots, step, types
 
     exchanged = [types.Sizes, types.Tokens, types.TextFeatures, types.Canvas, types.Judgement, types.Batch]
     images = [types.CaptionedImages, types.ImageStream, types.StreamedImage]
-    others = [interfaces.Painter, slots.Slot, step.Step, *exchanged, *images]
+    others = [types.Painter, slots.Slot, step.Step, *exchanged, *images]
     classes = [*(kind.interface for kind in COMPONENTS.values()), *others]
     return {value.__name__: read_signature(value) for value in classes}
 

@@ -12,7 +12,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from limner.interfaces import Dataset, Loss, Metric, Painter
+from limner.interfaces import Dataset, Loss, Metric
 from limner.kinds import COMPONENTS
 from limner.models.model import Model
 from limner.plugins import PluginHost
@@ -24,7 +24,7 @@ from limner.testing.checks import Violation, check_description, normal, perturb,
 from limner.testing.tiny import ColoredSquares, make_plugin, tiny_host, tiny_recipe
 from limner.training.loop import train
 from limner.training.run import Run, new_step, set_up
-from limner.types import Batch, CaptionedImages, ImageStream, StreamedImage
+from limner.types import Batch, CaptionedImages, ImageStream, Painter, StreamedImage
 
 SIDES = ("discriminator", "generator")
 Terms = dict[str, Tensor | None]
@@ -266,6 +266,15 @@ def check_metric(
         require(again == scores, f"they were {scores!r:.80} and are {again!r:.80}.")
         undisturbed = torch.equal(torch.randn(3), expected)
         require(undisturbed, "it draws from torch's global generator; give it a generator of its own.")
+    with promise(component, "it judges single images of its own prompts, and names what they show in words"):
+        metric = component(data, **options)
+        prompts = metric.example_prompts(2)
+        require(len(prompts) <= 2 and all(isinstance(text, str) for text in prompts), f"the prompts are {prompts!r}.")
+        for image, text in zip(measured.paint_images(prompts) if prompts else (), prompts):
+            require(metric.verdict(image, text) is not None, f"it has no verdict for its own prompt {text!r}.")
+            told = metric.asked_and_shown(image, text)
+            whole = all(len(one) == 3 and all(isinstance(word, str) for word in one) for one in told)
+            require(whole, f"it should name attribute, asked and shown, not {told!r:.60}.")
 
 
 def check_plugin(module: object) -> None:

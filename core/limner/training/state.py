@@ -26,13 +26,12 @@ from torch import Tensor, nn
 from limner.errors import LimnerError
 from limner.files import replacing, writing
 from limner.models.pictures import Pictures
+from limner.models.run_files import STATE_FILE
 from limner.models.run_folder import save_tensors
 from limner.recipes.build import own_modules
 
 if TYPE_CHECKING:
     from limner.training.run import Run
-
-STATE_FILE = "state.safetensors"
 
 # --- what belongs to it ---------------------------------------------------------------------------------------------
 
