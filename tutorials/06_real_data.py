@@ -79,20 +79,18 @@ Image.open(photographs / "images" / coco.imgs[555705]["file_name"])
 #
 # They belong to the people who took them and published them on Flickr. `license` says what they allow: all twelve are under
 # *Attribution* (CC BY) or *Attribution-ShareAlike* (CC BY-SA), so they may be shown, changed and passed on, if the author is
-# named and the license is kept. MS-COCO stores no names, so the credit is the number at Flickr; the link leads to the author.
-# They were made smaller for this lesson. `photographs/SOURCE.md` has the same list. Always look at the licenses before you
-# publish photographs, or a model that can reproduce them (below, you will see one).
+# named and the license is kept. MS-COCO stores no names, so the credit is the number at Flickr. `photographs/SOURCE.md` has
+# links that lead to the authors and the licenses. The photographs were made smaller for this lesson. Always look at the
+# licenses before you publish photographs, or a model that can reproduce them (below, you will see one).
 
 # %%
-rows = []
-for image in raw["images"]:
-    number = image["flickr_url"].rsplit("/", 1)[1].split("_")[0]
-    url, name = next((entry["url"], entry["name"]) for entry in raw["licenses"] if entry["id"] == image["license"])
-    rows.append(
-        f"<tr><td>{image['id']}</td><td><a href='https://www.flickr.com/photo.gne?id={number}'>Flickr {number}</a></td>"
-        f"<td><a href='{url}'>{name}</a></td></tr>"
-    )
-HTML(f"<table><tr><th>COCO id</th><th>photograph</th><th>license</th></tr>{''.join(rows)}</table>")
+names = {entry["id"]: entry["name"].removesuffix(" License") for entry in raw["licenses"]}
+credits = [
+    f"Flickr {image['flickr_url'].rsplit('/', 1)[1].split('_')[0]}, {names[image['license']]}"
+    for image in raw["images"]
+]
+views = [decode_image(photographs / "images" / image["file_name"], 128) for image in raw["images"]]
+limner.Pictures([Image.fromarray(view.transpose(1, 2, 0)) for view in views], credits)
 
 # %% [markdown]
 # ## Captions become numbers
@@ -367,7 +365,7 @@ _, axes = pyplot.subplots(figsize=(7, 2.4))
 axes.bar(np.arange(1, 21) - 0.2, before[:20], 0.4, label="as BERT gives them")
 axes.bar(np.arange(1, 21) + 0.2, after[:20], 0.4, label="whitened")
 axes.set(xlabel="direction", ylabel="relative extent", xticks=range(1, 21, 2))
-axes.legend()
+axes.legend(loc="lower center", bbox_to_anchor=(0.5, 1), ncols=2)
 pyplot.show()
 
 # %% [markdown]
@@ -449,13 +447,14 @@ assert curves["BERT, whitened"][:, 4].min() > 0.95 > 0.5 > curves["BERT"][:, 4].
 # know the same; only the scale of what they know differs.
 #
 # Now with images. `limner compare` trained `scenes-one` with each of the three for 600 steps on the same 3,000 scenes, so
-# that the judge could measure them:
+# that the judge could measure them, and three times each:
 #
 # ```
-# limner compare scenes-one --vary recipe=lstm.toml,bert.toml,whitened.toml --seeds 1 --steps 600 --out comparisons/encoders
+# limner compare scenes-one --vary recipe=lstm.toml,bert.toml,whitened.toml --seeds 3 --steps 600 --out comparisons/encoders
 # ```
 #
-# The three recipes differ in one line, such as `encoder = {name = "pretrained", model = "bert", whiten = false}`.
+# The three recipes differ in one line, such as `encoder = {name = "pretrained", model = "bert", whiten = false}`, where `bert`
+# is the folder of the small BERT above.
 
 # %%
 encoders = limner.load_comparison("../comparisons/encoders")
@@ -465,16 +464,21 @@ encoders.plot(["trained/exact", "trained/shape", "trained/color", "held out/exac
 encoders.pictures()
 
 # %%
-exact = dict(zip(encoders["variant"], encoders["trained/exact"]))
-print({name: round(value, 2) for name, value in exact.items()})
-assert exact["bert.toml"] < 0.75 * exact["whitened.toml"]
-assert abs(exact["whitened.toml"] - exact["lstm.toml"]) < 0.05
+encoders.differences(["trained/exact", "held out/exact"], to="whitened.toml")
+
+# %%
+raw_bert, whitened = (
+    encoders.loc[encoders["variant"] == f"{name}.toml", "trained/exact"] for name in ("bert", "whitened")
+)
+assert raw_bert.max() < whitened.min()
 
 # %% [markdown]
-# After 600 steps, which is half of what the recipe has, .29 of the images are exactly right with BERT as it is, .45 with
-# whitening, and .45 with the LSTM. This is **one** seed, and seeds differ by some .1 in the middle of a training: that
-# whitening helps is likely, since it agrees with the chart above; that it is level with the LSTM is not known. Whitening is
-# therefore the default of the encoder `pretrained`.
+# After 600 steps, which is half of what the recipe has, .25 ± .03 of the images are exactly right with BERT as it is,
+# .43 ± .02 with whitening, and .43 ± .03 with the LSTM (mean ± standard deviation of three seeds; every run with whitening is
+# better than every run without). So whitening makes up for the whole disadvantage. It gives no advantage over the LSTM:
+# .32 ± .04 and .29 ± .04 with pairs of color and shape that were never trained is a difference that the seeds can explain. The
+# encoder `pretrained` whitens unless a recipe says otherwise. The pictures show how early this is: colors and backgrounds are
+# right in all three rows, and outlines are not yet.
 #
 # ## Your own training
 #
@@ -520,9 +524,10 @@ speed = trial.history[-1]["images"] / trial.history[-1]["seconds"]
 print(f"measured at 64 px: {prepared:.0f} images/s to prepare (once), {speed:.0f} images/s in training")
 rows = []
 for machine, factor in {"this machine": 1, "a GPU, if it is 30 times as fast": 30}.items():
-    for epochs in (1, 10, 100):
+    for epochs in (1, 100):
         hours = 118_287 * epochs / (speed * factor) / 3600
-        rows.append(f"<tr><td>{machine}</td><td>{epochs}</td><td>{hours:,.1f} hours</td></tr>")
+        time_needed = f"{hours:,.0f} hours" if hours >= 1 else f"{60 * hours:,.0f} minutes"
+        rows.append(f"<tr><td>{machine}</td><td>{epochs}</td><td>{time_needed}</td></tr>")
 HTML(f"<table><tr><th>on</th><th>epochs, at 64 px</th><th>estimated</th></tr>{''.join(rows)}</table>")
 
 # %% [markdown]
