@@ -60,7 +60,7 @@ def test_an_unknown_name_says_which_models_there_are(along):
 @pytest.fixture
 def kept_for_painting(along, tmp_path, root):
     """The folder of the same model, kept for painting only."""
-    run_path(str(root / "tools/keep_model.py"))["keep"](along[1], tmp_path / "kept", painting_only=True)
+    run_path(str(root / "tools/keep_model.py"))["keep"](along[1], tmp_path / "kept", without="discriminator")
     return tmp_path / "kept"
 
 
@@ -75,6 +75,14 @@ def test_a_model_that_is_kept_for_painting_paints_the_same_and_judges_nothing(al
         kept.paint(prompts[0], best_of=2)
     kept.save(tmp_path / "again")
     assert torch.equal(Model.load(tmp_path / "again", plugins).paint_images(prompts), kept.paint_images(prompts))
+
+
+def test_a_model_that_is_kept_without_losses_still_has_its_discriminator(along, tmp_path, root):
+    plugins, folder = along
+    run_path(str(root / "tools/keep_model.py"))["keep"](folder, tmp_path / "kept", without="losses")
+    kept, whole = Model.load(tmp_path / "kept", plugins), Model.load(folder, plugins).half().float()
+    assert kept.state_dict().keys() == {name for name in whole.state_dict() if not name.startswith("losses.")}
+    assert all(torch.equal(value, whole.state_dict()[name]) for name, value in kept.state_dict().items())
 
 
 def test_training_starts_from_a_model_that_is_kept_for_painting(along, kept_for_painting):

@@ -23,7 +23,7 @@ from limner.models.pictures import Pictures, film_strip
 from limner.models.report import Report
 from limner.models.run_folder import (
     ENCODER_FOLDER,
-    PAINTING_ONLY,
+    LEFT_OUT,
     SavedRun,
     check_shapes,
     read_run,
@@ -42,7 +42,7 @@ class Model(TrainedPainter, nn.Module):
     """A text-to-image model with everything it needs to paint, to score images, and to be measured.
 
     `limner.train` makes one, and `limner.load` reads one from its run folder. A model that was kept for painting only
-    has no discriminator (None) and no losses.
+    has no losses, and perhaps no discriminator (None).
     """
 
     def __init__(
@@ -163,8 +163,9 @@ class Model(TrainedPainter, nn.Module):
     def save(self, folder: str | Path) -> None:
         """Write recipe, tokenizer, weights and history into `folder`. Each file is whole, or as it was before."""
         encoder, described = self.conditional_generator.encoder, None
-        if self.conditional_discriminator is None:
-            described = PAINTING_ONLY
+        left_out = {"discriminator": self.conditional_discriminator is None, "losses": len(self.losses) == 0}
+        if any(left_out.values()):
+            described = {LEFT_OUT: " ".join(name for name, gone in left_out.items() if gone)}
         write_run(Path(folder), self.recipe, self.tokenizer, encoder, self.state_dict(), self.history, described)
 
     def export(self, file: str | Path) -> Exported:
@@ -232,7 +233,9 @@ class Model(TrainedPainter, nn.Module):
         networks = build_networks(saved.recipe, saved.tokenizer.vocabulary, saved.folder / ENCODER_FOLDER)
         generator = deepcopy(networks.conditional_generator)  # with a copy of the encoder: the one that is averaged
         discriminator, losses = networks.conditional_discriminator, networks.losses
-        if saved.paints_only:
+        if "losses" in saved.left_out:
+            losses = nn.ModuleDict()
+        if "discriminator" in saved.left_out:
             discriminator, losses = None, nn.ModuleDict()
         return cls(plugins, saved.recipe, saved.tokenizer, generator, discriminator, losses)
 

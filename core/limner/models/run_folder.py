@@ -39,8 +39,8 @@ from limner.types import Scores
 
 RENAMED_WEIGHTS = {"painting.": "conditional_generator.", "judging.": "conditional_discriminator."}
 """Prefixes of weights in older run folders, with their new names."""
-PAINTING_ONLY = {"kept": "for painting"}
-"""What the weights of a model say that was kept without its discriminator and losses."""
+LEFT_OUT = "left out"
+"""What the weights of a kept model say that they lack: "discriminator" and "losses", or "losses" only."""
 
 
 @dataclass(frozen=True)
@@ -52,8 +52,8 @@ class SavedRun:
     tokenizer: Tokenizer
     history: History
     scores: Scores  # of the last evaluation; empty if there was none
-    paints_only: bool = False
-    """Whether it was kept for painting only, without discriminator and losses."""
+    left_out: frozenset[str] = frozenset()
+    """The parts that a kept model lacks: "discriminator" and "losses", or "losses" only."""
 
 
 def write_run(
@@ -67,7 +67,7 @@ def write_run(
 ) -> None:
     """Write recipe, tokenizer, weights and history into `folder`; and, once, the encoder's pretrained model.
 
-    `described` are texts about the weights, such as `PAINTING_ONLY`.
+    `described` are texts about the weights, such as what is `LEFT_OUT`.
 
     Raises:
         LimnerError: if something cannot be written, because the disk is full, for example.
@@ -128,10 +128,10 @@ def read_run(folder: Path, plugins: PluginHost) -> SavedRun:
     tokenizer = _read_tokenizer(folder / TOKENIZER_FOLDER, recipe.text.length)
     try:
         with safe_open(folder / WEIGHTS_FILE, "pt") as opened:
-            paints_only = (opened.metadata() or {}).items() >= PAINTING_ONLY.items()
+            left_out = frozenset((opened.metadata() or {}).get(LEFT_OUT, "").split())
     except (SafetensorError, OSError) as error:
         raise LimnerError(f"{folder / WEIGHTS_FILE} is damaged: {error}.") from None
-    return SavedRun(folder, recipe, tokenizer, read_history(folder), read_scores(folder), paints_only)
+    return SavedRun(folder, recipe, tokenizer, read_history(folder), read_scores(folder), left_out)
 
 
 def _read_recipe(file: Path, plugins: PluginHost) -> Recipe:
