@@ -49,7 +49,10 @@ class Animation:
         return {"image/gif": b64encode(self._encoded("GIF")).decode()}
 
     def _encoded(self, kind: str) -> bytes:
-        first, *others = self.frames
+        frames = self.frames
+        if kind == "GIF":  # it has at most 256 colors; dithering would double its size
+            frames = [frame.quantize(256, dither=Image.Dither.NONE) for frame in frames]
+        first, *others = frames
         durations = [self.milliseconds] * len(others) + [LAST * self.milliseconds]
         file = io.BytesIO()
         first.save(file, kind, save_all=True, append_images=others, duration=durations, loop=0)
