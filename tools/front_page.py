@@ -22,7 +22,16 @@ ROOT = Path(__file__).parents[1]
 DOCS, TUTORIALS = ROOT / "docs", ROOT / "tutorials"
 THUMBNAIL = (240, 150)
 """Width and height in pixels."""
-SHOWN = {"00_quickstart": 1, "00b_sixty_lines": 1, "03_hierarchy": 1, "08_optimizers": 1}
+SHOWN = {
+    "00_quickstart": 3,
+    "00b_sixty_lines": 2,
+    "01_adversarial_training": 4,
+    "02_attention": 6,
+    "03_hierarchy": 1,
+    "04_consistency": 2,
+    "05_diversity_and_consistency": 1,
+    "06_real_data": 7,
+}
 """Which of a lesson's pictures stands for it, counted from 0; by default the last one."""
 
 
@@ -54,9 +63,8 @@ def thumbnails() -> None:
     folder.mkdir(exist_ok=True)
     for notebook in sorted(TUTORIALS.glob("[0-9]*.ipynb")):
         _, picture = pictures_of(notebook)[SHOWN.get(notebook.stem, -1)]
-        ImageOps.pad(picture, THUMBNAIL, Image.Resampling.LANCZOS, "white").save(
-            folder / f"{notebook.stem}.png", optimize=True
-        )
+        part = ImageOps.fit(picture, THUMBNAIL, Image.Resampling.LANCZOS, centering=(0, 0))
+        part.save(folder / f"{notebook.stem}.png", optimize=True)
 
 
 if __name__ == "__main__":

@@ -69,6 +69,12 @@ def test_two_at_a_time_equal_one_after_the_other(recipe, out, serial, two_cores)
     assert found.results.machine["threads"] == 1
 
 
+def test_there_may_be_many_more_runs_than_jobs(recipe, out):
+    """More than joblib starts with, which is twice the number of jobs."""
+    found = limner.compare(recipe, {"encoder.width": [8, 12, 16]}, 2, out=out, quiet=True, jobs=2)
+    assert (len(found), found.results.missing) == (6, 0)
+
+
 def test_finished_runs_are_kept_and_the_others_are_added(recipe, out, serial, two_cores):
     limner.compare(recipe, WIDTHS, 1, out=out, quiet=True)
     before = {path: path.stat().st_mtime_ns for path in out.glob("runs/*/weights.safetensors")}
