@@ -184,8 +184,8 @@ def test_a_recipe_trains_with_scores_of_regions(recipe, tmp_path, loss):
     recipe["discriminator"] |= {"regions": True, "realism": True}
     penalties = {"r1": {"condition": "both", "weight": 0.1}, "matching-aware-penalty": {"weight": 0.1}}
     recipe["losses"] = {loss: {"condition": "both"}, **penalties}
-    trained = limner.train(recipe, tmp_path / "run", quiet=True).conditional_discriminator.discriminator
-    loaded = limner.load(tmp_path / "run").conditional_discriminator.discriminator
+    models = limner.train(recipe, tmp_path / "run", quiet=True), limner.load(tmp_path / "run")
+    trained, loaded = (part.discriminator for model in models if (part := model.conditional_discriminator))
     images, text = [torch.randn(2, 3, 16, 16)], text_of(2)
     assert torch.equal(loaded(images, text).match, trained(images, text).match)
 

@@ -75,7 +75,7 @@ def test_without_text_r1_smooths_the_score_that_is_trained(recipe):
     model = limner.train(recipe, quiet=True)
     assert all(row["r1/discriminator"] > 0 for row in model.history)
     other = limner.train(recipe, quiet=True, overrides=["losses.r1.weight=100"])
-    heads = [part.conditional_discriminator.discriminator.get_submodule("head") for part in (model, other)]
+    heads = [part.get_submodule("conditional_discriminator.discriminator.head") for part in (model, other)]
     assert all(torch.equal(*weights) for weights in zip(*(head.parameters() for head in heads)))
 
 
