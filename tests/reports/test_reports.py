@@ -17,6 +17,8 @@ from limner import LimnerError
 from limner.reports.charts import bars, curves
 from limner.testing import tiny_recipe
 
+pytestmark = pytest.mark.slow
+
 MARKUP = "</h3><script>document.title = 'run'</script><img src=x onerror=alert(1)> a red circle"
 
 
