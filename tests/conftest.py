@@ -2,10 +2,13 @@
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from importlib import import_module
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -79,6 +82,21 @@ def tiny() -> dict[str, Any]:
 def recipe() -> dict[str, Any]:
     """The tiny recipe; a test may change it."""
     return tiny()
+
+
+@pytest.fixture(scope="session")
+def smallest_recipe() -> Callable[[], dict[str, Any]]:
+    """Makes a recipe that trains faster than the tiny one: one loss, one quick metric, 16 scenes, two steps."""
+    return lambda: tiny_recipe(
+        data={"name": "scenes", "count": 16},
+        encoder={"name": "mlp", "width": 8, "hidden": 8},
+        generator={"name": "convolutional", "channels": [8, 8], "noise": 8, "mapping": 8},
+        discriminator={"name": "convolutional", "channels": [8, 8], "head": 8},
+        losses={"hinge": {}},
+        metrics={"scene-diversity": {"prompts": 2, "images": 2}},
+        prompts=["a red circle above a blue square"],
+        training={"steps": 2, "batch_size": 8, "precision": "float32", "preview_every": 1.0},
+    )
 
 
 @pytest.fixture
@@ -179,6 +197,21 @@ def install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
         places = [known.get("__file__"), *(known.get("__path__") or ())]  # a folder with recipes only has no file
         if any(str(place).startswith(str(site)) for place in places):
             del sys.modules[name]
+
+
+@pytest.fixture(scope="module")
+def chromium() -> Iterator[Any]:
+    """A browser without a window; the test is skipped where there is none."""
+    if find_spec("playwright") is None:
+        pytest.skip("this test needs pip install playwright")
+    with import_module("playwright.sync_api").sync_playwright() as running:
+        own = running.chromium.executable_path
+        found = own if Path(own).exists() else shutil.which("chromium") or shutil.which("google-chrome")
+        if found is None:
+            pytest.skip("this test needs a browser: playwright install chromium")
+        opened = running.chromium.launch(executable_path=found, args=["--no-sandbox", "--disable-gpu"])
+        yield opened
+        opened.close()
 
 
 @pytest.fixture

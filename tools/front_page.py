@@ -7,16 +7,14 @@ It writes into docs/: film.webp, the training of that run as an animation; paint
 model that comes along paints for them; and thumbnails/, a picture of each lesson.
 """
 
-import re
 import sys
 from pathlib import Path
 from runpy import run_path
 
 import limner
-from limner.models.animation import Animation
-from limner.models.pictures import MARGIN, TEXT_SIZE, text_font
+from limner.models.animation import Animation, titled
 from limner_scenes.dataset import Scenes
-from PIL import Image, ImageDraw, ImageOps
+from PIL import Image, ImageOps
 
 ROOT = Path(__file__).parents[1]
 DOCS, TUTORIALS = ROOT / "docs", ROOT / "tutorials"
@@ -42,11 +40,8 @@ def film(run: Path) -> Animation:
     frames = []
     for file in files:
         with Image.open(file) as grid:
-            frame = Image.new("RGB", (grid.width, grid.height + TEXT_SIZE + 2 * MARGIN), "white")
-            frame.paste(grid, (0, TEXT_SIZE + 2 * MARGIN))
-        step = int(re.sub(r"\D", "", file.stem))
-        ImageDraw.Draw(frame).text((MARGIN, MARGIN), f"step {step:,} of {last:,}", "black", text_font(TEXT_SIZE))
-        frames.append(frame)
+            step = int(file.stem.removeprefix("step_"))
+            frames.append(titled(f"step {step:,} of {last:,}", grid))
     return Animation(frames, 500)
 
 

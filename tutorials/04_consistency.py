@@ -112,7 +112,7 @@ kept.pictures(seed=1)
 kept.summary()
 
 # %% [markdown]
-# The two mend different faults:
+# Matching and the cycle help in different ways:
 #
 # - **Neither**: blobs in colors of their own choice, on the right background. The plain loss learns that a pair is wrong,
 #   but its single score says little about *what* is wrong.

@@ -7,28 +7,12 @@ from typing import Any
 import limner
 import pytest
 from limner import Comparison, hookimpl
-from limner.testing import tiny_recipe
 
 WIDTHS = {"encoder.width": [8, 16]}
 
 
-def tiny() -> dict[str, Any]:
-    """A recipe that trains faster than the one of all tests: one loss, one quick metric, 16 scenes, two steps."""
-    return tiny_recipe(
-        data={"name": "scenes", "count": 16},
-        encoder={"name": "mlp", "width": 8, "hidden": 8},
-        generator={"name": "convolutional", "channels": [8, 8], "noise": 8, "mapping": 8},
-        discriminator={"name": "convolutional", "channels": [8, 8], "head": 8},
-        losses={"hinge": {}},
-        metrics={"scene-diversity": {"prompts": 2, "images": 2}},
-        prompts=["a red circle above a blue square"],
-        training={"steps": 2, "batch_size": 8, "precision": "float32", "preview_every": 1.0},
-    )
-
-
-def tiny_judged() -> dict[str, Any]:
-    """The same recipe, measured by the judge as well."""
-    recipe = tiny()
+def judged(recipe: dict[str, Any]) -> dict[str, Any]:
+    """The recipe, measured by the judge as well."""
     return recipe | {"metrics": {"scene-judge": {"prompts": 6}, **recipe["metrics"]}}
 
 
@@ -58,15 +42,15 @@ class Diary:
 
 
 @pytest.fixture
-def recipe() -> dict[str, Any]:
+def recipe(smallest_recipe) -> dict[str, Any]:
     """The recipe of these comparisons."""
-    return tiny()
+    return smallest_recipe()
 
 
 @pytest.fixture
-def judged_recipe() -> dict[str, Any]:
+def judged_recipe(smallest_recipe) -> dict[str, Any]:
     """The recipe of the kept comparison."""
-    return tiny_judged()
+    return judged(smallest_recipe())
 
 
 @pytest.fixture
@@ -99,7 +83,7 @@ def compare(plugins, diary, out, recipe) -> Callable[..., Comparison]:
 
 
 @pytest.fixture(scope="session")
-def kept(tmp_path_factory) -> tuple[Comparison, Path]:
+def kept(tmp_path_factory, smallest_recipe) -> tuple[Comparison, Path]:
     """A finished comparison and its folder; tests only read it."""
     folder = tmp_path_factory.mktemp("kept") / "found"
-    return limner.compare(tiny_judged(), WIDTHS, 2, out=folder, quiet=True), folder
+    return limner.compare(judged(smallest_recipe()), WIDTHS, 2, out=folder, quiet=True), folder

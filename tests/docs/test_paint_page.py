@@ -2,14 +2,11 @@
 
 import os
 import re
-import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
-from importlib import import_module
-from importlib.util import find_spec
 from pathlib import Path
 from threading import Thread
 from typing import Any
@@ -76,25 +73,10 @@ def address(site) -> Iterator[str]:
         server.shutdown()
 
 
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    """A browser without a window."""
-    if find_spec("playwright") is None:
-        pytest.skip("this test needs pip install playwright")
-    with import_module("playwright.sync_api").sync_playwright() as running:
-        own = running.chromium.executable_path
-        found = own if Path(own).exists() else shutil.which("chromium") or shutil.which("google-chrome")
-        if found is None:
-            pytest.skip("this test needs a browser: playwright install chromium")
-        opened = running.chromium.launch(executable_path=found, args=["--no-sandbox", "--disable-gpu"])
-        yield opened
-        opened.close()
-
-
 @pytest.fixture
-def page(browser, address) -> Iterator[Any]:
+def page(chromium, address) -> Iterator[Any]:
     """The open page. At the end, it asked no other host for anything, and reported nothing."""
-    opened = browser.new_page(viewport={"width": 390, "height": 844}, color_scheme="dark")
+    opened = chromium.new_page(viewport={"width": 390, "height": 844}, color_scheme="dark")
     opened.set_default_timeout(120_000)
     outside, said = [], []
     own = (address.removesuffix("paint.html"), "data:", "blob:")

@@ -2,12 +2,10 @@
 
 import os
 import re
-import shutil
 import socket
 import subprocess
 import sys
 from collections.abc import Iterator
-from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
 from types import SimpleNamespace
@@ -144,24 +142,17 @@ def address(stored) -> Iterator[str]:
 
 
 @pytest.fixture
-def page(address) -> Iterator[Any]:
+def page(chromium, address) -> Iterator[Any]:
     """The open page. At the end, it asked no other host for anything, and reported no error."""
-    playwright = import_module("playwright.sync_api")
-    with playwright.sync_playwright() as running:
-        own = running.chromium.executable_path
-        found = own if Path(own).exists() else shutil.which("chromium") or shutil.which("google-chrome")
-        if found is None:
-            pytest.skip("this test needs a browser: playwright install chromium")
-        chromium = running.chromium.launch(executable_path=found, args=["--no-sandbox", "--disable-gpu"])
-        opened = chromium.new_page(viewport={"width": 1280, "height": 1000})
-        outside, errors = [], []
-        own_hosts = (address, "data:", "blob:")
-        opened.on("request", lambda request: None if request.url.startswith(own_hosts) else outside.append(request.url))
-        opened.on("pageerror", lambda error: errors.append(str(error)))
-        opened.goto(address)
-        opened.wait_for_selector("#grid img")
-        yield opened
-        chromium.close()
+    opened = chromium.new_page(viewport={"width": 1280, "height": 1000})
+    outside, errors = [], []
+    own_hosts = (address, "data:", "blob:")
+    opened.on("request", lambda request: None if request.url.startswith(own_hosts) else outside.append(request.url))
+    opened.on("pageerror", lambda error: errors.append(str(error)))
+    opened.goto(address)
+    opened.wait_for_selector("#grid img")
+    yield opened
+    opened.close()
     assert (outside, errors) == ([], [])
 
 

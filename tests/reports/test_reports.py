@@ -4,18 +4,13 @@ import html
 import json
 import re
 import shutil
-from collections.abc import Iterator
-from importlib import import_module
-from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
 
 import limner
 import pytest
 import tomli_w
 from limner import LimnerError
 from limner.reports.charts import bars, curves
-from limner.testing import tiny_recipe
 
 pytestmark = pytest.mark.slow
 
@@ -143,20 +138,11 @@ def test_what_cannot_be_shown_is_one_sentence(tmp_path, make, out, message):
 
 
 @pytest.fixture(scope="module")
-def compared(tmp_path_factory) -> Path:
+def compared(tmp_path_factory, smallest_recipe) -> Path:
     """The folder of a tiny comparison of two variants and two ways to sample one of them."""
-    tiny = tiny_recipe(
-        data={"name": "scenes", "count": 16},
-        encoder={"name": "mlp", "width": 8, "hidden": 8},
-        generator={"name": "convolutional", "channels": [8, 8], "noise": 8, "mapping": 8},
-        discriminator={"name": "convolutional", "channels": [8, 8], "head": 8},
-        losses={"hinge": {}},
-        metrics={"scene-diversity": {"prompts": 2, "images": 2}},
-        prompts=["a red circle above a blue square"],
-        training={"steps": 2, "batch_size": 8, "precision": "float32", "preview_every": 1.0},
-    )
     folder = tmp_path_factory.mktemp("compared") / "found"
-    limner.compare(tiny, {"generator.noise": [4, 8], "sampling.truncation": [1, 2]}, seeds=1, out=folder, quiet=True)
+    vary = {"generator.noise": [4, 8], "sampling.truncation": [1, 2]}
+    limner.compare(smallest_recipe(), vary, seeds=1, out=folder, quiet=True)
     return folder
 
 
@@ -203,27 +189,11 @@ def test_long_curves_have_few_points():
 # --- in a real browser ----------------------------------------------------------------------------------------------
 
 
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    if find_spec("playwright") is None:
-        pytest.skip("this test needs pip install playwright")
-    playwright = import_module("playwright.sync_api")
-    with playwright.sync_playwright() as running:
-        own = running.chromium.executable_path
-        found = own if Path(own).exists() else shutil.which("chromium") or shutil.which("google-chrome")
-        if found is None:
-            pytest.skip("this test needs a browser: playwright install chromium")
-        chromium = running.chromium.launch(executable_path=found, args=["--no-sandbox", "--disable-gpu"])
-        yield chromium
-        chromium.close()
-
-
-@pytest.mark.slow
 @pytest.mark.parametrize("width", [390, 1280])
 @pytest.mark.parametrize("kind", ["run", "comparison"])
-def test_a_report_in_a_browser(browser, quickstart, compared, tmp_path, width, kind):
+def test_a_report_in_a_browser(chromium, quickstart, compared, tmp_path, width, kind):
     file = quickstart if kind == "run" else limner.report(compared, tmp_path / "compared.html")
-    page = browser.new_page(viewport={"width": width, "height": 900})
+    page = chromium.new_page(viewport={"width": width, "height": 900})
     outside, errors = [], []
     own = ("file:", "data:")
     page.on("request", lambda request: None if request.url.startswith(own) else outside.append(request.url))

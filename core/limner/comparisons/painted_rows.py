@@ -5,7 +5,6 @@ The files stay useful when the run folders are gone, and are small: eight images
 
 import io
 import json
-import re
 import warnings
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
@@ -13,7 +12,7 @@ from pathlib import Path
 
 from PIL import Image, PngImagePlugin
 
-from limner.comparisons.results_file import Results, RunResult, is_sampling
+from limner.comparisons.results_file import Results, RunResult, file_name, is_sampling
 from limner.errors import LimnerError
 from limner.files import replace_file, writing
 from limner.models.model import Model
@@ -103,6 +102,6 @@ def _paint(run: RunResult, folder: Path, plugins: PluginHost) -> PaintedRow:
 
 def _file_name(run: RunResult, taken: Collection[str]) -> str:
     """A name that every file system allows, and that no other run of the comparison has."""
-    stem = re.sub(r"[^\w.+-]+", "-", run.variant.lower()).strip("-.")[:60] or "variant"
+    stem = file_name(run.variant)
     names = (f"{stem}{number}-{run.seed}.png" for number in ("", *map("-{}".format, range(2, 10_000))))
     return next(name for name in names if name not in taken)

@@ -148,9 +148,14 @@ def weights_key(settings: Mapping[str, Any], seed: int) -> str:
     return json.dumps([{key: value for key, value in settings.items() if not is_sampling(key)}, seed])
 
 
+def file_name(label: str) -> str:
+    """A variant's label as a name that every file system allows, without an ending."""
+    return re.sub(r"[^\w.+-]+", "-", label.lower()).strip("-.")[:60] or "variant"
+
+
 def free_place(label: str, seed: int, runs: Sequence[RunResult], taken: Collection[str | None] = ()) -> str:
     """The folder of a run within that of the comparison: a name that every file system allows and no run has."""
-    name = re.sub(r"[^\w.+-]+", "-", label.lower()).strip("-.")[:60] or "variant"
+    name = file_name(label)
     places = chain([f"runs/{name}-{seed}"], (f"runs/{name}-{number}-{seed}" for number in count(2)))
     taken = {run.folder for run in runs}.union(taken)
     return next(place for place in places if place not in taken)

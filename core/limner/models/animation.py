@@ -61,12 +61,11 @@ class Animation:
 
 def film_animation(film: Sequence[tuple[str, Pictures]], frames: int) -> Animation:
     """The same prompts over time, at most `frames` pictures one after the other, each with the time above it."""
-    return Animation([titled(when, pictures) for when, pictures in frames_of(film, frames)])
+    return Animation([titled(when, pictures.grid()) for when, pictures in frames_of(film, frames)])
 
 
-def titled(title: str, pictures: Pictures) -> Image.Image:
-    """A grid of pictures with a line above it."""
-    grid = pictures.grid()
+def titled(title: str, grid: Image.Image) -> Image.Image:
+    """A grid of pictures with a line of text above it."""
     frame = Image.new("RGB", (grid.width, grid.height + LINE), "white")
     frame.paste(grid, (0, LINE))
     ImageDraw.Draw(frame).text((MARGIN, MARGIN), title, fill="black", font=text_font(TEXT_SIZE))

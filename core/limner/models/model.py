@@ -30,6 +30,7 @@ from limner.models.run_folder import (
     read_weights,
     write_run,
 )
+from limner.models.run_summary import run_path
 from limner.models.sampling import draw_noise, evaluating, truncate
 from limner.models.scoring import caption_images, open_images, score_images
 from limner.plugins import PluginHost, host
@@ -250,9 +251,8 @@ def run_folder(run: str | Path, plugins: PluginHost) -> tuple[Path, str]:
     if is_on_hub(run):
         folder, model = download(hub_model(run))
         return folder, str(model)
-    if str(run) in plugins.components("model") and not Path(run).exists():
-        return plugins.model_path(str(run)), str(plugins.model_path(str(run)))
-    return Path(run), str(run)
+    folder = run_path(Path(run), plugins)
+    return folder, str(folder)
 
 
 def load(folder: str | Path) -> Model:

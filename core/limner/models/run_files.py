@@ -2,7 +2,9 @@
 
 import json
 import math
+from collections.abc import Collection
 from pathlib import Path
+from shlex import quote
 from typing import Any
 
 from limner.errors import LimnerError
@@ -14,6 +16,13 @@ LONGEST_HEADER = 100_000_000
 """Bytes of the longest header that a safetensors file may have."""
 
 History = list[dict[str, int | float]]
+
+
+def no_run_folder(folder: Path, known: Collection[str]) -> LimnerError:
+    """The error for a folder that is not there; `known` are the names of the models that come along."""
+    made = f"'limner train RECIPE --out {quote(str(folder))}' makes one"
+    along = f", and the models that come along are {', '.join(known)}" if known else ""
+    return LimnerError(f"There is no run folder {folder}; {made}{along}.")
 
 
 def read_history(folder: Path) -> History:

@@ -10,7 +10,6 @@ import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from shlex import quote
 
 import tomli_w
 from safetensors import SafetensorError, safe_open
@@ -28,6 +27,7 @@ from limner.models.run_files import (
     TOKENIZER_FOLDER,
     WEIGHTS_FILE,
     History,
+    no_run_folder,
     read_history,
     read_scores,
 )
@@ -109,10 +109,7 @@ def read_run(folder: Path, plugins: PluginHost) -> SavedRun:
         LimnerError: if it is not a run folder, is only half written, or a file in it is damaged.
     """
     if not folder.is_dir():
-        made = f"'limner train RECIPE --out {quote(str(folder))}' makes one"
-        known = plugins.components("model")
-        along = f", and the models that come along are {', '.join(known)}" if known else ""
-        raise LimnerError(f"There is no run folder {folder}; {made}{along}.")
+        raise no_run_folder(folder, plugins.components("model"))
     if not (folder / RECIPE_FILE).is_file():
         raise LimnerError(f"{folder} is not a run folder: it has no {RECIPE_FILE}.")
     recipe = _read_recipe(folder / RECIPE_FILE, plugins)

@@ -6,7 +6,6 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from shlex import quote
 from typing import Any
 
 from limner.errors import LimnerError
@@ -18,6 +17,7 @@ from limner.models.run_files import (
     TOKENIZER_FOLDER,
     WEIGHTS_FILE,
     History,
+    no_run_folder,
     read_history,
     read_progress,
     read_scores,
@@ -136,9 +136,7 @@ def run_path(run: Path, plugins: PluginHost) -> Path:
     if str(run) in known and not is_there:
         return plugins.model_path(str(run))
     if not is_there or not run.is_dir():
-        made = f"'limner train RECIPE --out {quote(str(run))}' makes one"
-        along = f", and the models that come along are {', '.join(known)}" if known else ""
-        raise LimnerError(f"There is no run folder {run}; {made}{along}.")
+        raise no_run_folder(run, known)
     return run
 
 
