@@ -137,10 +137,21 @@ def long_recipe(tmp_path, recipe):
     (tmp_path / "tiny.toml").write_text(tomli_w.dumps(recipe))
 
 
-def start(tmp_path, *arguments):
-    """Two processes that train."""
-    command = [sys.executable, "-m", "limner", "train", *arguments, "--processes", "2", "--quiet"]
-    return subprocess.Popen(command, cwd=tmp_path, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+@pytest.fixture
+def start(tmp_path):
+    """A function that starts two processes that train; those that are left at the end of the test are killed."""
+    started = []
+
+    def start(*arguments):
+        command = [sys.executable, "-m", "limner", "train", *arguments, "--processes", "2", "--quiet"]
+        launcher = subprocess.Popen(command, cwd=tmp_path, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+        started.append(launcher)
+        return launcher
+
+    yield start
+    for launcher in started:
+        with launcher:
+            launcher.kill()
 
 
 def wait_for_step(folder, step):
@@ -153,8 +164,8 @@ def wait_for_step(folder, step):
 
 
 @pytest.mark.usefixtures("long_recipe")
-def test_a_training_goes_on_after_one_of_its_processes_was_killed(tmp_path):
-    launcher, run = start(tmp_path, "tiny.toml", "--out", "run"), tmp_path / "run"
+def test_a_training_goes_on_after_one_of_its_processes_was_killed(tmp_path, start):
+    launcher, run = start("tiny.toml", "--out", "run"), tmp_path / "run"
     wait_for_step(run, 1)
     [second] = [one for one in psutil.Process(launcher.pid).children() if one.environ().get("RANK") == "1"]
     second.kill()
@@ -165,7 +176,7 @@ def test_a_training_goes_on_after_one_of_its_processes_was_killed(tmp_path):
         f"Error: Another process of this training ended. The state of step {saved} is in run; "
         "`limner train --resume run` continues it.\n"
     )
-    launcher = start(tmp_path, "--resume", "run")
+    launcher = start("--resume", "run")
     wait_for_step(run, saved + 1)
     launcher.send_signal(signal.SIGINT)
     out, err = launcher.communicate(timeout=60)

@@ -12,7 +12,7 @@ import torch
 from limner import LimnerError, Loss, hookimpl
 from limner.locks import claim
 from limner.testing import tiny_host, tiny_recipe
-from limner.training.state import STATE_FILE, differences, read_state
+from limner.training.state import STATE_FILE, differences, read_state, save_state
 from torch import nn
 
 LENGTH = 12
@@ -292,6 +292,21 @@ def test_what_cannot_be_resumed_is_one_sentence_and_stays(tiny, tmp_path, damage
         limner.resume(run, callbacks=[], plugins=PLUGINS)
     assert "\n" not in str(caught.value)
     assert before == {path: path.read_bytes() for path in run.rglob("*") if path.is_file()}
+
+
+def test_a_state_is_read_while_a_training_replaces_it(tmp_path, monkeypatch):
+    (tmp_path / "recipe.toml").touch()
+    old, new = ({"number": number, "weights": torch.full((100,), float(number))} for number in range(2))
+    save_state(tmp_path, old)
+    map_file = torch.UntypedStorage.from_file
+
+    def replace_then_map(*arguments, **options):  # `safe_open` opens a file for its header, and then again, here
+        save_state(tmp_path, new)
+        return map_file(*arguments, **options)
+
+    monkeypatch.setattr(torch.UntypedStorage, "from_file", replace_then_map)
+    read = read_state(tmp_path)
+    assert (read["weights"] == read["number"]).all()
 
 
 def test_a_folder_is_trained_by_one_process_at_a_time(tiny, whole, tmp_path):

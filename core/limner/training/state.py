@@ -20,7 +20,8 @@ from accelerate import PartialState
 from accelerate.utils import gather
 from jaxtyping import UInt8
 from PIL import Image
-from safetensors import SafetensorError, safe_open
+from safetensors import SafetensorError
+from safetensors.torch import load
 from torch import Tensor, nn
 
 from limner.errors import LimnerError
@@ -204,9 +205,9 @@ def read_state(folder: Path) -> dict[str, Any]:
             f"with --set training.start_from={folder}."
         )
     try:
-        with safe_open(file, "pt") as opened:
-            tensors = {name: opened.get_tensor(name) for name in opened.keys()}  # noqa: SIM118
-            described = opened.metadata() or {}
+        content = file.read_bytes()  # in one go: `safe_open` opens it twice, and a training may replace it in between
+        tensors, end = load(content), 8 + int.from_bytes(content[:8], "little")
+        described = json.loads(content[8:end])["__metadata__"]
         plain = described["state"]
         if described["checksum"] != str(checksum(plain, tensors)):
             raise ValueError("its checksum is wrong")
