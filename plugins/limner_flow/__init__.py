@@ -1,0 +1,1 @@
+"""Flow matching: a model that is not adversarial, behind the same interfaces and under the same judge."""
