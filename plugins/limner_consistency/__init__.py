@@ -8,6 +8,7 @@ def limner_losses():
     return {
         "sentence-contrast": "limner_consistency.contrast:SentenceContrast",
         "word-contrast": "limner_consistency.word_contrast:WordContrast",
+        "damsm": "limner_consistency.damsm:DAMSM",
         "cycle": "limner_consistency.cycle:CycleConsistency",
     }
 
@@ -15,3 +16,10 @@ def limner_losses():
 @hookimpl
 def limner_metrics():
     return {"retrieval": "limner_consistency.retrieval:Retrieval"}
+
+
+@hookimpl(tryfirst=True)  # before a progress bar of the training appears
+def limner_training_started(run):
+    from .pretraining import pretrain  # imports torch
+
+    pretrain(run)

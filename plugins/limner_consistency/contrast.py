@@ -10,7 +10,7 @@ from pydantic import Field
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy, normalize
 
-from .backbone import ImageTextLoss
+from .backbone import ImageTextLoss, Steps
 
 
 class SentenceContrast(ImageTextLoss):
@@ -33,20 +33,16 @@ class SentenceContrast(ImageTextLoss):
         width: Annotated[int, Field(ge=1)] = 256,
         scale: Annotated[float, Field(gt=0)] = 10.0,
         own_backbone: bool = False,
+        pretrained_steps: Steps = 0,
     ):
         """`width`: of the joint space of images and sentences; `scale`: k, the inverse temperature; `own_backbone`:
-        whether it has a backbone of its own, or shares the discriminator's features.
+        whether it has a backbone of its own, or shares the discriminator's features; `pretrained_steps`: steps on real
+        pairs before the first step, after which it and the text encoder are frozen.
         """
-        super().__init__(sizes, own_backbone)
+        super().__init__(sizes, own_backbone, pretrained_steps)
         self.scale = scale
         self.image = nn.Linear(self.feature_channels * self.feature_size**2, width)
         self.sentence = nn.Linear(sizes.text, width)
-
-    def discriminator(self, step: Step) -> Float[Tensor, ""]:
-        return self.contrast(step, self.real_features(step))
-
-    def generator(self, step: Step) -> Float[Tensor, ""]:
-        return self.contrast(step, self.generated_features(step))
 
     def score(self, step: Step) -> Float[Tensor, " B"]:
         return einsum(self.images(self.real_features(step)), self.sentences(step.text), "b d, b d -> b")
@@ -59,8 +55,7 @@ class SentenceContrast(ImageTextLoss):
         """v: sentences as unit vectors."""
         return normalize(self.sentence(text.sentence).float(), dim=1)
 
-    def contrast(self, step: Step, features: Float[Tensor, "B C h w"]) -> Float[Tensor, ""]:
-        """The loss of images, given by their features, and the captions of the batch."""
+    def compare(self, step: Step, features: Float[Tensor, "B C h w"]) -> Float[Tensor, ""]:
         images = self.images(features)
         scores = self.scale * einsum(images, self.sentences(step.text), "i d, j d -> i j")
         scores = scores.masked_fill(step.batch.confusable, -torch.inf)

@@ -9,7 +9,7 @@ from pydantic import Field
 from torch import Tensor
 from torch.nn.functional import cross_entropy
 
-from .backbone import ImageTextLoss
+from .backbone import ImageTextLoss, Steps
 from .captioner import Captioner
 
 
@@ -31,20 +31,19 @@ class CycleConsistency(ImageTextLoss):
         width: Annotated[int, Field(ge=1)] = 128,
         heads: Annotated[int, Field(ge=1)] = 4,
         own_backbone: bool = False,
+        pretrained_steps: Steps = 0,
     ):
         """`width` and `heads`: of the captioner; `own_backbone`: whether it has a backbone of its own, or shares the
-        discriminator's features.
+        discriminator's features; `pretrained_steps`: steps on real pairs before the first step, after which the
+        captioner is frozen (MirrorGAN, section 3.3).
         """
-        super().__init__(sizes, own_backbone)
+        super().__init__(sizes, own_backbone, pretrained_steps)
         sizes = sizes.knowing(features=self.feature_channels, feature_size=self.feature_size)
         self.captioner = Captioner(sizes, width=width, heads=heads)
         self.longest = sizes.length
 
-    def discriminator(self, step: Step) -> Float[Tensor, ""]:
-        return self.nats(step, self.real_features(step)).mean()
-
-    def generator(self, step: Step) -> Float[Tensor, ""]:
-        return self.nats(step, self.generated_features(step)).mean()
+    def compare(self, step: Step, features: Float[Tensor, "B C h w"]) -> Float[Tensor, ""]:
+        return self.nats(step, features).mean()
 
     def score(self, step: Step) -> Float[Tensor, " B"]:
         return -self.nats(step, self.real_features(step)) / step.batch.tokens.mask.sum(1)

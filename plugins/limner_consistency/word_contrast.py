@@ -10,7 +10,7 @@ from pydantic import Field
 from torch import Tensor, nn
 from torch.nn.functional import cosine_similarity, cross_entropy
 
-from .backbone import ImageTextLoss, masked
+from .backbone import ImageTextLoss, Steps, masked
 
 Temperature = Annotated[float, Field(gt=0)]
 
@@ -25,8 +25,8 @@ class WordContrast(ImageTextLoss):
         L = -1/2 E_i[log softmax_j(g3 R(x_i, c_j))_i] - 1/2 E_j[log softmax_i(g3 R(x_i, c_j))_j]
 
     g1, g2, g3 are the inverse temperatures of the attention, the words, and the contrast. Padding is left out. The
-    candidates of an image leave out other captions of the batch that are true of it. The other half of DAMSM is
-    `sentence-contrast`.
+    candidates of an image leave out other captions of the batch that are true of it. The other half compares sentences
+    (`damsm`).
     """
 
     def __init__(
@@ -38,20 +38,16 @@ class WordContrast(ImageTextLoss):
         words: Temperature = 5.0,
         contrast: Temperature = 10.0,
         own_backbone: bool = False,
+        pretrained_steps: Steps = 0,
     ):
         """`width`: of the joint space of words and regions; `attention`, `words`, `contrast`: g1, g2, g3;
-        `own_backbone`: whether it has a backbone of its own, or shares the discriminator's features.
+        `own_backbone`: whether it has a backbone of its own, or shares the discriminator's features;
+        `pretrained_steps`: steps on real pairs before the first step, after which it and the text encoder are frozen.
         """
-        super().__init__(sizes, own_backbone)
+        super().__init__(sizes, own_backbone, pretrained_steps)
         self.temperatures = attention, words, contrast
         self.region = nn.Conv2d(self.feature_channels, width, 1)  # V: a 1 x 1 convolution is linear at each region
         self.word = nn.Linear(sizes.text, width)  # E
-
-    def discriminator(self, step: Step) -> Float[Tensor, ""]:
-        return self.contrast(step, self.real_features(step))
-
-    def generator(self, step: Step) -> Float[Tensor, ""]:
-        return self.contrast(step, self.generated_features(step))
 
     def score(self, step: Step) -> Float[Tensor, " B"]:
         regions, words = self.regions(self.real_features(step)), self.word(step.text.words).float()
@@ -71,10 +67,14 @@ class WordContrast(ImageTextLoss):
         similarity = masked(over_words * cosine_similarity(attended, words, dim=-1), mask)
         return similarity.logsumexp(-1) / over_words
 
-    def contrast(self, step: Step, features: Float[Tensor, "B C h w"]) -> Float[Tensor, ""]:
-        """The loss of images, given by their features, and the captions of the batch."""
+    def compare(self, step: Step, features: Float[Tensor, "B C h w"]) -> Float[Tensor, ""]:
         regions, words = self.regions(features), self.word(step.text.words).float()
         scores = self.temperatures[2] * self.matching_score(regions[:, None], words[None], step.text.mask[None])
-        scores = scores.masked_fill(step.batch.confusable, -torch.inf)
-        target = torch.arange(len(regions), device=regions.device)
-        return (cross_entropy(scores, target) + cross_entropy(scores.T, target)) / 2
+        return both_directions(scores, step.batch.confusable)
+
+
+def both_directions(scores: Float[Tensor, "B B"], confusable: Bool[Tensor, "B B"]) -> Float[Tensor, ""]:
+    """The mean cross-entropy of finding the caption of an image (a row of scores), and the image of a caption."""
+    scores = scores.masked_fill(confusable, -torch.inf)
+    target = torch.arange(len(scores), device=scores.device)
+    return (cross_entropy(scores, target) + cross_entropy(scores.T, target)) / 2

@@ -28,7 +28,10 @@ def limner_stages():
 
 @hookimpl
 def limner_losses():
-    return {"scale-consistency": "limner_hierarchy.scale_consistency:ScaleConsistency"}
+    return {
+        "scale-consistency": "limner_hierarchy.scale_consistency:ScaleConsistency",
+        "color-consistency": "limner_hierarchy.color_consistency:ColorConsistency",
+    }
 
 
 @hookimpl

@@ -32,6 +32,9 @@ SMALL = {  # options that make a component small
     "scales discriminator": {"channels": [8, 8, 8], "head": 8, "meet": 4},
     "initial": {"size": 4, "channels": [8]},
     "refinement": {"channels": 8},
+    "stack-initial": {"size": 8, "channels": 4},
+    "stack-second": {"channels": 4, "halvings": 1},
+    "stacked discriminator": {"channels": 2},
 }
 
 
@@ -73,7 +76,7 @@ def test_attention(name):
 
 @pytest.mark.parametrize("name", names("stage"))
 def test_stages(name):
-    check_stage(BUNDLED.load("stage", name), first=name == "initial", **options("stage", name))
+    check_stage(BUNDLED.load("stage", name), first=name in ("initial", "stack-initial"), **options("stage", name))
 
 
 @pytest.mark.parametrize("name", names("generator"))
