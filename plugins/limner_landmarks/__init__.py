@@ -4,10 +4,41 @@ from collections.abc import Mapping
 
 from limner.hooks import hookimpl
 
-RECIPES = ()
+RECIPES = (
+    "gan-int-cls",
+    "df-gan",
+    "ssa-gan",
+    "r3gan",
+)
 
 
 @hookimpl
 def limner_recipes() -> Mapping[str, str]:
     """TOML files by recipe name."""
     return {name: f"limner_landmarks:recipes/{name}.toml" for name in RECIPES}
+
+
+@hookimpl
+def limner_generators() -> Mapping[str, str]:
+    return {
+        "dcgan": "limner_landmarks.dcgan:DCGANGenerator",
+        "deep-fusion": "limner_landmarks.deep_fusion:DeepFusionGenerator",
+        "spatial-fusion": "limner_landmarks.spatial_fusion:SpatialFusionGenerator",
+        "r3gan": "limner_landmarks.r3gan:R3GANGenerator",
+    }
+
+
+@hookimpl
+def limner_discriminators() -> Mapping[str, str]:
+    return {
+        "dcgan": "limner_landmarks.dcgan:DCGANDiscriminator",
+        "one-way": "limner_landmarks.one_way:OneWayDiscriminator",
+        "r3gan": "limner_landmarks.r3gan:R3GANDiscriminator",
+    }
+
+
+@hookimpl
+def limner_losses() -> Mapping[str, str]:
+    return {
+        "interpolated-captions": "limner_landmarks.interpolated_captions:InterpolatedCaptions",
+    }

@@ -30,6 +30,13 @@ SMALL = {  # options that make a component small
     "convolutional generator": {"channels": [8, 8], "noise": 8},
     "convolutional discriminator": {"channels": [8, 8, 8], "head": 8},
     "scales discriminator": {"channels": [8, 8, 8], "head": 8, "meet": 4},
+    "dcgan generator": {"channels": [8, 8], "noise": 8, "text_width": 8},
+    "dcgan discriminator": {"channels": [8, 8], "text_width": 8},
+    "deep-fusion generator": {"channels": [8, 8], "noise": 8},
+    "spatial-fusion generator": {"channels": [8, 8], "noise": 8, "hidden": 8, "mask": 8},
+    "one-way discriminator": {"channels": [8, 8], "head": 8},
+    "r3gan generator": {"channels": [8, 8], "noise": 8, "group": 4},
+    "r3gan discriminator": {"channels": [8, 8], "group": 4},
     "initial": {"size": 4, "channels": [8]},
     "refinement": {"channels": 8},
 }
