@@ -59,7 +59,8 @@ class Step:
             conditional_discriminator: the encoder and the discriminator.
             batch: real images with their captions.
             noise: z, for the generated images.
-            differentiate_images: make the real images leaves of the graph, so that a penalty can take their gradient.
+            differentiate_images: make the real images leaves of the graph, so that a penalty can take their gradient;
+                it can take that of the generated ones, too.
             reads_distractors: encode the distractors in `compute_real`, because a loss reads them.
             rows: the rows of the batch that this process computes.
         """
@@ -101,7 +102,10 @@ class Step:
         """The generated images in the rows of this process."""
         text = self.text.detach()
         own = TextFeatures(self.rows.own(text.words), self.rows.own(text.sentence), self.rows.own(text.mask))
-        return self.conditional_generator.generator(self.rows.own(self.noise), own)
+        images = self.conditional_generator.generator(self.rows.own(self.noise), own)
+        if self.differentiate_images and not any(image.requires_grad for image in images):  # a frozen generator
+            images = [image.requires_grad_() for image in images]
+        return images
 
     @cached_property
     def real_images(self) -> list[Float[Tensor, "B 3 _ _"]]:

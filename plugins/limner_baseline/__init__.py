@@ -31,5 +31,6 @@ def limner_losses():
         "hinge": "limner_baseline.adversarial:Hinge",
         "relativistic": "limner_baseline.adversarial:Relativistic",
         "r1": "limner_baseline.penalties:R1",
+        "r2": "limner_baseline.penalties:R2",
         "matching-aware-penalty": "limner_baseline.penalties:MatchingAware",
     }

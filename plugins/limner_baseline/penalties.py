@@ -42,6 +42,24 @@ class R1(Loss):
         return squared_gradient(score(step.real, self.condition), step.real_images).mean() / 2
 
 
+class R2(R1):
+    """The same at generated images (Mescheder et al. 2018, equation 10, without gamma).
+
+        L_D = 1/2 E_{z,c}[ ||grad_x D(G(z, c), c)||^2 ]
+
+    R3GAN (Huang et al. 2024) uses it together with R1, with the same weight.
+    """
+
+    def discriminator(self, step: Step) -> Float[Tensor, ""]:
+        """
+        Raises:
+            LimnerError: if `condition` asks for the score of the image alone and the discriminator gives none.
+        """
+        squares = squared_gradient(score(step.generated, self.condition), step.own_generated_images)
+        squares = squares / step.rows.processes**2  # `rows.gather` counts a gradient once for each process
+        return step.rows.gather(squares, len(step.noise)).mean() / 2
+
+
 class MatchingAware(Loss):
     """The gradient of the discriminator at real images with their own captions, with respect to both (Tao et al. 2022,
     DF-GAN).

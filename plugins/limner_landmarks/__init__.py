@@ -4,7 +4,16 @@ from collections.abc import Mapping
 
 from limner.hooks import hookimpl
 
-RECIPES = ("stackgan", "stackgan-v2", "attngan", "mirrorgan")
+RECIPES = (
+    "gan-int-cls",
+    "df-gan",
+    "ssa-gan",
+    "r3gan",
+    "stackgan",
+    "stackgan-v2",
+    "attngan",
+    "mirrorgan",
+)
 
 
 @hookimpl
@@ -14,8 +23,17 @@ def limner_recipes() -> Mapping[str, str]:
 
 
 @hookimpl
+def limner_generators() -> Mapping[str, str]:
+    return {
+        "dcgan": "limner_landmarks.dcgan:DCGANGenerator",
+        "deep-fusion": "limner_landmarks.deep_fusion:DeepFusionGenerator",
+        "spatial-fusion": "limner_landmarks.spatial_fusion:SpatialFusionGenerator",
+        "r3gan": "limner_landmarks.r3gan:R3GANGenerator",
+    }
+
+
+@hookimpl
 def limner_stages() -> Mapping[str, str]:
-    """Stages by name."""
     return {
         "stack-initial": "limner_landmarks.stacked:StackInitialStage",
         "stack-second": "limner_landmarks.stacked:StackSecondStage",
@@ -26,5 +44,16 @@ def limner_stages() -> Mapping[str, str]:
 
 @hookimpl
 def limner_discriminators() -> Mapping[str, str]:
-    """Discriminators by name."""
-    return {"stacked": "limner_landmarks.discriminator:StackedDiscriminator"}
+    return {
+        "dcgan": "limner_landmarks.dcgan:DCGANDiscriminator",
+        "one-way": "limner_landmarks.one_way:OneWayDiscriminator",
+        "r3gan": "limner_landmarks.r3gan:R3GANDiscriminator",
+        "stacked": "limner_landmarks.stacked_discriminator:StackedDiscriminator",
+    }
+
+
+@hookimpl
+def limner_losses() -> Mapping[str, str]:
+    return {
+        "interpolated-captions": "limner_landmarks.interpolated_captions:InterpolatedCaptions",
+    }

@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 import torch
 from limner import Judgement, LimnerError, TextFeatures
-from limner_baseline.penalties import R1, MatchingAware
+from limner.shared_rows import AllRows
+from limner_baseline.penalties import R1, R2, MatchingAware
 
 RANDOM = np.random.default_rng(0)
 WEIGHTS = [RANDOM.normal(size=(3, 4, 4)), RANDOM.normal(size=(3, 8, 8))]  # of the images' pixels at two resolutions
@@ -46,6 +47,26 @@ def squared_norms(images, k, match=1, realism=0):
 
 def test_r1_is_half_the_mean_squared_gradient(sizes, step):
     assert R1(sizes).discriminator(step).item() == pytest.approx(np.mean(squared_norms(IMAGES, 0.3)) / 2, rel=1e-6)
+
+
+def test_r2_is_the_same_at_generated_images(sizes, make_step, step):
+    """R1's gradient is another one at these images."""
+    moved = [0.5 * image for image in IMAGES]
+    images = [torch.tensor(image, requires_grad=True) for image in moved]
+    scores = sum(
+        (torch.tensor(weight) * image + 0.15 * image**2).sum((1, 2, 3)) for weight, image in zip(WEIGHTS, images)
+    )
+    generated = Judgement(torch.as_tensor(scores)[:, None], None, torch.zeros(2, 1, 1, 1))
+    given = {"generated": generated, "own_generated_images": images, "rows": AllRows(), "noise": torch.zeros(2, 3)}
+    penalty = R2(sizes).discriminator(make_step(**vars(step) | given))
+    assert penalty.item() == pytest.approx(np.mean(squared_norms(moved, 0.3)) / 2, rel=1e-6)
+
+
+def test_r2_smooths_the_discriminator_of_a_frozen_generator(recipe):
+    recipe["losses"] = {"hinge": {}, "r2": {"every": 1}}
+    recipe["training"]["freeze"] = ["generator"]
+    model = limner.train(recipe, quiet=True)
+    assert all(row["r2/discriminator"] > 0 for row in model.history)
 
 
 @pytest.mark.parametrize(("condition", "scores"), [("text", (1, 0)), ("none", (0, 1)), ("both", (1, 1))])
@@ -102,7 +123,7 @@ def test_a_flat_discriminator_has_a_finite_gradient(sizes, make_step, curvature)
     assert torch.autograd.grad(MatchingAware(sizes).discriminator(flat), curvature)[0].isfinite()
 
 
-@pytest.mark.parametrize("penalty", [R1, MatchingAware])
+@pytest.mark.parametrize("penalty", [R1, R2, MatchingAware])
 def test_penalties_are_lazy_and_for_the_discriminator_only(sizes, step, penalty):
     assert penalty.differentiates_images
     assert penalty(sizes, every=7).every == 7
