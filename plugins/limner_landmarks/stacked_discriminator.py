@@ -12,6 +12,7 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from .blocks import everywhere
+from .dcgan import batch_norm
 
 
 class StackedDiscriminator(Discriminator):
@@ -95,5 +96,5 @@ def tower(size: int, wide: int) -> nn.Sequential:
 
 
 def leaky(channels: int) -> list[nn.Module]:
-    """Batch normalization without running statistics, since real and generated batches differ; then leaky ReLU."""
-    return [nn.BatchNorm2d(channels, track_running_stats=False), nn.LeakyReLU(0.2)]
+    """Batch normalization, then leaky ReLU."""
+    return [batch_norm(channels), nn.LeakyReLU(0.2)]

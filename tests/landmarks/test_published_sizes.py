@@ -4,8 +4,8 @@ import pytest
 import torch
 from limner import Sizes, Slot
 from limner_hierarchy.generator import StagedGenerator
-from limner_landmarks.stacked_discriminator import StackedDiscriminator
 from limner_landmarks.stacked import StackInitialStage
+from limner_landmarks.stacked_discriminator import StackedDiscriminator
 from limner_landmarks.words import WordRefinementStage
 
 

@@ -7,8 +7,8 @@ from limner import LimnerError, Sizes, Slot, TextFeatures
 from limner.layers import ConditioningAugmentation
 from limner_hierarchy.generator import StagedGenerator
 from limner_landmarks.blocks import GatedAugmentation, Residual, RowNorm, SampledSentence
-from limner_landmarks.stacked_discriminator import StackedDiscriminator
 from limner_landmarks.stacked import StackInitialStage, StackRefinementStage, StackSecondStage
+from limner_landmarks.stacked_discriminator import StackedDiscriminator
 from limner_landmarks.words import SentenceContext, WordContext, WordRefinementStage
 
 SIZES = Sizes(image=32, vocabulary=50, length=12, text=16, noise=8, resolutions=(8, 16, 32))
