@@ -143,7 +143,7 @@ class StackSecondStage(Stage):
 class StackRefinementStage(Stage):
     """A later stage of StackGAN++ (Zhang et al. 2018, section 3.3): it continues the hidden map, not the image.
 
-    h' = act(BN(Conv(Up(Res(act(BN(Conv([h; s']))))))),    x' = tanh(Conv(h'))
+        h' = act(BN(Conv(Up(Res(act(BN(Conv([h; s']))))))),    x' = tanh(Conv(h'))
 
     s' is sampled from a Gaussian around the sentence; act is a gated linear unit.
     """
