@@ -13,6 +13,7 @@ RECIPES = (
     "stackgan-v2",
     "attngan",
     "mirrorgan",
+    "dm-gan",
 )
 
 

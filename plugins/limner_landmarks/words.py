@@ -1,6 +1,6 @@
-"""The stages of AttnGAN and MirrorGAN: every position of the map reads the words again."""
+"""The stages of AttnGAN, MirrorGAN and DM-GAN: every position of the map reads the words again."""
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 import torch
 from einops import einsum, rearrange
@@ -11,6 +11,7 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from .blocks import Residual, enlarging
+from .memory import DynamicMemory
 
 
 class WordContext(Attention):
@@ -53,12 +54,16 @@ class SentenceContext(nn.Module):
 
 
 class WordRefinementStage(Stage):
-    """A later stage of AttnGAN (Xu et al. 2018, equation 1), or of MirrorGAN (Qiao et al. 2019, equation 5).
+    """A later stage of AttnGAN (Xu et al. 2018, equation 1), MirrorGAN (Qiao et al. 2019, equation 5) or DM-GAN (Zhu et
+    al. 2019, section 3.1).
 
-        h' = GLU(BN(Conv(Up(Res([h; words(h)]))))),    x' = tanh(Conv(h'))
+        h' = GLU(BN(Conv(Up(Res(read(h, c)))))),    x' = tanh(Conv(h'))
 
-    `words` is what each position finds in the words (`WordContext`). With `sentence`, what it takes of the sentence
-    (`SentenceContext`) is joined, too.
+        read(h, c) = [h; words(h, c)]                       "words": AttnGAN
+        read(h, c) = [h; words(h, c); sentence(h, c)]       "words and sentence": MirrorGAN
+        read(h, c) = memory(h, c)                           "memory": DM-GAN
+
+    The three parts are `WordContext`, `SentenceContext` and `DynamicMemory`.
     """
 
     def __init__(
@@ -68,7 +73,7 @@ class WordRefinementStage(Stage):
         *,
         channels: Annotated[int, Field(ge=1)] = 24,
         blocks: Annotated[int, Field(ge=0, le=16)] = 1,
-        sentence: bool = False,
+        reads: Literal["words", "words and sentence", "memory"] = "words",
     ):
         """
         Args:
@@ -76,7 +81,7 @@ class WordRefinementStage(Stage):
             before: the stage that it continues.
             channels: of its hidden map.
             blocks: how many residual blocks.
-            sentence: whether each position reads the sentence, too, as in MirrorGAN.
+            reads: what each position of the map reads of the text.
 
         Raises:
             LimnerError: if it is the first stage.
@@ -85,9 +90,13 @@ class WordRefinementStage(Stage):
         if before is None:
             raise LimnerError("stages: 'word-refinement' continues another stage, so it cannot be the first.")
         self.size, self.map_size, self.channels = 2 * before.size, 2 * before.map_size, channels
-        contexts = [WordContext, SentenceContext] if sentence else [WordContext]
-        self.contexts = nn.ModuleList(context(sizes, before.channels) for context in contexts)
-        joined = before.channels * (1 + len(contexts))
+        self.keeps = reads != "memory"  # which contains h already
+        channels_before = before.channels
+        first = WordContext(sizes, channels_before) if self.keeps else DynamicMemory(sizes, channels_before)
+        self.contexts = nn.ModuleList([first])
+        if reads == "words and sentence":
+            self.contexts.append(SentenceContext(sizes, channels_before))
+        joined = channels_before * (self.keeps + len(self.contexts))
         self.residual = nn.Sequential(*(Residual(joined, True) for _ in range(blocks)))
         self.enlarge = enlarging(joined, channels, True)
         self.pixels = PlainPixels(channels, self.size // self.map_size)
@@ -95,5 +104,6 @@ class WordRefinementStage(Stage):
     def forward(self, canvas: Canvas | None, noise: Float[Tensor, "B Z"], text: TextFeatures) -> Canvas:
         assert canvas is not None  # it is never the first stage
         found = [context(canvas.hidden, text) for context in self.contexts]
-        hidden = self.enlarge(self.residual(torch.cat([canvas.hidden, *found], 1)))
+        joined = torch.cat([canvas.hidden, *found] if self.keeps else found, 1)
+        hidden = self.enlarge(self.residual(joined))
         return Canvas(hidden, self.pixels(hidden, text.sentence))

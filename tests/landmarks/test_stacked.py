@@ -7,6 +7,7 @@ from limner import LimnerError, Sizes, Slot, TextFeatures
 from limner.layers import ConditioningAugmentation
 from limner_hierarchy.generator import StagedGenerator
 from limner_landmarks.blocks import GatedAugmentation, Residual, RowNorm, SampledSentence
+from limner_landmarks.memory import DynamicMemory
 from limner_landmarks.stacked import StackInitialStage, StackRefinementStage, StackSecondStage
 from limner_landmarks.stacked_discriminator import StackedDiscriminator
 from limner_landmarks.words import SentenceContext, WordContext, WordRefinementStage
@@ -16,7 +17,9 @@ INITIAL = (StackInitialStage, None, {"size": 8, "channels": 4})
 LATER = {
     "stack-second": (StackSecondStage, None, {"channels": 4, "blocks": 1}),
     "stack-refinement": (StackRefinementStage, None, {"channels": 4}),
-    "word-refinement": (WordRefinementStage, None, {"channels": 4}),
+    "AttnGAN": (WordRefinementStage, None, {"channels": 4}),
+    "MirrorGAN": (WordRefinementStage, None, {"channels": 4, "reads": "words and sentence"}),
+    "DM-GAN": (WordRefinementStage, None, {"channels": 4, "reads": "memory"}),
 }
 
 
@@ -65,6 +68,31 @@ def test_each_position_takes_channels_of_the_sentence(text):
         for y, x in np.ndindex(3, 3):
             powers = np.exp(features[row, :, y, x].numpy() * sentence)
             np.testing.assert_allclose(found[row, :, y, x], sentence * powers / powers.sum(), rtol=1e-5)
+
+
+def test_the_memory_is_written_read_and_answers(text):
+    memory = DynamicMemory(SIZES, 4).double()
+    weights = weights_of(memory)
+
+    def dense(name, values):
+        return values @ weights[f"{name}.weight"].reshape(-1, values.shape[-1]).T + weights[f"{name}.bias"]
+
+    def relu(values):
+        return np.maximum(values, 0)
+
+    features = torch.randn(2, 4, 3, 3).double()
+    found = memory(features, text).detach().numpy()
+    for row, length in enumerate((5, 2)):
+        words, image = text.words[row, :length].numpy(), features[row].mean((1, 2)).numpy()
+        gate = sigmoid(dense("word_gate", words) + dense("image_gate", image))
+        entries = gate * relu(dense("word", words)) + (1 - gate) * relu(dense("image", image))
+        keys, values = relu(dense("key", entries)), relu(dense("value", entries))
+        for y, x in np.ndindex(3, 3):
+            hidden = features[row, :, y, x].numpy()
+            powers = np.exp(keys @ hidden)
+            read = powers @ values / powers.sum()
+            response = sigmoid(dense("response", np.concatenate([read, hidden])))
+            np.testing.assert_allclose(found[row, :, y, x], response * read + (1 - response) * hidden, rtol=1e-5)
 
 
 @pytest.mark.parametrize("gated", [False, True])
