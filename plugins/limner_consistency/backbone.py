@@ -75,7 +75,7 @@ class ImageTextLoss(Loss):
     def discriminator(self, step: Step) -> Float[Tensor, ""] | None:
         return None if self.pretrained_steps else self.compare(step, self.real_features(step))
 
-    def generator(self, step: Step) -> Float[Tensor, ""] | None:
+    def generator(self, step: Step) -> Float[Tensor, ""]:
         return self.compare(step, self.generated_features(step))
 
     def real_features(self, step: Step) -> Float[Tensor, "B C h w"]:

@@ -120,14 +120,14 @@ def test_the_noise_must_be_wider_than_the_sampled_sentence():
 @pytest.mark.parametrize("gated", [False, True])
 def test_a_residual_block_starts_from_its_input(gated):
     block = Residual(4, gated)
-    torch.nn.init.zeros_(block.layers[-1].weight)
+    torch.nn.init.zeros_(block.layers[-1].get_parameter("weight"))
     hidden = torch.randn(3, 4, 5, 5)
     assert torch.equal(block(hidden), hidden if gated else hidden.relu())
 
 
 def test_one_row_is_normalized_with_running_statistics():
     norm = RowNorm(4)
-    norm.running_mean.fill_(2)
+    norm.get_buffer("running_mean").fill_(2)
     assert torch.allclose(norm(torch.full((1, 4), 3.0)), torch.ones(1, 4), atol=1e-4)
     rows = norm(torch.randn(16, 4) + 5)
     assert torch.allclose(rows.mean(0), torch.zeros(4), atol=1e-5)
