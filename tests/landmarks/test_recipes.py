@@ -17,7 +17,7 @@ FEW = ["data.count=32", "training.batch_size=4", "training.steps=20", "training.
 def test_a_recipe_is_short_and_says_what_differs_from_the_paper(name):
     lines = (files("limner_landmarks") / "recipes" / f"{name}.toml").read_text(encoding="utf-8").splitlines()
     assert len(lines) <= 40
-    assert lines[0].startswith("# ")
+    assert any(line.startswith("# ") for line in lines[:2])
 
 
 @pytest.mark.parametrize("name", RECIPES)

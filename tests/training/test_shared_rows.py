@@ -31,6 +31,9 @@ for name in sys.argv[1:]:
     data = "data.count=40" if name.startswith(("scenes", "quickstart")) else "data={name='scenes', count=40}"
     recipe = Recipe.read(host(), name, ["training.precision='float32'", "training.batch_size=6", data])
     run = set_up(host(), recipe)
+    if any(isinstance(module, (torch.nn.BatchNorm1d, torch.nn.BatchNorm2d)) for module in run.networks.modules()):
+        lines.append(f"{name} nan")
+        continue
     run.batches.batch_size = 5  # it does not divide
     batch = next(iter(run.batches))
     noise = run.draw_noise(len(batch))
@@ -47,7 +50,8 @@ open(f"rank{state.process_index}.txt", "w").write("\\n".join(lines))
 def test_two_processes_have_the_gradients_of_one(two_processes, tmp_path):
     """For every bundled recipe, with penalties, distractors, and a batch that does not divide.
 
-    Recipes of photographs get drawn data here.
+    Recipes of photographs get drawn data here. Batch normalization is the exception: each process normalizes its own
+    rows, as is usual.
     """
     recipes = list(PluginHost().components("recipe"))
     done = two_processes(SCRIPT, *recipes)
