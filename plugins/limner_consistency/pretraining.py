@@ -27,7 +27,7 @@ def pretrain(run):
     modules = torch.nn.ModuleList([encoder, *due.values()])
     weights = [weight for weight in modules.parameters() if weight.requires_grad]
     optimizer = torch.optim.Adam(weights, LEARNING_RATE, betas=(0.5, 0.999))
-    steps, learned, values = max(loss.pretrained_steps for loss in due.values()), {}, {}
+    steps, learned, last = max(loss.pretrained_steps for loss in due.values()), {}, {}
     hidden = None if PartialState().is_main_process else True  # None: also where there is no terminal
     bar = tqdm(zip(range(steps), run.batches), "pretraining", steps, unit=" steps", disable=hidden)
     for number, batch in bar:
@@ -43,6 +43,7 @@ def pretrain(run):
         gradients = torch.autograd.grad(torch.stack(list(values.values())).sum(), weights, allow_unused=True)
         for weight, gradient in zip(weights, gradients):
             weight.grad = gradient
+        last |= {name: value.detach() for name, value in values.items()}
         learned |= {weight: True for weight in weights if weight.grad is not None}
         torch.nn.utils.clip_grad_norm_(learned, LONGEST)
         optimizer.step()
@@ -55,7 +56,7 @@ def pretrain(run):
     run.model.conditional_generator.encoder.load_state_dict(encoder.state_dict())
     run.batches.load_state_dict(run.batches.state_dict())  # the training continues in this epoch
     run.seconds += time.perf_counter() - start
-    row = {name: value.item() for name, value in values.items()}
+    row = {name: value.item() for name, value in last.items()}
     run.model.history.append({"step": run.step, "seconds": round(run.seconds, 3), "images": run.images} | row)
 
 
