@@ -33,7 +33,7 @@ class DeepFusionGenerator(Generator):
         self,
         sizes: Sizes,
         *,
-        channels: Annotated[list[Channels], Field(min_length=1)] = [128, 96, 48],  # noqa: B006
+        channels: Annotated[list[Channels], Field(min_length=1)] = [128, 64, 32, 16],  # noqa: B006
         noise: Annotated[int, Field(ge=1)] = 100,
     ):
         """

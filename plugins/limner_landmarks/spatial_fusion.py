@@ -36,7 +36,7 @@ class SpatialFusionGenerator(Generator):
         self,
         sizes: Sizes,
         *,
-        channels: Annotated[list[Channels], Field(min_length=1)] = [128, 96, 48],  # noqa: B006
+        channels: Annotated[list[Channels], Field(min_length=1)] = [128, 64, 32, 16],  # noqa: B006
         noise: Annotated[int, Field(ge=1)] = 100,
         hidden: Annotated[int, Field(ge=1)] = 256,
         mask: Annotated[int, Field(ge=1)] = 100,
