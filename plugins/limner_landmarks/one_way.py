@@ -41,8 +41,8 @@ class OneWayDiscriminator(Discriminator):
             channels: of the first convolution and after each block; every block halves the map.
             stem_stride: how many times the first convolution shrinks the image; 1 in the paper.
             head: channels of U.
-            residual_start: what the factors g of the residuals start with. With the 0 of the released code, the trunk is
-                linear at first, and a generator that learns fast runs along its gradient into pure colors.
+            residual_start: what the factors g of the residuals start with. With the 0 of the released code, the trunk
+                is linear at first.
 
         Raises:
             LimnerError: if the image cannot be shrunk so far.

@@ -12,7 +12,7 @@ from pydantic import Field
 from torch import Tensor, nn
 from torch.nn.functional import avg_pool2d, interpolate, leaky_relu, pixel_shuffle
 
-from .deep_fusion import shuffle_for
+from .deep_fusion import remaining
 
 Channels = Annotated[int, Field(ge=1)]
 Count = Annotated[int, Field(ge=1)]
@@ -59,7 +59,7 @@ class R3GANGenerator(Generator):
         """
         super().__init__(sizes)
         self.noise_width, self.resolutions = noise, (sizes.image,)
-        self.shuffle = shuffle_for(sizes.image, len(channels))
+        self.shuffle = remaining(sizes.image, len(channels))
         self.sentence = scaled(nn.Linear(sizes.text, embedding, bias=False))
         self.dense = scaled(nn.Linear(noise + embedding, channels[0], bias=False))
         self.basis = nn.Parameter(torch.randn(channels[0], 4, 4))
