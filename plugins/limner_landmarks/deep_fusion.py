@@ -7,7 +7,6 @@ import torch
 from einops import rearrange
 from jaxtyping import Float
 from limner import Generator, LimnerError, Sizes, TextFeatures
-from limner.layers import PlainPixels
 from pydantic import Field
 from torch import Tensor, nn
 from torch.nn.functional import interpolate, leaky_relu
@@ -20,20 +19,20 @@ Channels = Annotated[int, Field(ge=1)]
 class DeepFusionGenerator(Generator):
     """One stage of residual blocks with deep fusion (Tao et al. 2022, DF-GAN, section 3.4).
 
-        w = [z; s],    h_0 = W z,    h_{i+1} = Block_i(h_i; w),    image = tanh(Conv(leaky(h_n)))
+        w = [z; s],    h_0 = W z,    h_{i+1} = Block_i(h_i; w),    image = tanh(Conv(up(leaky(h_n))))
 
     Only the noise makes the first map, of 4 x 4. Each block doubles the resolution. At every fusion, the channels are
     scaled and shifted by noise and sentence twice, with a nonlinearity in between, and nothing is normalized.
 
     With channels = [256, 256, 128, 64, 32], these are the published widths for 64 pixels. Fewer levels stop at a
-    smaller map, and a pixel shuffle covers the rest of the way to the image size.
+    smaller map, which is enlarged to the image size before the last convolution.
     """
 
     def __init__(
         self,
         sizes: Sizes,
         *,
-        channels: Annotated[list[Channels], Field(min_length=1)] = [128, 96, 48],  # noqa: B006
+        channels: Annotated[list[Channels], Field(min_length=1)] = [128, 64, 32, 16],  # noqa: B006
         noise: Annotated[int, Field(ge=1)] = 100,
     ):
         """
@@ -47,19 +46,20 @@ class DeepFusionGenerator(Generator):
         """
         super().__init__(sizes)
         self.noise_width, self.resolutions = noise, (sizes.image,)
-        shuffle = shuffle_for(sizes.image, len(channels))
+        self.enlarge = remaining(sizes.image, len(channels))
         self.dense = nn.Linear(noise, channels[0] * 16)
         self.blocks = nn.ModuleList(
             DeepFusionBlock(noise + sizes.text, before, after) for before, after in pairwise(channels)
         )
-        self.pixels = PlainPixels(channels[-1], shuffle)
+        self.pixels = nn.Conv2d(channels[-1], 3, 3, padding=1)
 
     def forward(self, noise: Float[Tensor, "B Z"], text: TextFeatures) -> list[Float[Tensor, "B 3 _ _"]]:
         condition = torch.cat([noise, text.sentence], 1)
         hidden = rearrange(self.dense(noise), "b (c h w) -> b c h w", h=4, w=4)
         for block in self.blocks:
             hidden = block(hidden, condition)
-        return [self.pixels(leaky_relu(hidden, 0.2), condition)]
+        enlarged = interpolate(leaky_relu(hidden, 0.2), scale_factor=self.enlarge)
+        return [self.pixels(enlarged).float().tanh()]
 
 
 class DeepFusionBlock(nn.Module):
@@ -99,8 +99,8 @@ class DeepFusion(nn.Module):
         return hidden
 
 
-def shuffle_for(image: int, levels: int) -> int:
-    """How many times a pixel shuffle enlarges the map of the last level, to reach the image size.
+def remaining(image: int, levels: int) -> int:
+    """How many times larger the image is than the map of the last level.
 
     Raises:
         LimnerError: if the image size is not a multiple of that map's.

@@ -30,10 +30,10 @@ class OneWayDiscriminator(Discriminator):
         self,
         sizes: Sizes,
         *,
-        channels: Annotated[list[Channels], Field(min_length=2)] = [32, 64, 128],  # noqa: B006
-        stem_stride: Annotated[int, Field(ge=1)] = 4,
+        channels: Annotated[list[Channels], Field(min_length=2)] = [16, 32, 64, 128],  # noqa: B006
+        stem_stride: Annotated[int, Field(ge=1)] = 2,
         head: Annotated[int, Field(ge=1)] = 64,
-        residual_start: float = 0.0,
+        residual_start: float = 1.0,
     ):
         """
         Args:
@@ -41,7 +41,8 @@ class OneWayDiscriminator(Discriminator):
             channels: of the first convolution and after each block; every block halves the map.
             stem_stride: how many times the first convolution shrinks the image; 1 in the paper.
             head: channels of U.
-            residual_start: what the factors of the residuals start with; 0 in the released code.
+            residual_start: what the factors g of the residuals start with. With the 0 of the released code, the trunk
+                is linear at first.
 
         Raises:
             LimnerError: if the image cannot be shrunk so far.

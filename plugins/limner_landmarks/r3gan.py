@@ -12,7 +12,7 @@ from pydantic import Field
 from torch import Tensor, nn
 from torch.nn.functional import avg_pool2d, interpolate, leaky_relu, pixel_shuffle
 
-from .deep_fusion import shuffle_for
+from .deep_fusion import remaining
 
 Channels = Annotated[int, Field(ge=1)]
 Count = Annotated[int, Field(ge=1)]
@@ -24,7 +24,7 @@ GAIN = (2 / (1 + 0.2**2)) ** 0.5
 class R3GANGenerator(Generator):
     """A mirror image of its discriminator (Huang et al. 2024, R3GAN, section 3).
 
-        h_0 = B * W [z; E s],    h_{i+1} = Blocks_i(up(Conv1x1(h_i))),    image = tanh(PixelShuffle(Conv1x1(h_n)))
+        h_0 = B * W [z; E s],    h_{i+1} = Blocks_i(up(Conv1x1(h_i))),    image = tanh(PixelShuffle(Conv(h_n)))
 
     B is a learned map of 4 x 4, which noise and sentence scale channel by channel; there is no mapping network. up is
     bilinear. Use it with the losses "relativistic", "r1" and "r2".
@@ -59,7 +59,7 @@ class R3GANGenerator(Generator):
         """
         super().__init__(sizes)
         self.noise_width, self.resolutions = noise, (sizes.image,)
-        self.shuffle = shuffle_for(sizes.image, len(channels))
+        self.shuffle = remaining(sizes.image, len(channels))
         self.sentence = scaled(nn.Linear(sizes.text, embedding, bias=False))
         self.dense = scaled(nn.Linear(noise + embedding, channels[0], bias=False))
         self.basis = nn.Parameter(torch.randn(channels[0], 4, 4))
@@ -67,7 +67,11 @@ class R3GANGenerator(Generator):
             residual_blocks(width, blocks, group, expansion, len(channels)) for width in channels
         )
         self.transitions = nn.ModuleList(change_channels(before, after) for before, after in pairwise(channels))
-        self.pixels = scaled(nn.Conv2d(channels[-1], 3 * self.shuffle**2, 1, bias=False))
+        kernel = 1 if self.shuffle == 1 else 3
+        self.pixels = scaled(nn.Conv2d(channels[-1], 3 * self.shuffle**2, kernel, padding=kernel // 2, bias=False))
+        with torch.no_grad():  # all pixels of a position start alike (Aitken et al. 2017)
+            alike = self.pixels.weight[:: self.shuffle**2].repeat_interleave(self.shuffle**2, 0)
+            self.pixels.weight.copy_(alike)
 
     def forward(self, noise: Float[Tensor, "B Z"], text: TextFeatures) -> list[Float[Tensor, "B 3 _ _"]]:
         condition = self.dense(torch.cat([noise, self.sentence(text.sentence)], 1))
@@ -119,7 +123,10 @@ class R3GANDiscriminator(Discriminator):
         if sizes.image % shrinkage:
             raise LimnerError(f"channels: {len(channels)} levels shrink {sizes.image} pixels too far; use fewer.")
         self.feature_channels, self.feature_size = channels[-1], sizes.image // shrinkage
-        self.stem = scaled(nn.Conv2d(3, channels[0], stem_stride, stem_stride, bias=False))
+        overlap = int(stem_stride > 1)
+        self.stem = scaled(
+            nn.Conv2d(3, channels[0], stem_stride + 2 * overlap, stem_stride, padding=overlap, bias=False)
+        )
         self.levels = nn.ModuleList(
             residual_blocks(width, blocks, group, expansion, len(channels)) for width in channels
         )

@@ -7,12 +7,11 @@ import torch
 from einops import rearrange
 from jaxtyping import Float
 from limner import Generator, Sizes, TextFeatures
-from limner.layers import PlainPixels
 from pydantic import Field
 from torch import Tensor, nn
 from torch.nn.functional import interpolate, leaky_relu
 
-from .deep_fusion import shuffle_for
+from .deep_fusion import remaining
 from .fusion import ChannelAffine
 
 Channels = Annotated[int, Field(ge=1)]
@@ -23,20 +22,20 @@ class SpatialFusionGenerator(Generator):
 
         h_0 = W z,    m_0 = P_0(h_0)
         h_{i+1} = Block_i(up(h_i); s, sigmoid(up(m_i))),    m_{i+1} = P_i(h_{i+1})
-        image = tanh(Conv(leaky(norm(h_n))))
+        image = tanh(Conv(up(leaky(norm(h_n)))))
 
     Every block predicts the mask of the next one from its map, without any label of regions. The first block keeps the
     4 x 4 of the first map, which only the noise makes; the others double the resolution.
 
     With channels = [256, 256, 256, 256, 128, 64, 32], these are the published widths for 256 pixels. Fewer levels stop
-    at a smaller map, and a pixel shuffle covers the rest of the way to the image size.
+    at a smaller map, which is enlarged to the image size before the last convolution.
     """
 
     def __init__(
         self,
         sizes: Sizes,
         *,
-        channels: Annotated[list[Channels], Field(min_length=1)] = [128, 96, 48],  # noqa: B006
+        channels: Annotated[list[Channels], Field(min_length=1)] = [128, 64, 32, 16],  # noqa: B006
         noise: Annotated[int, Field(ge=1)] = 100,
         hidden: Annotated[int, Field(ge=1)] = 256,
         mask: Annotated[int, Field(ge=1)] = 100,
@@ -56,13 +55,13 @@ class SpatialFusionGenerator(Generator):
         """
         super().__init__(sizes)
         self.noise_width, self.resolutions = noise, (sizes.image,)
-        shuffle = shuffle_for(sizes.image, len(channels))
+        self.enlarge = remaining(sizes.image, len(channels))
         self.dense = nn.Linear(noise, channels[0] * 16)
         steps = list(pairwise([channels[0], *channels]))
         self.masks = nn.ModuleList(mask_predictor(before, mask) for before, _ in steps)
         self.blocks = nn.ModuleList(MaskedBlock(sizes.text, hidden, *step, residual_start) for step in steps)
         self.norm = nn.BatchNorm2d(channels[-1])
-        self.pixels = PlainPixels(channels[-1], shuffle)
+        self.pixels = nn.Conv2d(channels[-1], 3, 3, padding=1)
 
     def forward(self, noise: Float[Tensor, "B Z"], text: TextFeatures) -> list[Float[Tensor, "B 3 _ _"]]:
         hidden = rearrange(self.dense(noise), "b (c h w) -> b c h w", h=4, w=4)
@@ -72,7 +71,8 @@ class SpatialFusionGenerator(Generator):
                 hidden = interpolate(hidden, scale_factor=2)
                 mask = interpolate(mask, scale_factor=2, mode="bilinear", align_corners=True)
             hidden = block(hidden, text.sentence, mask.sigmoid())
-        return [self.pixels(leaky_relu(self.norm(hidden), 0.2), text.sentence)]
+        enlarged = interpolate(leaky_relu(self.norm(hidden), 0.2), scale_factor=self.enlarge)
+        return [self.pixels(enlarged).float().tanh()]
 
 
 def mask_predictor(channels: int, width: int) -> nn.Sequential:

@@ -10,7 +10,7 @@ from limner.recipes.schema import Recipe
 from limner_landmarks import RECIPES
 
 HOST = PluginHost()
-FEW = ["data.count=32", "training.batch_size=4", "training.steps=20", "training.preview_every=1.0"]
+FEW = ["data.count=32", "training.batch_size=2", "training.steps=20", "training.preview_every=1.0"]
 
 
 @pytest.mark.parametrize("name", RECIPES)
