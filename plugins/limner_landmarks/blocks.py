@@ -6,7 +6,7 @@ from jaxtyping import Float
 from limner import LimnerError, Sizes, TextFeatures
 from limner.layers import ConditioningAugmentation
 from torch import Tensor, nn
-from torch.nn.functional import batch_norm
+from torch.nn.functional import batch_norm, interpolate
 
 
 class RowNorm(nn.BatchNorm1d):
@@ -82,3 +82,16 @@ class Residual(nn.Module):
     def forward(self, hidden: Float[Tensor, "B C h w"]) -> Float[Tensor, "B C h w"]:
         added = hidden + self.layers(hidden)
         return added if self.gated else added.relu()
+
+
+class Pixels(nn.Module):
+    """x = tanh(Conv(Up(h))): the last map, enlarged to the size of the image, becomes colors."""
+
+    def __init__(self, channels: int, times: int = 1):
+        """`channels`: of h; `times`: how much larger than h the image is."""
+        super().__init__()
+        self.times = times
+        self.convolution = nn.Conv2d(channels, 3, 3, padding=1)
+
+    def forward(self, hidden: Float[Tensor, "B C h w"]) -> Float[Tensor, "B 3 H W"]:
+        return self.convolution(interpolate(hidden, scale_factor=self.times)).float().tanh()

@@ -7,26 +7,24 @@ import torch
 from einops import rearrange
 from jaxtyping import Float
 from limner import Canvas, LimnerError, Sizes, Stage, TextFeatures
-from limner.layers import PlainPixels
 from pydantic import Field
 from torch import Tensor, nn
 
-from .blocks import Residual, RowNorm, SampledSentence, enlarging, everywhere, normalized
+from .blocks import Pixels, Residual, RowNorm, SampledSentence, enlarging, everywhere, normalized
 
 Count = Annotated[int, Field(ge=1)]
 Blocks = Annotated[int, Field(ge=0, le=16)]
 
 
-def doublings(size: int, shuffle: int) -> int:
-    """How often a 4 x 4 map is doubled for an image of `size` pixels, of which each position becomes `shuffle` by
-    `shuffle`.
+def doublings(size: int, enlarge: int) -> int:
+    """How often a 4 x 4 map is doubled for an image of `size` pixels, `enlarge` times larger than the last map.
 
     Raises:
         LimnerError: if the size is no such number.
     """
-    levels = (size // shuffle // 4).bit_length() - 1
-    if levels < 0 or 4 * shuffle * 2**levels != size:
-        raise LimnerError(f"size: expected {4 * shuffle} pixels, doubled any number of times, got {size}.")
+    levels = (size // enlarge // 4).bit_length() - 1
+    if levels < 0 or 4 * enlarge * 2**levels != size:
+        raise LimnerError(f"size: expected {4 * enlarge} pixels, doubled any number of times, got {size}.")
     return levels
 
 
@@ -48,7 +46,7 @@ class StackInitialStage(Stage):
         channels: Count = 24,
         augmentation: Count = 4,
         gated: bool = True,
-        shuffle: Count = 1,
+        enlarge: Count = 1,
     ):
         """
         Args:
@@ -58,7 +56,7 @@ class StackInitialStage(Stage):
             channels: of the last map; the map before it has twice as many, and so on.
             augmentation: width of s', the sampled sentence; as many numbers of the noise sample it.
             gated: a gated linear unit after each convolution, instead of ReLU.
-            shuffle: height and width of the square of pixels that each position of the last map becomes.
+            enlarge: how many times the last map is enlarged before it becomes the image; so are those of later stages.
 
         Raises:
             LimnerError: if it is not the first stage, or its size or the noise does not fit.
@@ -66,21 +64,21 @@ class StackInitialStage(Stage):
         super().__init__(sizes, before)
         if before is not None:
             raise LimnerError("stages: 'stack-initial' starts from noise, so it must be the first stage and no other.")
-        levels = doublings(size, shuffle)
-        self.size, self.map_size, self.channels = size, size // shuffle, channels
+        levels = doublings(size, enlarge)
+        self.size, self.map_size, self.channels = size, size // enlarge, channels
         self.sentence = SampledSentence(sizes, augmentation, gated)
         first = channels * 2**levels * 16 * (2 if gated else 1)
         dense = nn.Linear(sizes.noise, first, bias=False)  # z and eps together are as many as z and s' together
         self.dense = nn.Sequential(dense, RowNorm(first), nn.GLU(1) if gated else nn.ReLU())
         widths = [channels * 2**level for level in range(levels, -1, -1)]
         self.levels = nn.Sequential(*(enlarging(wide, wide // 2, gated) for wide in widths[:-1]))
-        self.pixels = PlainPixels(channels, shuffle)
+        self.pixels = Pixels(channels, enlarge)
 
     def forward(self, canvas: Canvas | None, noise: Float[Tensor, "B Z"], text: TextFeatures) -> Canvas:
         free = noise[:, : -self.sentence.width]  # z; the rest is eps
         hidden = self.dense(torch.cat([free, self.sentence(text, noise)], 1))
         hidden = self.levels(rearrange(hidden, "b (c h w) -> b c h w", h=4, w=4))
-        return Canvas(hidden, self.pixels(hidden, text.sentence))
+        return Canvas(hidden, self.pixels(hidden))
 
 
 class StackSecondStage(Stage):
@@ -131,13 +129,13 @@ class StackSecondStage(Stage):
         self.residual = nn.Sequential(*(Residual(widths[-1], False) for _ in range(blocks)))
         up = pairwise([*reversed(widths), channels // 2])
         self.levels = nn.Sequential(*(enlarging(wide, after, False) for wide, after in up))
-        self.pixels = PlainPixels(channels // 2, 1)
+        self.pixels = Pixels(channels // 2)
 
     def forward(self, canvas: Canvas | None, noise: Float[Tensor, "B Z"], text: TextFeatures) -> Canvas:
         assert canvas is not None  # it is never the first stage
         joined = everywhere(self.look(canvas.image), self.sentence(text, noise))
         hidden = self.levels(self.residual(self.join(joined)))
-        return Canvas(hidden, self.pixels(hidden, text.sentence))
+        return Canvas(hidden, self.pixels(hidden))
 
 
 class StackRefinementStage(Stage):
@@ -176,13 +174,13 @@ class StackRefinementStage(Stage):
         self.join = nn.Sequential(*normalized(before.channels + augmentation, before.channels, True))
         self.residual = nn.Sequential(*(Residual(before.channels, True) for _ in range(blocks)))
         self.enlarge = enlarging(before.channels, channels, True)
-        self.pixels = PlainPixels(channels, self.size // self.map_size)
+        self.pixels = Pixels(channels, self.size // self.map_size)
 
     def forward(self, canvas: Canvas | None, noise: Float[Tensor, "B Z"], text: TextFeatures) -> Canvas:
         assert canvas is not None  # it is never the first stage
         joined = everywhere(canvas.hidden, self.sentence(text, noise))
         hidden = self.enlarge(self.residual(self.join(joined)))
-        return Canvas(hidden, self.pixels(hidden, text.sentence))
+        return Canvas(hidden, self.pixels(hidden))
 
 
 def halving(before: int, after: int) -> list[nn.Module]:

@@ -6,11 +6,10 @@ import torch
 from einops import einsum, rearrange
 from jaxtyping import Float
 from limner import Attention, Canvas, LimnerError, Sizes, Stage, TextFeatures
-from limner.layers import PlainPixels
 from pydantic import Field
 from torch import Tensor, nn
 
-from .blocks import Residual, enlarging
+from .blocks import Pixels, Residual, enlarging
 from .memory import DynamicMemory
 
 
@@ -99,11 +98,11 @@ class WordRefinementStage(Stage):
         joined = channels_before * (self.keeps + len(self.contexts))
         self.residual = nn.Sequential(*(Residual(joined, True) for _ in range(blocks)))
         self.enlarge = enlarging(joined, channels, True)
-        self.pixels = PlainPixels(channels, self.size // self.map_size)
+        self.pixels = Pixels(channels, self.size // self.map_size)
 
     def forward(self, canvas: Canvas | None, noise: Float[Tensor, "B Z"], text: TextFeatures) -> Canvas:
         assert canvas is not None  # it is never the first stage
         found = [context(canvas.hidden, text) for context in self.contexts]
         joined = torch.cat([canvas.hidden, *found] if self.keeps else found, 1)
         hidden = self.enlarge(self.residual(joined))
-        return Canvas(hidden, self.pixels(hidden, text.sentence))
+        return Canvas(hidden, self.pixels(hidden))

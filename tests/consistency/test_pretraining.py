@@ -58,10 +58,10 @@ def test_what_was_pretrained_is_frozen(pretrained, tmp_path):
 
 def test_it_counts_and_is_kept_in_the_history(pretrained, tmp_path):
     model = limner.train(pretrained, tmp_path / "run", callbacks=[start := AtStart()])
-    assert start.images == STEPS * 8
-    assert start.run.images == (STEPS + 4) * 8
+    assert start.images == (STEPS + 2) * 8
+    assert start.run.images == (STEPS + 2 + 4) * 8
     row = model.history[0]
-    assert (row["step"], row["images"]) == (0, STEPS * 8)
+    assert (row["step"], row["images"]) == (0, (STEPS + 2) * 8)
     assert {"damsm/pretraining", "cycle/pretraining"} <= row.keys()
     assert 0 < row["seconds"] <= start.run.seconds
     losses = start.run.networks.named_losses()
@@ -88,7 +88,7 @@ def test_a_training_that_is_resumed_before_its_first_step_has_the_same_bits(pret
     whole = limner.load(tmp_path / "run").state_dict()
     shutil.copy(tmp_path / STATE_FILE, tmp_path / "run" / STATE_FILE)
     model = limner.resume(tmp_path / "run", callbacks=[start := AtStart()])
-    assert start.images == STEPS * 8  # it was not pretrained again
+    assert start.images == (STEPS + 2) * 8  # it was not pretrained again
     assert all(torch.equal(value, whole[name]) for name, value in model.state_dict().items())
 
 

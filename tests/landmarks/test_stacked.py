@@ -144,10 +144,11 @@ def test_images_in_stages(stage, text):
     assert [image.shape for image in images] == [(2, 3, size, size) for size in (8, 16, 32)]
 
 
-def test_pixels_can_be_shuffled(text):
-    first = StackInitialStage(SIZES, None, size=16, channels=4, shuffle=2)
+def test_images_can_be_larger_than_their_maps():
+    first = StackInitialStage(SIZES, None, size=16, channels=4, enlarge=2)
     later = WordRefinementStage(SIZES, first, channels=4)
     assert (first.size, first.map_size, later.size, later.map_size) == (16, 8, 32, 16)
+    assert first.pixels(torch.randn(2, 4, 8, 8)).shape == (2, 3, 16, 16)
 
 
 @pytest.mark.parametrize("stage", LATER.values(), ids=LATER)
