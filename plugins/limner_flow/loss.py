@@ -33,7 +33,7 @@ class FlowMatching(Loss):
         self,
         sizes: Sizes,
         *,
-        shift: Annotated[float, Field(gt=0)] = 3.0,
+        shift: Annotated[float, Field(gt=0)] = 5.0,
         drop: Annotated[float, Field(ge=0, lt=1)] = 0.1,
     ):
         """

@@ -8,7 +8,7 @@ import torch
 from einops import rearrange
 from jaxtyping import Float
 from limner import Attention, Generator, LimnerError, Sizes, Slot, TextFeatures
-from limner.layers import Mapping, Modulate, PalettePixels, PlainPixels, UpLevel, initialize
+from limner.layers import Mapping, Modulate, PlainPixels, UpLevel, initialize
 from pydantic import Field
 from torch import Tensor, nn
 from torch.nn.functional import leaky_relu, pixel_unshuffle
@@ -42,15 +42,14 @@ class FlowUNet(Generator):
         sizes: Sizes,
         *,
         patch: Annotated[int, Field(ge=1)] = 4,
-        channels: Annotated[list[Channels], Field(min_length=1)] = [64, 128, 192],  # noqa: B006
+        channels: Annotated[list[Channels], Field(min_length=1)] = [48, 96, 192],  # noqa: B006
         middle: Annotated[int, Field(ge=1)] = 2,
         attention: Slot[Attention] = Slot(),  # noqa: B008
         mapping: Annotated[int, Field(ge=1)] = 256,
-        palette: Annotated[int, Field(ge=0)] = 0,
         steps: Annotated[int, Field(ge=1, le=1000)] = 12,
         method: Method = "euler",
         guidance: Annotated[float, Field(ge=0)] = 2.0,
-        shift: Annotated[float, Field(gt=0)] = 3.0,
+        shift: Annotated[float, Field(gt=0)] = 5.0,
     ):
         """
         Args:
@@ -60,7 +59,6 @@ class FlowUNet(Generator):
             middle: blocks at the smallest map; there is one at the others on the way down, and one on the way up.
             attention: attention modules, at the resolutions that the recipe names, on the way up.
             mapping: width of the mapping network's two layers.
-            palette: how many colors the pixels of the estimate are mixed from; 0 for a plain convolution.
             steps: n, of the solver.
             method: of the solver, "euler" or "heun".
             guidance: g; 1 paints with the text alone, and a larger one goes further from what fits any text.
@@ -92,7 +90,7 @@ class FlowUNet(Generator):
         self.up = nn.ModuleList(UpLevel(mapping, a, b, residual=True) for a, b in pairwise(channels[::-1]))
         self.up_blocks = nn.ModuleList(Block(mapping, width) for width in channels[-2::-1])
         self.modulate = Modulate(mapping, first)
-        self.pixels = PalettePixels(mapping, first, patch, palette) if palette else PlainPixels(first, patch)
+        self.pixels = PlainPixels(first, patch)
 
     def forward(self, noise: Float[Tensor, "B Z"], text: TextFeatures) -> list[Float[Tensor, "B 3 _ _"]]:
         def velocity(images: Images, times: Times) -> Images:

@@ -15,7 +15,7 @@ from limner_flow.unet import FlowUNet
 
 SIZES = Sizes(image=16, vocabulary=50, length=12, text=16)
 ROUNDING = 1e-5
-"""Pixels are mixed in single precision."""
+"""Pixels are made in single precision."""
 
 
 def images(rows=3, seed=0, size=16):
@@ -34,7 +34,7 @@ def unet():
     """A small generator in double precision, with attention to the words."""
     torch.manual_seed(0)
     attention = Slot([(SpatialAttention, [2], {"width": 8})])
-    return FlowUNet(SIZES, channels=[8, 8], mapping=16, steps=3, palette=3, attention=attention).double()
+    return FlowUNet(SIZES, channels=[8, 8], mapping=16, steps=3, shift=3.0, attention=attention).double()
 
 
 def noise_for(unet, rows=3, seed=0):
