@@ -52,7 +52,9 @@ class FlowMatching(Loss):
         """
         network = step.conditional_generator.generator
         if not isinstance(network, FlowUNet):
-            raise LimnerError("losses.flow-matching: this generator has no velocity; use generator.name = 'flow-unet'.")
+            raise LimnerError(
+                "The loss flow-matching needs a generator with a velocity; use generator.name = 'flow-unet'."
+            )
         noise, own = network.starts(step.noise), step.rows.own
         times, dropped = self.times(step.noise), self.dropped(step.noise)
         text = without_text(step.text, dropped)

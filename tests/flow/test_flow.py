@@ -206,5 +206,5 @@ def test_a_dropped_caption_has_no_influence_on_the_loss(step):
 
 def test_another_generator_is_refused(step, make_step):
     other = make_step(conditional_generator=SimpleNamespace(generator=torch.nn.Identity()))
-    with pytest.raises(LimnerError, match=r"generator has no velocity; use generator\.name = 'flow-unet'"):
+    with pytest.raises(LimnerError, match=r"needs a generator with a velocity; use generator\.name = 'flow-unet'"):
         FlowMatching(SIZES).generator(other)
