@@ -12,6 +12,8 @@ from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from limner.comparisons.league import league
+    from limner.comparisons.league_table import League, load_league
     from limner.comparisons.measure_tradeoff import Tradeoff, load_tradeoff, tradeoff
     from limner.comparisons.results import Comparison, load_comparison
     from limner.comparisons.train_variants import compare
@@ -66,6 +68,8 @@ if TYPE_CHECKING:
 
 _HOMES = {
     "comparisons.results": ["Comparison", "load_comparison"],
+    "comparisons.league": ["league"],
+    "comparisons.league_table": ["League", "load_league"],
     "comparisons.measure_tradeoff": ["Tradeoff", "load_tradeoff", "tradeoff"],
     "comparisons.train_variants": ["compare"],
     "course.diagrams": ["diagram"],
@@ -133,6 +137,7 @@ __all__ = [
     "Generator",
     "ImageStream",
     "Judgement",
+    "League",
     "LimnerError",
     "Loss",
     "Metric",
@@ -165,8 +170,10 @@ __all__ = [
     "hookimpl",
     "host",
     "image_format",
+    "league",
     "load",
     "load_comparison",
+    "load_league",
     "load_tradeoff",
     "playground",
     "report",

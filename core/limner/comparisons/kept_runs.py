@@ -13,13 +13,14 @@ from limner.files import free_folder
 from limner.recipes.merging import spelled_out
 
 
-def with_kept_runs(results: Results, folder: Path, asked: Set[tuple[str, int]]) -> Results:
+def with_kept_runs(results: Results, folder: Path, asked: Set[tuple[str, int]], retry: bool = False) -> Results:
     """The results with the runs that the folder holds already.
 
     Args:
         results: of the comparison that is asked for, without runs.
         folder: of the comparison; it may hold other variants and seeds of it.
         asked: variant and seed of each run that is asked for.
+        retry: forget those of them that failed, and the recipes that no other run has, since these may be corrected.
 
     Raises:
         LimnerError: if the folder holds anything else.
@@ -28,6 +29,8 @@ def with_kept_runs(results: Results, folder: Path, asked: Set[tuple[str, int]]) 
         free_folder(folder)
         return results
     kept = read_results(folder)
+    if retry:
+        _forget_failed(kept, asked)
     missing = len(asked - kept.finished)
     shared = sorted(kept.recipes.keys() & results.recipes.keys())
     resumes = bool(missing and kept.runs)
@@ -42,6 +45,15 @@ def with_kept_runs(results: Results, folder: Path, asked: Set[tuple[str, int]]) 
     seeds = max([results.seeds, *(run.seed + 1 for run in kept.runs)])
     recipes = kept.recipes | results.recipes
     return replace(results, vary=vary, recipes=recipes, seeds=seeds, missing=missing, runs=kept.runs)
+
+
+def _forget_failed(kept: Results, asked: Set[tuple[str, int]]) -> None:
+    """Remove the failed runs that are asked for, and recipes of which no run is left."""
+    failed = [run for run in kept.runs if run.problem and run.key in asked]
+    kept.runs = [run for run in kept.runs if run not in failed]
+    left = {str(run.settings.get("recipe")) for run in kept.runs}
+    gone = {str(run.settings.get("recipe")) for run in failed} - left
+    kept.recipes = {name: table for name, table in kept.recipes.items() if name not in gone}
 
 
 def _identity(results: Results, shared: Sequence[str], resumes: bool) -> dict[str, Any]:
