@@ -40,6 +40,7 @@ def test_the_commands(command):
         "explain",
         "export",
         "export-data",
+        "league",
         "models",
         "new-plugin",
         "paint",

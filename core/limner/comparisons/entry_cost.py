@@ -44,7 +44,7 @@ class EntryCost:
     paint_seconds: float
     memory: int | None
 
-    def total(self, steps: float) -> float:
+    def total(self, steps: int | float) -> float:
         """The multiply-adds of a training of so many steps."""
         return self.multiply_adds * self.batch_size * steps
 

@@ -1,11 +1,11 @@
 """The chart of a league: quality against the cost of a training, in multiply-adds and in seconds."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import product
 from typing import TYPE_CHECKING, NamedTuple
 
 from matplotlib.axes import Axes
-from matplotlib.text import Annotation
+from matplotlib.text import Annotation, Text
 from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 from matplotlib.transforms import Bbox
 
@@ -78,7 +78,7 @@ def write_names(panel: Axes, points: Mapping[str, tuple[float, float]]) -> None:
     for name, point in points.items():
         tried: list[tuple[float, Annotation]] = []
         for text in _annotations(panel, name, point):
-            box = text.get_window_extent()
+            box = _box(text)
             outside = box.x0 < inside.x0 or box.x1 > inside.x1 or box.y0 < inside.y0 or box.y1 > inside.y1
             covered = sum(_common_area(box, other) for other in taken) + 1e6 * outside
             tried.append((covered, text))
@@ -88,7 +88,7 @@ def write_names(panel: Axes, points: Mapping[str, tuple[float, float]]) -> None:
         for _, text in tried:
             if text is not best:
                 text.remove()
-        taken.append(best.get_window_extent())
+        taken.append(_box(best))
 
 
 def _annotations(panel: Axes, name: str, point: tuple[float, float]) -> Iterator[Annotation]:
@@ -109,15 +109,23 @@ def _annotations(panel: Axes, name: str, point: tuple[float, float]) -> Iterator
         yield text
 
 
+def _box(text: Annotation) -> Bbox:
+    """The place of a name, without its line."""
+    text.get_window_extent()  # moves it to its place
+    return Text.get_window_extent(text)
+
+
 def _common_area(one: Bbox, other: Bbox) -> float:
     common = Bbox.intersection(one, other)
     return 0.0 if common is None else common.width * common.height
 
 
-def _set_range(panel: Axes, scores: list[float]) -> None:
-    """The scale is from 0 to 1 if all scores are."""
-    if min(scores) >= 0 and max(scores) <= 1:
-        panel.set_ylim(-0.02, 1.04)
+def _set_range(panel: Axes, scores: Sequence[float]) -> None:
+    """A scale that holds all scores and some room; it does not pass 0 or 1 if no score does."""
+    low, high = min(scores), max(scores)
+    room = max(0.15 * (high - low), 0.05)
+    inside = low >= 0 and high <= 1
+    panel.set_ylim(max(low - room, -0.02) if inside else low - room, min(high + room, 1.03) if inside else high + room)
 
 
 def _style(panel: Axes, scale: Scale) -> None:
