@@ -50,6 +50,7 @@ def on_config(config: MkDocsConfig) -> None:
         {"Command line": "command-line.md"},
         {"Several machines": "several-machines.md"},
         {"Large data": "large-data.md"},
+        {"League": ["league.md", "speedrun.md"]},
         {"For authors": ["authors.md", "contributing.md"]},
         {"Reference": ["reference/hooks.md", "reference/interfaces.md", *kinds, *others]},
     ]

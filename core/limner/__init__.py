@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from limner.comparisons.league_table import League, load_league
     from limner.comparisons.measure_tradeoff import Tradeoff, load_tradeoff, tradeoff
     from limner.comparisons.results import Comparison, load_comparison
+    from limner.comparisons.speedrun import Speedrun, speedrun
     from limner.comparisons.train_variants import compare
     from limner.course import exercises
     from limner.course.diagrams import diagram
@@ -71,6 +72,7 @@ _HOMES = {
     "comparisons.league": ["league"],
     "comparisons.league_table": ["League", "load_league"],
     "comparisons.measure_tradeoff": ["Tradeoff", "load_tradeoff", "tradeoff"],
+    "comparisons.speedrun": ["Speedrun", "speedrun"],
     "comparisons.train_variants": ["compare"],
     "course.diagrams": ["diagram"],
     "course.toy_view": ["toy"],
@@ -153,6 +155,7 @@ __all__ = [
     "Scores",
     "Sizes",
     "Slot",
+    "Speedrun",
     "Stage",
     "Step",
     "StreamedImage",
@@ -179,6 +182,7 @@ __all__ = [
     "report",
     "resize",
     "resume",
+    "speedrun",
     "to_bytes",
     "to_float",
     "toy",

@@ -50,6 +50,7 @@ def test_the_commands(command):
         "report",
         "runs",
         "show",
+        "speedrun",
         "tradeoff",
         "train",
         "tutorials",

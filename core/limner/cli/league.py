@@ -70,12 +70,13 @@ def league(
 
 
 def _print(rows: list[dict[str, str]]) -> None:
-    """Print the columns of the table that a terminal has room for."""
+    """Print the table in two parts, without the columns that are only in table.md."""
     names = [name for name in rows[0] if name not in ASIDE and not name.startswith("images/s")]
-    table = Table()
-    for name in names:
-        title = f"multiply-adds {name}" if name == "of the training" else name
-        table.add_column(plain(title), justify="left" if name == "entry" else "right")
-    for row in rows:
-        table.add_row(*(plain(row[name]) for name in names))
-    Console().print(table)
+    start = names.index("all weights")
+    for part in (names[:start], ["entry", *names[start:]]):
+        table = Table()
+        for name in part:
+            table.add_column(plain(name), justify="left" if name == "entry" else "right", no_wrap=name != "entry")
+        for row in rows:
+            table.add_row(*(plain(row[name]) for name in part))
+        Console().print(table)

@@ -208,7 +208,7 @@ class League:
             "generator weights",
             "all weights",
             "multiply-adds per image",
-            "of the training",
+            "all multiply-adds",
             "ms to paint",
             "memory",
         )
