@@ -11,8 +11,9 @@ import tomli_w
 from limner import League, LimnerError, Loss, PluginHost, hookimpl, load_league
 from limner.comparisons import league as module
 from limner.comparisons import league_table
-from limner.comparisons.entry_cost import EntryCost, measure_apart, measure_entry
+from limner.comparisons.entry_cost import EntryCost
 from limner.comparisons.league_chart import DISTANCES, league_chart
+from limner.comparisons.measure_entry import measure_apart, measure_entry
 from limner.comparisons.results_file import Results, RunResult
 from limner.recipes.merging import merge
 from limner.testing import tiny_host, tiny_recipe

@@ -4,8 +4,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from shlex import join
 
-from limner.comparisons.entry_cost import measure_apart
 from limner.comparisons.league_table import Costs, League, read_league_file
+from limner.comparisons.measure_entry import measure_apart
 from limner.comparisons.results_file import Results
 from limner.comparisons.train_variants import compare, portable
 from limner.comparisons.variants import text_of

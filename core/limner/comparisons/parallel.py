@@ -19,7 +19,6 @@ from joblib.externals.loky import ProcessPoolExecutor
 
 from limner.comparisons.progress import ComparisonProgress
 from limner.comparisons.results_file import Results, RunResult, free_place, weights_key
-from limner.comparisons.trainer import result_of
 from limner.comparisons.variants import Variant
 from limner.errors import LimnerError
 from limner.plugins import PluginHost, host
@@ -170,4 +169,4 @@ def _in_a_process_of_its_own(run_group: RunGroup, key: str, group: Runs, *more: 
             return pool.submit(_in_a_process, run_group, key, group, *more).result()[1]
         except BrokenProcessPool:
             problem = "Its process died twice; is the memory used up? Use fewer jobs."
-            return [result_of(variant, seed, None, {}, None, problem) for variant, seed in group]
+            return [RunResult.failed(variant.label, variant.settings, seed, problem) for variant, seed in group]

@@ -86,7 +86,9 @@ class Trainer:
                 raise
             problem = str(error) if isinstance(error, LimnerError) else f"{cause(error)}."
             problem = problem.replace(str(folder), place) if folder else problem
-        return result_of(variant, seed, kept.run, scores, place if folder else None, problem)
+        if kept.run is None:
+            return RunResult.failed(variant.label, variant.settings, seed, problem or "")
+        return _result(variant, seed, kept.run, scores, place if folder else None, problem)
 
     def _sample(self, variant: Variant, trained: RunResult, model: Model | None) -> RunResult:
         scores = {}
@@ -120,18 +122,15 @@ def train_the_rest(recipe: Recipe, folder: Path, callbacks: Sequence[object], pl
     return train(recipe, folder, quiet=True, callbacks=callbacks, plugins=plugins)
 
 
-def result_of(
-    variant: Variant, seed: int, run: Run | None, scores: Scores, place: str | None, problem: str | None
-) -> RunResult:
-    """The result of a run; `run` is None if it failed before its first step, and `place` the folder of its training."""
+def _result(variant: Variant, seed: int, run: Run, scores: Scores, place: str | None, problem: str | None) -> RunResult:
     return RunResult(
         variant=variant.label,
         settings=variant.settings,
         seed=seed,
-        steps=run.step if run else 0,
-        seconds=round(run.seconds, 3) if run else 0.0,
-        images_per_second=round(run.images / run.seconds, 1) if run and run.seconds else 0.0,
-        precision=run.precision if run else variant.recipe.training.precision,
+        steps=run.step,
+        seconds=round(run.seconds, 3),
+        images_per_second=round(run.images / run.seconds, 1) if run.seconds else 0.0,
+        precision=run.precision,
         scores=scores,
         folder=place,
         problem=problem,
