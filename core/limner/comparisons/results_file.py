@@ -30,7 +30,7 @@ class RunResult:
     seconds: float
     images_per_second: float  # "images/s" in the file
     precision: str
-    scores: dict[str, float]  # empty if training diverged
+    scores: dict[str, float]  # empty if training failed
     folder: str | None  # within that of the comparison; None if nothing is written
     problem: str | None = None  # the error if training failed; otherwise not in the file
 
