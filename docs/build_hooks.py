@@ -1,6 +1,7 @@
 """Generate pages of the site: home from README.md, the lessons from the notebooks, the reference from the code.
 
-MkDocs calls `on_config`, `on_files` and `on_page_markdown` during a build. The generated pages are not kept in the repository.
+MkDocs calls `on_config`, `on_files` and `on_page_markdown` during a build. The generated pages are not kept in the
+repository.
 """
 
 import os
