@@ -35,7 +35,9 @@ def with_kept_runs(results: Results, folder: Path, asked: Set[tuple[str, int]], 
     shared = sorted(kept.recipes.keys() & results.recipes.keys())
     resumes = bool(missing and kept.runs)
     asked_for = Results.from_json(json.loads(json.dumps(results.to_json())))  # tuples become lists, as in the file
-    if difference := _difference(_identity(kept, shared, resumes), _identity(asked_for, shared, resumes)):
+    both = kept.versions.get("plugins", {}).keys() & results.versions["plugins"].keys()
+    one, other = (_identity(part, shared, both, resumes) for part in (kept, asked_for))
+    if difference := _difference(one, other):
         raise LimnerError(f"{folder} holds another comparison: {difference}; name another folder.")
     if not missing:
         return replace(kept, missing=0)
@@ -56,9 +58,13 @@ def _forget_failed(kept: Results, asked: Set[tuple[str, int]]) -> None:
     kept.recipes = {name: table for name, table in kept.recipes.items() if name not in gone}
 
 
-def _identity(results: Results, shared: Sequence[str], resumes: bool) -> dict[str, Any]:
-    """What must be equal in two parts of one comparison. Machine and versions only matter if training resumes."""
-    versions = {name: version for name, version in results.versions.items() if name != "plugins"}
+def _identity(results: Results, shared: Sequence[str], plugins: Set[str], resumes: bool) -> dict[str, Any]:
+    """What must be equal in two parts of one comparison, which share these recipes and these plugins.
+
+    Machine and versions only matter if training resumes.
+    """
+    of_plugins = results.versions.get("plugins", {})
+    versions = results.versions | {"plugins": {name: of_plugins[name] for name in sorted(plugins)}}
     return {
         "recipe": spelled_out(results.recipe),  # keys of older recipes get their new names
         "recipes": {name: spelled_out(results.recipes[name]) for name in shared},
