@@ -252,13 +252,14 @@ def test_an_entry_under_other_conditions_is_refused_before_any_training(
     assert not out.exists()
 
 
-def test_names_that_do_not_exist_are_answered_with_the_nearest(run_league):
+def test_names_that_do_not_exist_are_answered_with_the_nearest(run_league, diary):
     with pytest.raises(LimnerError, match="no recipe 'scenes-46', did you mean 'scenes-64'"):
         run_league(["scenes-46"])
     with pytest.raises(LimnerError, match="no league 'of-test', did you mean 'of-tests'"):
         run_league([], name="of-test")
     with pytest.raises(LimnerError, match="No run has the score 'trained/exakt'"):
         run_league(quality="trained/exakt")
+    assert diary.runs == []
 
 
 def test_plugins_name_the_entries_of_a_league(plugins):

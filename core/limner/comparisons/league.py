@@ -6,11 +6,13 @@ from shlex import join
 
 from limner.comparisons.league_table import Costs, League, read_league_file
 from limner.comparisons.measure_entry import measure_apart
+from limner.comparisons.results import require_known
 from limner.comparisons.results_file import Results
 from limner.comparisons.train_variants import compare, portable
 from limner.comparisons.variants import text_of
 from limner.errors import LimnerError, nearest, shortened
 from limner.locks import claim
+from limner.models.trial import try_metrics
 from limner.plugins import PluginHost, host
 from limner.recipes.merging import resolve
 from limner.recipes.nearest_recipe import flat
@@ -62,8 +64,8 @@ def league(
         plugins: the plugin host; by default all that is installed.
 
     Raises:
-        LimnerError: before any work, if a recipe is wrong or unknown, if entries differ in their data, sizes or
-            metrics, or if `out` holds something else, such as this league with other steps or other recipes.
+        LimnerError: before any work, if a recipe or a score is wrong or unknown, if entries differ in their data, sizes
+            or metrics, or if `out` holds something else, such as this league with other steps or other recipes.
     """
     plugins, folder = plugins or host(), Path(out)
     entries = list(entries) or entries_of(plugins, name)
@@ -71,6 +73,8 @@ def league(
     entries = list(dict.fromkeys([reference, *entries]))
     changes = [*(_data_of(plugins, data_of) if data_of else ()), *overrides]
     check_alike(plugins, entries, changes)
+    if quality and (known := try_metrics(plugins, Recipe.read(plugins, reference, changes))):
+        require_known([quality], list(known))
     vary, more = {"recipe": entries}, {"overrides": changes, "quiet": quiet, "jobs": jobs, "plugins": plugins}
     found = compare(reference, vary, seeds, steps=steps, out=folder, keep_going=True, **more)
     results = found.results

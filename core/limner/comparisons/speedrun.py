@@ -244,7 +244,7 @@ class Judging:
         metrics = {JUDGE: {"name": JUDGE, "prompts": images, "seed": seed}}
         recipe = Recipe.check(self.plugins, {**self.recipe.table(), "metrics": metrics}, "the recipe")
         scores = measure(self.plugins, recipe, run.model).scores
-        return scores[SCORE], scores[HELD_OUT]
+        return round(scores[SCORE], 4), round(scores[HELD_OUT], 4)  # of at most some thousand images
 
 
 def spread(values: Sequence[int] | Sequence[float]) -> str:
