@@ -139,8 +139,7 @@ class Loss(nn.Module, ABC):
 
     A loss reads everything from the `Step`, where each judgement is computed once and shared by all losses. It may own
     modules that are trained along with the discriminator (a matching network, a captioner). The training loop applies
-    the recipe's `weight`, so that a loss is exactly its equation. `discriminator` and `generator` may be called at the
-    same time, from two threads.
+    the recipe's `weight`, so a loss is exactly its equation. Its two terms may be computed at once, in two threads.
 
     The smallest one, the least-squares GAN (Mao et al. 2017, equation 9)::
 
@@ -158,6 +157,8 @@ class Loss(nn.Module, ABC):
     """Whether it takes the gradient with respect to the real images (which are then leaves of the graph)."""
     reads_distractors: bool = False
     """Whether it reads `step.distractors` (they are then encoded before the losses are computed)."""
+    needs_discriminator: bool = True
+    """Whether it needs a discriminator. A loss that sets this to False also trains a generator that has none."""
 
     def __init__(self, sizes: Sizes):
         super().__init__()
@@ -171,10 +172,7 @@ class Loss(nn.Module, ABC):
         return None
 
     def score(self, step: "Step") -> Float[Tensor, " B"] | None:
-        """How well each real image of the step fits its caption, by the modules of this loss; higher is better.
-
-        None if the loss has no module that can tell.
-        """
+        """How well each real image of the step fits its caption, by this loss's modules; None if no module can tell."""
         return None
 
     def read(self, step: "Step") -> Int[Tensor, "B T"] | None:

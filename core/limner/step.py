@@ -46,7 +46,7 @@ class Step:
     def __init__(
         self,
         conditional_generator: ConditionalGenerator,
-        conditional_discriminator: ConditionalDiscriminator,
+        conditional_discriminator: ConditionalDiscriminator | None,
         batch: Batch,
         noise: Float[Tensor, "B Z"],
         differentiate_images: bool = False,
@@ -56,7 +56,7 @@ class Step:
         """
         Args:
             conditional_generator: the encoder and the generator.
-            conditional_discriminator: the encoder and the discriminator.
+            conditional_discriminator: the encoder and the discriminator; None for a generator that is trained alone.
             batch: real images with their captions.
             noise: z, for the generated images.
             differentiate_images: make the real images leaves of the graph, so that a penalty can take their gradient.
@@ -84,7 +84,7 @@ class Step:
         """The encoded captions of the batch.
 
         Both players share one encoder. It learns from the discriminator's losses, on real pairs. The generator gets the
-        features detached.
+        features detached. Without a discriminator, the encoder learns from the losses that read `text` itself.
         """
         text = self.encode(self.batch.tokens)
         if self.differentiate_images and not text.sentence.requires_grad:  # a frozen encoder
@@ -128,7 +128,7 @@ class Step:
     @cached_property
     def generated(self) -> Judgement:
         """Generated images with the captions they were generated for."""
-        return self.conditional_discriminator.discriminator.judge(self.look(self.own_generated_images), self.text)
+        return self.discriminator.judge(self.look(self.own_generated_images), self.text)
 
     @cached_property
     def mismatched_pairs(self) -> Judgement:
@@ -163,22 +163,35 @@ class Step:
         place = torch.arange(images, device=self.real_features.device)  # images are shuffled, so take kinds in turn
         return self.judge_real(self.distractors[place * kinds + place % kinds])
 
+    @property
+    def discriminator(self) -> Discriminator:
+        """The discriminator.
+
+        Raises:
+            LimnerError: if there is none, and a loss that reads its judgements does not say that it needs one.
+        """
+        if self.conditional_discriminator is None:
+            raise LimnerError(
+                "A loss reads judgements of a discriminator, and the recipe has none; add [discriminator]."
+            )
+        return self.conditional_discriminator.discriminator
+
     def encode(self, tokens: Tokens) -> TextFeatures:
         """The features of the captions of the batch, or of as many wrong ones for each image."""
         wordings = len(tokens) // len(self.batch)
         ids, mask = (part.unflatten(0, (-1, wordings)) for part in (tokens.ids, tokens.mask))
         own = Tokens(self.rows.own(ids).flatten(0, 1), self.rows.own(mask).flatten(0, 1))
-        text = self.conditional_discriminator.encoder(own)
+        text = (self.conditional_discriminator or self.conditional_generator).encoder(own)
         parts = (part.unflatten(0, (-1, wordings)) for part in (text.words, text.sentence, text.mask))
         return TextFeatures(*(self.rows.gather(part, len(self.batch)).flatten(0, 1) for part in parts))
 
     def look(self, own: list[Float[Tensor, "b 3 _ _"]]) -> Float[Tensor, "B C h w"]:
         """The discriminator's feature map of all images, from the images in the rows of this process."""
-        return self.rows.gather(self.conditional_discriminator.discriminator.look(own), len(self.batch))
+        return self.rows.gather(self.discriminator.look(own), len(self.batch))
 
     def judge_real(self, text: TextFeatures) -> Judgement:
         """The real images, judged with other captions."""
-        return self.conditional_discriminator.discriminator.judge(self.real_features, text)
+        return self.discriminator.judge(self.real_features, text)
 
     # --- names before API 1.2 ------------------------------------------------------------------------------------
 
@@ -213,7 +226,7 @@ class Step:
         return self.conditional_generator
 
     @property
-    def judging(self) -> ConditionalDiscriminator:
+    def judging(self) -> ConditionalDiscriminator | None:
         """The old name of `conditional_discriminator`."""
         warnings.warn("Step.judging is now Step.conditional_discriminator.", DeprecationWarning, stacklevel=2)
         return self.conditional_discriminator

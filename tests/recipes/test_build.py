@@ -13,6 +13,7 @@ STAGES = "generator.stages=[{name='initial', size=8, channels=[8, 8]}, {name='re
 NEEDED = {  # to be of any use
     "staged": [STAGES],
     "scale-consistency": ["generator.name=staged", STAGES],
+    "flow-matching": ["generator={name='flow-unet', channels=[8, 8]}"],
     "conditioning-divergence": ["generator.augmentation=4", "losses.non-saturating={}"],
 }
 

@@ -231,7 +231,7 @@ def test_a_wrong_entry_is_told_with_its_place(plugins, recipe, override, place, 
     assert "\n" not in str(caught.value)
 
 
-@pytest.mark.parametrize("part", ["data", "encoder", "generator", "discriminator", "losses", "training"])
+@pytest.mark.parametrize("part", ["data", "encoder", "generator", "losses", "training"])
 def test_a_missing_part_is_told(plugins, recipe, part):
     del recipe[part]
     with pytest.raises(LimnerError, match=f"the recipe: {part}: a recipe needs this option"):

@@ -29,6 +29,7 @@ BUNDLED = PluginHost()
 SMALL = {  # options that make a component small
     "convolutional generator": {"channels": [8, 8], "noise": 8},
     "convolutional discriminator": {"channels": [8, 8, 8], "head": 8},
+    "flow-unet": {"channels": [8, 8], "mapping": 16, "steps": 2},
     "scales discriminator": {"channels": [8, 8, 8], "head": 8, "meet": 4},
     "initial": {"size": 4, "channels": [8]},
     "refinement": {"channels": 8},
@@ -91,6 +92,8 @@ def test_losses(name, host):
     recipe = tiny_recipe(data={"name": "scenes", "count": 64}, encoder={"name": "mlp", "width": 16, "hidden": 16})
     if name == "conditioning-divergence":
         recipe["generator"] = {"name": "convolutional", "channels": [8, 8], "noise": 8, "augmentation": 4}
+    if name == "flow-matching":
+        recipe["generator"] = {"name": "flow-unet", **SMALL["flow-unet"]}
     check_loss(BUNDLED.load("loss", name), host=host, recipe=recipe)
 
 

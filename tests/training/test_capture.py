@@ -125,11 +125,12 @@ def test_captions_of_fixed_length_give_the_same_losses():
         run = set_up(host(), Recipe.read(host(), recipe))
         run.batches.fixed_length = fixed
         batch = next(iter(run.batches))
-        networks = run.networks
+        networks, judging = run.networks, run.networks.conditional_discriminator
         generator = Player(list(networks.conditional_generator.generator.parameters()))
-        discriminator = Player([*networks.conditional_discriminator.parameters(), *networks.losses.parameters()])
+        discriminator = Player([*judging.parameters(), *networks.losses.parameters()])
+        players = {"generator": generator, "discriminator": discriminator}
         threads = PlayerThreads(torch.device("meta"))
-        names, values = compute_step(run, generator, discriminator, threads, batch, run.draw_noise(len(batch)))
+        names, values = compute_step(run, players, threads, batch, run.draw_noise(len(batch)))
         found.append((batch.tokens.ids.shape[1], names, values))
     (short, names, values), (long, same_names, same_values) = found
     assert short < long

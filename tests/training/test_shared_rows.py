@@ -18,7 +18,7 @@ def gradients(run, batch, noise, rows):
     step = new_step(run, batch, noise)
     step.rows = rows
     found = []
-    for side, player in zip(("generator", "discriminator"), players_of(run)):
+    for side, player in players_of(run).items():
         compute_gradients(run, step, player, side, torch.autocast("cpu", enabled=False))
         player.average_gradients()
         found += [gradient.clone() for gradient in player.gradients]

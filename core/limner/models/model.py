@@ -43,7 +43,7 @@ class Model(TrainedPainter, nn.Module):
     """A text-to-image model with everything it needs to paint, to score images, and to be measured.
 
     `limner.train` makes one, and `limner.load` reads one from its run folder. A model that was kept for painting only
-    has no losses, and perhaps no discriminator (None).
+    has no losses, and perhaps no discriminator (None). Nor has one whose generator was trained alone.
     """
 
     def __init__(
@@ -164,9 +164,10 @@ class Model(TrainedPainter, nn.Module):
     def save(self, folder: str | Path) -> None:
         """Write recipe, tokenizer, weights and history into `folder`. Each file is whole, or as it was before."""
         encoder, described = self.conditional_generator.encoder, None
-        left_out = {"discriminator": self.conditional_discriminator is None, "losses": len(self.losses) == 0}
-        if any(left_out.values()):
-            described = {LEFT_OUT: " ".join(name for name, gone in left_out.items() if gone)}
+        missing = {"discriminator": self.conditional_discriminator is None, "losses": len(self.losses) == 0}
+        left_out = [name for name, is_missing in missing.items() if is_missing and getattr(self.recipe, name)]
+        if left_out:
+            described = {LEFT_OUT: " ".join(left_out)}
         write_run(Path(folder), self.recipe, self.tokenizer, encoder, self.state_dict(), self.history, described)
 
     def export(self, file: str | Path) -> Exported:

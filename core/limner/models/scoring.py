@@ -14,7 +14,7 @@ from limner.data.images import decode_images
 from limner.errors import LimnerError
 from limner.interfaces import Loss
 from limner.recipes.scorers import can_caption, losses_that, pick_scorer
-from limner.step import ConditionalDiscriminator, Step
+from limner.step import Step
 from limner.types import Batch
 
 if TYPE_CHECKING:
@@ -91,5 +91,4 @@ def _step(model: "Model", images: Float[Tensor, "N 3 H W"], captions: Sequence[s
         confusable=none,
     )
     noise = torch.zeros(len(images), model.conditional_generator.generator.noise_width, device=device)
-    discriminator = cast(ConditionalDiscriminator, model.conditional_discriminator)  # a model with losses has one
-    return Step(model.conditional_generator, discriminator, batch, noise)
+    return Step(model.conditional_generator, model.conditional_discriminator, batch, noise)

@@ -24,19 +24,22 @@ MOST_WEIGHTS = 10**10
 
 
 class Networks(nn.Module):
-    """Everything that has weights: generator and discriminator, which share the encoder, and the losses' modules."""
+    """Everything that has weights: generator and discriminator, which share the encoder, and the losses' modules.
+
+    A generator that is trained alone has no discriminator (None).
+    """
 
     def __init__(
         self,
         encoder: TextEncoder,
         generator: Generator,
-        discriminator: Discriminator,
+        discriminator: Discriminator | None,
         losses: nn.ModuleDict,
         sizes: Sizes,
     ):
         super().__init__()
         self.conditional_generator = ConditionalGenerator(encoder, generator)
-        self.conditional_discriminator = ConditionalDiscriminator(encoder, discriminator)
+        self.conditional_discriminator = ConditionalDiscriminator(encoder, discriminator) if discriminator else None
         self.losses, self.sizes = losses, sizes
 
     def named_losses(self) -> dict[str, Loss]:
@@ -53,6 +56,9 @@ def build_networks(recipe: "Recipe", vocabulary: int, kept: Path | None = None) 
         recipe: a recipe that was checked.
         vocabulary: the number of token ids.
         kept: the folder in which a run keeps the pretrained model of its encoder; by default it is found by its name.
+
+    Raises:
+        LimnerError: for parts that do not fit together, or a loss that needs a discriminator where there is none.
     """
     sizes = Sizes(image=recipe.image_size, vocabulary=vocabulary, length=recipe.text.length)
     resolved = recipe.resolved("encoder")
@@ -62,10 +68,25 @@ def build_networks(recipe: "Recipe", vocabulary: int, kept: Path | None = None) 
     sizes = sizes.knowing(text=encoder.width)
     generator: Generator = recipe.resolved("generator").build(sizes)
     sizes = sizes.knowing(noise=generator.noise_width, resolutions=tuple(generator.resolutions))
-    discriminator: Discriminator = recipe.resolved("discriminator").build(sizes)
-    sizes = sizes.knowing(features=discriminator.feature_channels, feature_size=discriminator.feature_size)
+    discriminator: Discriminator | None = (
+        recipe.resolved("discriminator").build(sizes) if recipe.discriminator else None
+    )
+    if discriminator:
+        sizes = sizes.knowing(features=discriminator.feature_channels, feature_size=discriminator.feature_size)
+    else:
+        _refuse_adversarial(recipe)
     losses = nn.ModuleDict({name: recipe.resolved(f"losses.{name}").build(sizes) for name in recipe.losses})
     return Networks(encoder, generator, discriminator, losses, sizes)
+
+
+def _refuse_adversarial(recipe: "Recipe") -> None:
+    """Refuse losses that need a discriminator."""
+    for name in recipe.losses:
+        if recipe.resolved(f"losses.{name}").component.needs_discriminator:
+            raise LimnerError(
+                f"losses.{name}: this loss needs a discriminator, and the recipe has none; add [discriminator], or "
+                "leave the loss out."
+            )
 
 
 def is_own(module: object) -> bool:
@@ -80,15 +101,11 @@ def own_modules(network: nn.Module) -> Iterator[tuple[str, nn.Module]]:
 
 def parts_of(model: Any) -> nn.ModuleDict:
     """The parts of `Networks` or of a `Model` by the names that recipes use: encoder, generator, losses.cycle, ..."""
-    judge = model.conditional_discriminator  # None in a model that was kept for painting only
-    return nn.ModuleDict(
-        {
-            "encoder": model.conditional_generator.encoder,
-            "generator": model.conditional_generator.generator,
-            "discriminator": judge.discriminator if judge else nn.Module(),
-            "losses": model.losses,
-        }
-    )
+    painting, judging = model.conditional_generator, model.conditional_discriminator
+    parts = {"encoder": painting.encoder, "generator": painting.generator}
+    if judging:  # None in a model that was kept for painting only, or whose generator is trained alone
+        parts["discriminator"] = judging.discriminator
+    return nn.ModuleDict(parts | {"losses": model.losses})
 
 
 def parts_named(model: Any, names: Sequence[str], place: str) -> list[nn.Module]:
@@ -97,13 +114,14 @@ def parts_named(model: Any, names: Sequence[str], place: str) -> list[nn.Module]
     Raises:
         LimnerError: for a part that the model does not have.
     """
-    parts = dict(parts_of(model).named_modules())
+    whole = parts_of(model)
+    parts = dict(whole.named_modules())
     example = next((name for name in parts if name.startswith("losses.")), "losses")
     for name in names:
         if not name or name not in parts:
             raise LimnerError(
                 f"{place}: this model has no part '{name}'{nearest(name, parts)}; "
-                f"there is encoder, generator, discriminator, losses, and what is within, such as {example}."
+                f"there is {', '.join(whole)}, and what is within, such as {example}."
             )
     return [parts[name] for name in names]
 

@@ -53,7 +53,8 @@ class Training(BaseModel):
     seconds: Annotated[float, Field(gt=0)] | None = None  # or so much time
     batch_size: Annotated[int, Field(ge=2)] = 32  # real images per step, and as many generated ones
     generator_lr: Annotated[float, Field(gt=0)] = 1e-3  # learning rate of the generator
-    discriminator_lr: Annotated[float, Field(gt=0)] = 1e-3  # also of the encoder and of the losses' own modules
+    # of the discriminator, the encoder and the losses; without a discriminator, these have the generator's
+    discriminator_lr: Annotated[float, Field(gt=0)] = 1e-3
     optimizer: Part | None = None  # of both players; left out: Adam
     generator_optimizer: Part | None = None  # of the generator, if it should be another one
     decay: Annotated[float, Field(ge=0, le=1)] = 0.3  # the learning rates fall to 0 over this last part of the budget
@@ -106,7 +107,7 @@ class Recipe(BaseModel):
     text: Text = Text()
     encoder: Part  # encodes the captions
     generator: Part  # makes images
-    discriminator: Part  # judges images
+    discriminator: Part | None = None  # judges images; left out: the generator is trained alone
     losses: dict[str, LossPart]  # by name; each has a weight, by default 1
     metrics: dict[str, Part] | None = None  # by name; left out: the metrics of the data set
     prompts: list[str] | None = None  # painted regularly during training; left out: prompts of the data set
@@ -157,7 +158,8 @@ class Recipe(BaseModel):
     def parts(self) -> list[tuple[str, str, Part]]:
         """Every component of the recipe as (kind, place, part)."""
         single = [("dataset", "data", self.data), ("encoder", "encoder", self.encoder)]
-        single += [("generator", "generator", self.generator), ("discriminator", "discriminator", self.discriminator)]
+        single += [("generator", "generator", self.generator)]
+        single += [("discriminator", "discriminator", self.discriminator)] if self.discriminator else []
         optimizers = [(key, getattr(self.training, key)) for key in OPTIMIZERS]
         single += [("optimizer", f"training.{key}", part) for key, part in optimizers if part]
         single += [("tracker", f"training.trackers.{number}", p) for number, p in enumerate(self.training.trackers)]

@@ -97,13 +97,14 @@ def _change(recipe: str, before: Any, now: Any) -> str:
 
 
 def _losses(found: RunSummary) -> str:
-    """A panel for both players, and one for each loss."""
+    """A panel for the players, and one for each loss."""
     if not found.history:
         return missing("There are no losses: training keeps them every ten steps, and none were kept.")
     names = list(dict.fromkeys(name for row in found.history for name in row))
-    players = ("discriminator", "generator")
+    players = tuple(name for name in ("discriminator", "generator") if name in names)
     losses = dict.fromkeys(name.rpartition("/")[0] for name in names if name.endswith(players) and "/" in name)
-    panels = [curves("both players, all losses together", {name: _curve(found, name) for name in players})]
+    title = "both players, all losses together" if len(players) > 1 else "all losses together"
+    panels = [curves(title, {name: _curve(found, name) for name in players})]
     for loss in losses:
         panels.append(curves(loss, {player: _curve(found, f"{loss}/{player}") for player in players}))
     about = "Each point is the mean of at least ten steps. A few values at the start may be above the panel."

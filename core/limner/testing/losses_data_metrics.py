@@ -93,7 +93,7 @@ def _check_loss_gradients(component: type, run: Run, batch: Batch, noise: Tensor
             require(_reaches(generator, generated), "no gradient reaches the generator.")
         own = list(loss.parameters())
         if judged is not None:
-            reached = bool(own) or _reaches(discriminator, judged)
+            reached = bool(own) or (discriminator is not None and _reaches(discriminator, judged))
             require(reached, "no gradient reaches the discriminator, and the loss has no weights of its own.")
         if own:
             if judged is None:

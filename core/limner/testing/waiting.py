@@ -72,10 +72,10 @@ def find_waits(recipe: str | Mapping[str, Any], plugins: PluginHost | None = Non
     """
     plugins = plugins or host()
     run = set_up(plugins, Recipe.read(plugins, recipe))
-    generator, discriminator = players_of(run)
+    players = players_of(run)
     threads = PlayerThreads(torch.device("meta"))  # one after the other
     batch = next(iter(run.batches))
     noise = run.draw_noise(len(batch))
     with WaitingOperations() as watcher:
-        compute_step(run, generator, discriminator, threads, batch, noise)
+        compute_step(run, players, threads, batch, noise)
     return list(dict.fromkeys(watcher.found))

@@ -84,7 +84,7 @@ class StopNote:
 
 
 class ProgressBar:
-    """A bar over the budget, with the losses of both players and images per second."""
+    """A bar over the budget, with the losses of the players and images per second."""
 
     def __init__(self) -> None:
         self.bar: Any = None
@@ -157,9 +157,10 @@ class LivePictures:
 
 
 def describe(run: "Run", losses: Mapping[str, float]) -> str:
-    """Both losses and the speed, in a few words."""
+    """The losses of the players and the speed, in a few words."""
     speed = run.images / run.seconds if run.seconds else 0.0
-    return f"D {losses['discriminator']:.2f}, G {losses['generator']:.2f}, {speed:.0f} images/s"
+    told = [f"{side[0].upper()} {losses[side]:.2f}" for side in ("discriminator", "generator") if side in losses]
+    return f"{', '.join(told)}, {speed:.0f} images/s"
 
 
 def in_notebook() -> bool:

@@ -43,7 +43,7 @@ class CapturedStep:
         Args:
             run: the training.
             compute: makes a step.
-            optimizers: of both players.
+            optimizers: of the players.
 
         Raises:
             LimnerError: if the recipe demands capture where there is no CUDA.

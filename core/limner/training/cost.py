@@ -104,7 +104,7 @@ def count_work(run: Run, step: int = 1) -> int:
     run.step = step
     with WorkCounter() as counter:  # it sees one thread
         alone = PlayerThreads(torch.device("meta"))
-        compute_step(run, *players_of(run), alone, next(iter(run.batches)), run.draw_noise(run.batches.batch_size))
+        compute_step(run, players_of(run), alone, next(iter(run.batches)), run.draw_noise(run.batches.batch_size))
     return counter.operations // 2
 
 
@@ -144,9 +144,9 @@ def time_steps(run: Run) -> float:
     device, batches = run.batches.device, iter(run.batches)
     players = players_of(run)
     factor, start = 8 if device.type == "cuda" else 1, 0.0
-    with PlayerThreads(device) as threads:
-        compute = partial(compute_step, run, *players, threads)
-        make_step = CapturedStep(run, compute, [player.optimizer for player in players])
+    with PlayerThreads(device, len(players)) as threads:
+        compute = partial(compute_step, run, players, threads)
+        make_step = CapturedStep(run, compute, [player.optimizer for player in players.values()])
         for number in range((WARM_UP + TIMED) * factor):
             if number == WARM_UP * factor:
                 _wait(device)

@@ -112,16 +112,15 @@ def fit(plugins: PluginHost, run: Run, state: Mapping[str, Any] | None = None) -
     """The loop, from the start or from a state. It ends when the budget is used, or after a signal to stop. Either way
     the weights are saved.
     """
-    generator, discriminator = players_of(run)
-    run.players = {"generator": generator, "discriminator": discriminator}
+    run.players = players_of(run)
     run.surroundings = surroundings_of(run)
     if state:
         restore(run, state)
         keep_good_weights(run)
     with StopSignals() as signals, together(run.folder):
-        with PlayerThreads(run.batches.device) as threads:
-            compute = partial(compute_step, run, generator, discriminator, threads)
-            make_step = CapturedStep(run, compute, [generator.optimizer, discriminator.optimizer])
+        with PlayerThreads(run.batches.device, len(run.players)) as threads:
+            compute = partial(compute_step, run, run.players, threads)
+            make_step = CapturedStep(run, compute, [player.optimizer for player in run.players.values()])
             plugins.call("limner_training_started", run=run)
             checkpoint(plugins, run)
             if run.progress < 1:  # a resumed training may have ended before it was measured
@@ -131,22 +130,28 @@ def fit(plugins: PluginHost, run: Run, state: Mapping[str, Any] | None = None) -
         PartialState().wait_for_everyone()  # the run folder is complete
 
 
-def players_of(run: Run) -> tuple[Player, Player]:
-    """The generator and the discriminator as opponents; the encoder and the losses are on the discriminator's side."""
+def players_of(run: Run) -> dict[str, Player]:
+    """The players by name. The generator and the discriminator are opponents; the encoder and the losses are on the
+    discriminator's side. Without a discriminator, one player has everything.
+    """
     settings, networks = run.recipe.training, run.networks
     optimizer = run.recipe.resolved("training.optimizer") if settings.optimizer else None
     own = run.recipe.resolved("training.generator_optimizer") if settings.generator_optimizer else optimizer
+    if networks.conditional_discriminator is None:
+        return {"generator": Player(list(networks.parameters()), own)}
     judging = [*networks.conditional_discriminator.parameters(), *networks.losses.parameters()]
-    return Player(list(networks.conditional_generator.generator.parameters()), own), Player(judging, optimizer)
+    painting = Player(list(networks.conditional_generator.generator.parameters()), own)
+    return {"generator": painting, "discriminator": Player(judging, optimizer)}
 
 
 def make_steps(plugins: PluginHost, run: Run, make_step: CapturedStep, signals: StopSignals) -> None:
     """Make steps until the budget is used, a signal arrives, or a callback raises KeyboardInterrupt."""
     settings, on_gpu = run.recipe.training, run.batches.device.type == "cuda"
+    rates = {"generator": settings.generator_lr, "discriminator": settings.discriminator_lr}
     start = time.perf_counter() - run.seconds
     for batch in run.batches:
-        run.players["generator"].set_lr(settings.generator_lr * run.lr_decay)
-        run.players["discriminator"].set_lr(settings.discriminator_lr * run.lr_decay)
+        for name, player in run.players.items():
+            player.set_lr(rates[name] * run.lr_decay)
         losses = make_step(batch, run.draw_noise(len(batch)))
 
         run.step += 1
@@ -167,12 +172,7 @@ def make_steps(plugins: PluginHost, run: Run, make_step: CapturedStep, signals: 
 
 
 def compute_step(
-    run: Run,
-    generator: Player,
-    discriminator: Player,
-    threads: PlayerThreads,
-    batch: Batch,
-    noise: Float[Tensor, "B Z"],
+    run: Run, players: Mapping[str, Player], threads: PlayerThreads, batch: Batch, noise: Float[Tensor, "B Z"]
 ) -> tuple[tuple[str, ...], Float[Tensor, " L"]]:
     """Make one step: forward, losses, gradients, new weights. Returns the losses, by name, as they are on the device.
 
@@ -183,19 +183,19 @@ def compute_step(
     step = new_step(run, batch, noise)
     with autocast():
         _ = step.text  # both threads read it
-    threads.run_both(autocast()(step.compute_generated), autocast()(step.compute_real))
+    if "discriminator" in players:
+        threads.run([autocast()(step.compute_generated), autocast()(step.compute_real)])
 
     # One graph holds both players. Each takes the gradient of its own loss, by its own weights.
-    generated, judged = threads.run_both(
-        partial(compute_gradients, run, step, generator, "generator", autocast()),
-        partial(compute_gradients, run, step, discriminator, "discriminator", autocast()),
+    found = threads.run(
+        [partial(compute_gradients, run, step, player, side, autocast()) for side, player in players.items()]
     )
     del step  # free the graph before the weights change
-    generator.average_gradients()
-    discriminator.average_gradients()
-    threads.run_both(generator.step, discriminator.step)
+    for player in players.values():
+        player.average_gradients()
+    threads.run([player.step for player in players.values()])
     run.average.update()
-    losses = judged | generated
+    losses = {name: value for of_player in reversed(found) for name, value in of_player.items()}
     return tuple(losses), torch.stack(list(losses.values()))
 
 

@@ -52,7 +52,7 @@ class Run:
     interrupted: bool = False
     saved: float = -math.inf  # the progress at which the run folder was last written,
     previewed: float = -math.inf  # and that at which the previews were last painted
-    players: dict[str, Player] = field(default_factory=dict)  # the generator and the discriminator, as opponents
+    players: dict[str, Player] = field(default_factory=dict)  # by name: generator, discriminator
     surroundings: dict[str, str] = field(default_factory=dict)  # versions, threads, ...: what decides about bits
     recent: list[Mapping[str, float]] = field(default_factory=list)  # losses that are not yet in the history
     snapshots: dict[float, Path | None] = field(default_factory=dict)  # the folders of the snapshots so far

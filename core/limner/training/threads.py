@@ -1,14 +1,13 @@
 """Two threads for the two players, so that they compute at the same time on a CPU."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
 
 import torch
 from accelerate import PartialState
 
-FirstT = TypeVar("FirstT")
-SecondT = TypeVar("SecondT")
+ResultT = TypeVar("ResultT")
 
 
 class PlayerThreads:
@@ -19,10 +18,11 @@ class PlayerThreads:
     they must do in one order, so each uses its threads for one player after the other.
     """
 
-    def __init__(self, device: torch.device):
+    def __init__(self, device: torch.device, players: int = 2):
+        """`device`: on which they compute; `players`: how many there are. One alone has all threads."""
         self.threads = torch.get_num_threads()
         self.second: ThreadPoolExecutor | None = None
-        if device.type == "cpu" and self.threads > 1 and PartialState().num_processes == 1:
+        if device.type == "cpu" and players > 1 and self.threads > 1 and PartialState().num_processes == 1:
             half = self.threads // 2
             self.second = ThreadPoolExecutor(1, "second-player", torch.set_num_threads, (half,))
 
@@ -36,9 +36,10 @@ class PlayerThreads:
             self.second.shutdown()
             torch.set_num_threads(self.threads)
 
-    def run_both(self, first: Callable[[], FirstT], second: Callable[[], SecondT]) -> tuple[FirstT, SecondT]:
-        """Call both functions; what each returns."""
+    def run(self, functions: Sequence[Callable[[], ResultT]]) -> list[ResultT]:
+        """Call the functions, one for each player; what each returns."""
         if self.second is None:
-            return first(), second()
-        other = self.second.submit(second)
-        return first(), other.result()
+            return [function() for function in functions]
+        first, *others = functions
+        waiting = [self.second.submit(function) for function in others]
+        return [first(), *(other.result() for other in waiting)]
