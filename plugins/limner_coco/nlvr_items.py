@@ -19,6 +19,9 @@ SHAPES = {"triangle": (0.38, 0.61), "circle": (0.61, 0.88), "square": (0.88, 1.2
 """The shares of its square that an item of each shape covers: 1/2, pi/4 and 1, if its edges are sharp."""
 SPECK = 25
 """Spots below this area, in square units, are ignored; the smallest item, a triangle, has 50."""
+STACK_SHARE = 0.82
+"""The least share of its rectangle that a stack of blocks covers; two circles cover pi/4."""
+NEIGHBORHOOD = np.ones((3, 3))
 BLOCK, GAP = 20, 1
 """The width of a block, and the gap between two blocks of a stack."""
 
@@ -42,8 +45,8 @@ def read_boxes(image: UInt8[np.ndarray, "3 H W"]) -> Boxes | None:
     """The items in an image with values from 0 to 255; None if a spot of it is no item.
 
     Every pixel gets the nearest of four colors: gray, yellow, blue, black. Connected pixels of one color are a spot.
-    Its pixels and those around are unmixed, pixel = (1 - a) gray + a color, so that its sides and its area are known
-    more precisely than by whole pixels. The sides tell the size, and the area tells the shape. A spot as wide as a
+    The pixels of its edge are unmixed, pixel = (1 - a) gray + a color, so that its sides and its area are known more
+    precisely than by whole pixels; noise inside does no harm. The sides tell the size, and the area tells the shape. A spot as wide as a
     block and several times as high is a stack of blocks.
     """
     pixels = image.transpose(1, 2, 0).astype(np.float64)
@@ -69,8 +72,9 @@ def _read_box(pixels: Float[np.ndarray, "H W 3"], unit: float) -> list[Item] | N
         covered = ((pixels - palette[0]) @ away / (away @ away)).clip(0, 1)
         for number in range(1, count + 1):
             spot = spots == number
-            around = ndimage.binary_dilation(spot, np.ones((3, 3))) & (nearest == 0)
-            items = _items_of(np.where(spot | around, covered, 0), color, unit)
+            inside = ndimage.binary_erosion(spot, NEIGHBORHOOD)
+            around = ndimage.binary_dilation(spot, NEIGHBORHOOD) & (nearest == 0)
+            items = _items_of(np.where(inside, 1, np.where(spot | around, covered, 0)), color, unit)
             if items is None:
                 return None
             found += items
@@ -90,7 +94,7 @@ def _items_of(mask: Float[np.ndarray, "H W"], color: str, unit: float) -> list[I
     base = float(last + down[last]) * unit
     step = BLOCK + GAP
     blocks = round((height + GAP) / step)
-    filled = area > SHAPES["square"][0] * width * height
+    filled = area > STACK_SHARE * width * height
     if blocks > 1 and _size(width) == BLOCK and abs(height + GAP - blocks * step) < 6 and filled:
         x = (left + right - BLOCK) / 2
         return [Item(color, "square", BLOCK, x, base - BLOCK - place * step) for place in range(blocks)]

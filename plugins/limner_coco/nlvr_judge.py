@@ -53,12 +53,12 @@ class NlvrJudge(Metric):
         super().__init__(dataset)
         if not isinstance(dataset, CaptionedFolder):
             raise LimnerError(
-                f"nlvr-judge reads the drawings of NLVR in a folder; the data set is {type(dataset).__name__}, "
+                f"this metric reads the drawings of NLVR in a folder; the data set is {type(dataset).__name__}, "
                 "choose another metric."
             )
         if dataset.image_size < SMALLEST:
             raise LimnerError(
-                f"nlvr-judge cannot read images of {dataset.image_size} pixels; use {SMALLEST} pixels or more."
+                f"this metric cannot read images of {dataset.image_size} pixels; use {SMALLEST} pixels or more."
             )
         self.captions, self.seed = captions, seed
         self.about = f"{captions} captions with a claim, an image each, seed {seed}"
@@ -91,7 +91,7 @@ class NlvrJudge(Metric):
         decided = {text: row for text, row in rows.items() if self.claim_of(text)}
         if len(decided) < max(2, LEAST_DECIDED * len(rows)):
             raise LimnerError(
-                f"nlvr-judge decides {len(decided)} of the {len(rows)} captions of this data; it is for the sentences "
+                f"this metric decides {len(decided)} of the {len(rows)} captions of this data; it is for the sentences "
                 "and drawings of NLVR, choose another metric."
             )
         return decided, len(rows)

@@ -57,7 +57,7 @@ class ClipScore(Metric):
         super().__init__(dataset)
         if model is None:
             raise LimnerError(
-                "clip-score: no CLIP model is named; name a folder or a model of the hub, for example with "
+                "no CLIP model is named; name a folder or a model of the hub, for example with "
                 "--set metrics.clip-score.model=FOLDER."
             )
         self.model, self.images, self.prefix, self.seed = model, images, prefix, seed

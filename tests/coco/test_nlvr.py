@@ -258,11 +258,11 @@ def test_single_images_have_verdicts(folder):
 
 
 def test_it_measures_nothing_else(folder, make_folder):
-    with pytest.raises(LimnerError, match="nlvr-judge reads the drawings of NLVR in a folder; the data set is Scenes"):
+    with pytest.raises(LimnerError, match="this metric reads the drawings of NLVR in a folder; the data set is Scenes"):
         NlvrJudge(Scenes(64, count=8))
     with pytest.raises(LimnerError, match=r"cannot read images of 32 pixels; use 64 pixels or more\."):
         NlvrJudge(CaptionedFolder(32, root=str(folder)))
-    with pytest.raises(LimnerError, match="nlvr-judge decides 0 of the 12 captions of this data"):
+    with pytest.raises(LimnerError, match="this metric decides 0 of the 12 captions of this data"):
         NlvrJudge(CaptionedFolder(64, root=str(make_folder()))).measure(Copies())
 
 

@@ -78,7 +78,7 @@ def test_it_says_on_what_it_is_based(whole_clip):
 
 
 def test_without_a_model_it_says_how_to_name_one():
-    with pytest.raises(LimnerError, match="clip-score: no CLIP model is named; name a folder or a model of the hub"):
+    with pytest.raises(LimnerError, match="no CLIP model is named; name a folder or a model of the hub"):
         ClipScore(SCENES)
 
 

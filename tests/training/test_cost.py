@@ -1,9 +1,10 @@
 """What a training costs, measured by a few steps."""
 
+from limner.models.painting_cost import count_parameters
 from limner.plugins import host
 from limner.recipes.schema import Recipe
 from limner.testing import tiny_host, tiny_recipe
-from limner.training.cost import count_parameters, count_work, measure_cost
+from limner.training.cost import count_work, measure_cost
 from limner.training.run import set_up
 
 

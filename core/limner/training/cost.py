@@ -1,14 +1,13 @@
 """What a training costs on this machine: a few of its steps are made and measured, and nothing is kept."""
 
-import sys
 import time
 from dataclasses import dataclass
 from functools import partial
 
 import torch
-from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
+from limner.models.painting_cost import count_parameters, describe_device, most_memory
 from limner.plugins import PluginHost
 from limner.recipes.build import dry_run, parts_of
 from limner.recipes.schema import Recipe
@@ -66,12 +65,12 @@ def measure_cost(plugins: PluginHost, recipe: Recipe) -> Cost:
         captions=run.batches.captions,
         parameters={name: count_parameters(part) for name, part in parts_of(run.networks).items()},
         multiply_adds=work // size,
-        memory=_most_memory(run.batches.device),
+        memory=most_memory(run.batches.device),
         seconds_per_step=each,
         steps=steps,
         seconds=steps * each,
         images_per_second=size / each,
-        device=_describe(run.batches.device),
+        device=describe_device(run.batches.device),
     )
 
 
@@ -102,29 +101,6 @@ def time_steps(run: Run) -> float:
     return (time.perf_counter() - start) / (TIMED * factor)
 
 
-def count_parameters(module: nn.Module) -> int:
-    """The number of weights of a module."""
-    return sum(weight.numel() for weight in module.parameters())
-
-
-def _describe(device: torch.device) -> str:
-    if device.type == "cuda":
-        return torch.cuda.get_device_name(device)
-    return f"{device.type}, {torch.get_num_threads()} threads"
-
-
 def _wait(device: torch.device) -> None:
     if device.type == "cuda":
         torch.cuda.synchronize(device)
-
-
-def _most_memory(device: torch.device) -> int | None:
-    """The most memory that this process has used: on the GPU if it trains there."""
-    if device.type == "cuda":
-        return torch.cuda.max_memory_allocated(device)
-    if sys.platform == "win32":
-        return None
-    import resource
-
-    used = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return used if sys.platform == "darwin" else 1024 * used
