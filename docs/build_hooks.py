@@ -48,6 +48,7 @@ def on_config(config: MkDocsConfig) -> None:
         {"Lessons": [PLACES[path] for path in NOTEBOOKS]},
         {"Paint": "paint.md"},
         {"Command line": "command-line.md"},
+        {"Metrics": "metrics.md"},
         {"Several machines": "several-machines.md"},
         {"Large data": "large-data.md"},
         {"For authors": ["authors.md", "contributing.md"]},
