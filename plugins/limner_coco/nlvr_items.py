@@ -46,8 +46,8 @@ def read_boxes(image: UInt8[np.ndarray, "3 H W"]) -> Boxes | None:
 
     Every pixel gets the nearest of four colors: gray, yellow, blue, black. Connected pixels of one color are a spot.
     The pixels of its edge are unmixed, pixel = (1 - a) gray + a color, so that its sides and its area are known more
-    precisely than by whole pixels; noise inside does no harm. The sides tell the size, and the area tells the shape. A spot as wide as a
-    block and several times as high is a stack of blocks.
+    precisely than by whole pixels; noise inside does no harm. The sides tell the size, and the area tells the shape. A
+    spot as wide as a block and several times as high is a stack of blocks.
     """
     pixels = image.transpose(1, 2, 0).astype(np.float64)
     scale = image.shape[-1] / IMAGE

@@ -110,4 +110,7 @@ def _configuration(source: str, local: bool) -> Any:
     layers = getattr(config, "num_hidden_layers", 0)
     if type(layers) is not int or not 0 <= layers <= MOST_LAYERS:
         raise LimnerError(f"model: '{source}' is damaged: it should have a number of layers, not {layers!r:.100}.")
+    longest = getattr(config, "max_position_embeddings", 1)
+    if type(longest) is not int:  # transformers 5.0 does not check it
+        raise LimnerError(f"model: transformers cannot read '{source}': it should have a number of positions.")
     return config

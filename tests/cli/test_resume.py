@@ -90,6 +90,7 @@ def test_a_wrong_recipe_leaves_no_folder(command, here):
     assert sorted(path.name for path in here.iterdir()) == ["tiny.toml"]
 
 
+@pytest.mark.slow
 def test_two_trainings_at_once_get_two_folders(command, here, monkeypatch):
     made = []
 
@@ -120,6 +121,7 @@ os.execv(sys.executable, [sys.executable, "-m", "limner", "train", "tiny.toml", 
 """
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not hasattr(os, "openpty"), reason="this system has no pseudo-terminals")
 def test_a_training_whose_terminal_closes_is_saved(here, recipe):
     recipe["training"]["steps"] = 100_000

@@ -109,6 +109,7 @@ def state_of(folder: Path) -> dict[Path, bytes | None]:
     return {path: path.read_bytes() if path.is_file() else None for path in paths}
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="this system has no pipes")
 @given(content=st.dictionaries(files, contents, min_size=1, max_size=2))
 def test_a_folder_is_read_or_refused_in_one_sentence(content):

@@ -34,6 +34,7 @@ def lengths(captions: list[str], recipe: str) -> tuple[list[int], int]:
     return [len(row) for row in ids], sum(row.count(tokenizer.inner.unk_token_id) for row in ids)
 
 
+@pytest.mark.slow
 def test_all_captions_of_val2017_become_tokens(shared_data):
     path = shared_data / "coco_captions_val2017" / "captions_val2017.json"
     coco = coco_index(json.loads(path.read_text(encoding="utf-8")), str(path))
@@ -47,6 +48,7 @@ def test_all_captions_of_val2017_become_tokens(shared_data):
     assert sum(length > 40 for length in found) == 8, "the length in the recipe cuts almost none"
 
 
+@pytest.mark.slow
 def test_captions_are_read_with_and_without_the_key_type(shared_data):
     """The published file has no such key; a common copy has one, for old versions of pycocotools."""
     path = shared_data / "coco_captions_val2017" / "captions_val2017.json"

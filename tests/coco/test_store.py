@@ -220,6 +220,7 @@ store.PixelStore(folder.parent / "store", "all", 8).prepare(find(folder, sorted(
     assert grays(prepare(folder)) == [i % 251 for i in range(4 * CHUNK)]
 
 
+@pytest.mark.slow
 def test_two_processes_at_once_make_one_store(many):
     folder = many(2 * CHUNK)
     code = """
@@ -425,6 +426,7 @@ def test_where_the_store_is(tmp_path, monkeypatch):
     other.chmod(0o755)
 
 
+@pytest.mark.slow
 def test_memory_use_stays_constant(tmp_path):
     """Eight times as many images take no more memory, although 60 MB of pixels are written."""
     folder = tmp_path / "images"

@@ -111,6 +111,7 @@ def test_what_is_not_a_tradeoff_is_refused(small, tmp_path):
         limner.load_tradeoff(tmp_path)
 
 
+@pytest.mark.slow
 def test_the_command_draws_and_prints(command, small, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "tiny.toml").write_text(tomli_w.dumps(small))

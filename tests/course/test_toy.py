@@ -104,6 +104,7 @@ def test_a_game_leaves_the_random_numbers_of_others_alone():
     assert torch.equal(torch.rand(3), expected)
 
 
+@pytest.mark.slow
 def test_mode_collapse_is_caused_and_cured():
     game = ToyGame(COLLAPSE)
     game.step(300)

@@ -95,6 +95,7 @@ def measured():
     return {name: {k: v for m in metrics for k, v in m.measure(p).items()} for name, p in painters.items()}
 
 
+@pytest.mark.slow
 def test_real_images_get_the_scores_of_real_images(measured):
     real = measured["real"]
     assert real["painted/Vendi score"] == pytest.approx(real["real/Vendi score"], rel=0.1)
@@ -102,6 +103,7 @@ def test_real_images_get_the_scores_of_real_images(measured):
     assert min(real[name] for name in ("precision", "recall", "coverage")) > 0.85
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("collapsed", ["one each", "one"])
 def test_a_collapsed_generator_has_worse_scores(measured, collapsed):
     found, real = measured[collapsed], measured["real"]

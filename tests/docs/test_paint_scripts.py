@@ -104,6 +104,7 @@ answer(given.texts.map((text) => {
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["odd", "random", "letters"])
 def test_prompts_are_read_as_in_python(node, kind):
     tokenizer = limner.load("quickstart").tokenizer

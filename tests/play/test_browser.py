@@ -156,6 +156,7 @@ def page(chromium, address) -> Iterator[Any]:
     assert (outside, errors) == ([], [])
 
 
+@pytest.mark.slow
 def test_the_demo_in_a_browser(page):
     page.fill("#prompt textarea", "a red elephant above a blue square")
     assert page.inner_text("#marks mark") == "elephant"

@@ -21,6 +21,7 @@ def project(root):
     return tomllib.loads((root / "pyproject.toml").read_text(encoding="utf-8"))["project"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("schema", SCHEMAS)
 def test_the_files_follow_their_formats(root, schema):
     pytest.importorskip("check_jsonschema", reason="check-jsonschema is not installed")

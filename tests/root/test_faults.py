@@ -129,6 +129,7 @@ def test_a_slow_plugin_is_reported(site, listing):
     assert "slow: plugin 'one'" not in output
 
 
+@pytest.mark.slow
 def test_a_recipe_trains_beside_all_of_them(site, tmp_path):
     small = ["--set", "data.count=64", "--set", "training={steps=1, batch_size=8}", "--set", "image_size=16"]
     done = limner(site, "train", "scenes-one", *small, "--out", str(tmp_path / "run"), "--quiet")

@@ -57,6 +57,7 @@ def test_one_word_is_misspelled():
     assert found == {"There", "red", "circle", "above", "blue", "square"}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("wordings", [1, 8, 20])
 def test_captions_are_misspelled_as_often_as_requested(wordings):
     plain, some, every = (Scenes(8, wordings=wordings, count=200, misspelled=share) for share in (0.0, 0.3, 1.0))

@@ -122,6 +122,7 @@ def test_without_a_run_folder_each_training_has_a_log_of_its_own(tracked, tmp_pa
     assert sorted(path.name for path in (tmp_path / "tensorboard/limner").iterdir()) == ["scenes", "scenes-2"]
 
 
+@pytest.mark.slow
 def test_a_comparison_names_the_project_and_its_runs(tracked, tmp_path, monkeypatch):
     installed("tensorboard")
     monkeypatch.chdir(tmp_path)
@@ -154,6 +155,7 @@ def test_only_the_first_of_several_processes_records(two_processes, tracked, tmp
 # --- MLflow ---------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_mlflow_has_the_same(tracked, tmp_path, monkeypatch):
     installed("mlflow")
     monkeypatch.setenv("MLFLOW_ALLOW_FILE_STORE", "true")

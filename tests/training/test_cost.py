@@ -1,5 +1,6 @@
 """What a training costs, measured by a few steps."""
 
+import pytest
 from limner.models.painting_cost import count_parameters
 from limner.plugins import host
 from limner.recipes.schema import Recipe
@@ -26,6 +27,7 @@ def test_a_budget_in_seconds_says_how_many_steps_fit():
     assert abs(cost.steps - 100 / cost.seconds_per_step) <= 1
 
 
+@pytest.mark.slow
 def test_more_channels_are_more_work_and_a_smaller_batch_shares_the_update_of_the_weights():
     def work(*changes):
         recipe = Recipe.read(host(), "scenes-32", ["data.count=40", *changes])

@@ -498,6 +498,7 @@ class Race:
         self.bare.append(self.since - now)
 
 
+@pytest.mark.slow
 def test_the_loop_costs_at_most_five_percent(recipe):
     recipe |= {
         "image_size": 32,

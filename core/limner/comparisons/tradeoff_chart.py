@@ -39,7 +39,9 @@ def tradeoff_chart(
     panel.plot(*zip(*(means[name] for name in frontier)), color=DOT, linewidth=1.2, alpha=0.6, label="frontier")
     for variant, (x, y) in means.items():
         panel.scatter(x, y, s=46, color=DOT if variant in frontier else BAR, edgecolors=DOT, linewidths=0.8, zorder=3)
-        panel.annotate(variant, (x, y), xytext=(6, 5), textcoords="offset points", fontsize=8)
+        crowded = any(0 < other - x < 0.2 and abs(height - y) < 0.05 for other, height in means.values())
+        offset, side = (-6, "right") if crowded else (6, "left")
+        panel.annotate(variant, (x, y), xytext=(offset, 5), textcoords="offset points", fontsize=8, ha=side)
     if real:
         panel.scatter(*real, s=170, marker="*", color=REAL, zorder=4, label="real data")
     panel.set_xlabel(f"consistency: {consistency.replace('/', ' ')}")
