@@ -49,6 +49,7 @@ def on_config(config: MkDocsConfig) -> None:
         {"Lessons": [PLACES[path] for path in NOTEBOOKS]},
         {"Paint": "paint.md"},
         {"Command line": "command-line.md"},
+        {"Metrics": "metrics.md"},
         {"Several machines": "several-machines.md"},
         {"Large data": "large-data.md"},
         {"League": ["league.md", "speedrun.md"]},

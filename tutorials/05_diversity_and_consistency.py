@@ -382,8 +382,8 @@ assert diverse[narrow] < diverse["1.0, 1, 4.0"]
 assert found["trained/exact", without].clear
 assert exact[without] < exact["1.0, 1, 4.0"]
 assert not found["diversity", without].clear
-runs = kept.comparison.set_index(["variant", "seed"])["diversity"]
-assert (runs[without] < runs["1.0, 1, 4.0"]).all()
+by_seed = kept.comparison.pivot(index="seed", columns="variant", values="diversity")
+assert (by_seed[without] < by_seed["1.0, 1, 4.0"]).all()
 assert found["diversity", best_of_8].clear
 assert diverse[best_of_8] < diverse["1.0, 1, 4.0"]
 assert not found["trained/exact", best_of_8].clear

@@ -292,7 +292,7 @@ class Dataset(ABC):
 
 
 class Metric(ABC):
-    """A measurement of a trained model on a data set."""
+    """A measurement of a trained model on a data set. If it does not apply, it raises a `LimnerError` that says why."""
 
     about: str = ""
     """What the numbers are based on, in a few words: how many samples, which seed."""

@@ -4,7 +4,8 @@
 with `files` for text and JSON, into the `listing` of a folder. `finding` finds the image files, and `store` keeps
 their squares of pixels in a file, so that each is made only once. `folder` provides all of it as captioned images.
 `hub` brings data sets of the hub into such a folder. `published` downloads MS-COCO, `checking` finds what is wrong
-with a folder, and `commands` holds `limner data coco` and `limner data folder`.
+with a folder, and `commands` holds `limner data coco` and `limner data folder`. `nlvr_judge` measures models of NLVR's
+drawings: `nlvr_items` reads what an image shows, and `nlvr_claims` what a sentence claims.
 """
 
 from collections.abc import Mapping
@@ -20,6 +21,12 @@ def limner_datasets() -> Mapping[str, str]:
         "folder": "limner_coco.folder:CaptionedFolder",
         "hub": "limner_coco.hub:HubCaptions",
     }
+
+
+@hookimpl
+def limner_metrics() -> Mapping[str, str]:
+    """`nlvr-judge`: whether what a caption claims is true of the image."""
+    return {"nlvr-judge": "limner_coco.nlvr_judge:NlvrJudge"}
 
 
 @hookimpl

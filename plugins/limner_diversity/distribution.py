@@ -7,7 +7,7 @@ import torch
 from jaxtyping import Bool, Float
 from limner import Dataset, LimnerError, Metric, Painter, Scores, to_bytes, to_float
 from pydantic import Field
-from torch import Tensor
+from torch import Tensor, nn
 
 from .features import extractor, features_of, seeded
 
@@ -18,8 +18,10 @@ class Distribution(Metric):
     It compares 500 real images of the data (option `images`), evenly spread, with one image generated for the first
     caption of each. FID (Heusel et al. 2017) and KID (Binkowski et al. 2018; 20 subsets of half of the images) come
     from torchmetrics; lower is better. By default their features are those of a fixed random network (option
-    `features`), so do not compare them with figures from papers. FID also falls as the number of images grows. The
-    others are shares of images, by k nearest neighbors (`neighbors`), from 0 to 1; density can be slightly above 1:
+    `features`), so do not compare them with figures from papers. FID also falls as the number of images grows: "FID of
+    real images" is that of the same real images and as many others, or of their two halves if the data has too few. A
+    perfect generator reaches it, and not 0. The others are shares of images, by k nearest neighbors (`neighbors`), from
+    0 to 1; density can be slightly above 1:
 
         precision   generated images that lie in the neighborhood of a real one (Kynkäänniemi et al. 2019)
         recall      real images that lie in the neighborhood of a generated one
@@ -67,25 +69,42 @@ class Distribution(Metric):
         rows = [captioned[place * len(captioned) // count] for place in range(count)]
         real = to_float(data.pixels[rows])
         generated = painter.paint_images([data.annotations[row][0]["caption"] for row in rows], self.seed)
-        return self.compare(real, generated)
+        others = sorted({*captioned} - {*rows})
+        if len(others) >= count:
+            floor = real, to_float(data.pixels[[others[place * len(others) // count] for place in range(count)]])
+        else:
+            floor = real[::2], real[1::2]
+        return self.compare(real, generated) | {
+            "FID of real images": frechet_distance(*floor, extractor(self.features))
+        }
 
     def compare(self, real: Float[Tensor, "N 3 H W"], generated: Float[Tensor, "N 3 H W"]) -> Scores:
         """All six numbers, for images in [-1, 1]."""
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # torchmetrics warns about its use of memory
-            from torchmetrics.image.fid import FrechetInceptionDistance
             from torchmetrics.image.kid import KernelInceptionDistance
 
             network = extractor(self.features)
-            frechet = FrechetInceptionDistance(network)
             kernel = KernelInceptionDistance(network, subsets=20, subset_size=len(real) // 2)
         for images, are_real in ((real, True), (generated, False)):
             for chunk in to_bytes(images).split(100):
-                frechet.update(chunk, real=are_real)
                 kernel.update(chunk, real=are_real)
         with seeded(self.seed):
-            distances = {"FID": frechet.compute().item(), "KID": kernel.compute()[0].item()}
+            distances = {"FID": frechet_distance(real, generated, network), "KID": kernel.compute()[0].item()}
         return distances | neighborhoods(features_of(real, network), features_of(generated, network), self.neighbors)
+
+
+def frechet_distance(one: Float[Tensor, "N 3 H W"], other: Float[Tensor, "M 3 H W"], network: nn.Module) -> float:
+    """FID of two sets of images in [-1, 1], by the features of a network (Heusel et al. 2017, equation 6)."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # torchmetrics warns about its use of memory
+        from torchmetrics.image.fid import FrechetInceptionDistance
+
+        frechet = FrechetInceptionDistance(network)
+    for images, is_first in ((one, True), (other, False)):
+        for chunk in to_bytes(images).split(100):
+            frechet.update(chunk, real=is_first)
+    return frechet.compute().item()
 
 
 def neighborhoods(real: Float[Tensor, "N F"], generated: Float[Tensor, "M F"], k: int) -> Scores:

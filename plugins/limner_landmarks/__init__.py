@@ -58,3 +58,9 @@ def limner_losses() -> Mapping[str, str]:
     return {
         "interpolated-captions": "limner_landmarks.interpolated_captions:InterpolatedCaptions",
     }
+
+
+@hookimpl
+def limner_league_entries() -> Mapping[str, str]:
+    """All of them are compared in the league of scenes."""
+    return dict.fromkeys(RECIPES, "scenes")

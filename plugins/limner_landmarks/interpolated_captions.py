@@ -30,9 +30,8 @@ class InterpolatedCaptions(Loss):
         mixed = mix(text[:half], text[half : 2 * half], self.share)
         own = TextFeatures(rows.own(mixed.words), rows.own(mixed.sentence), rows.own(mixed.mask))
         images = step.conditional_generator.generator(rows.own(step.noise[:half]), own)
-        discriminator = step.conditional_discriminator.discriminator
-        features = rows.gather(discriminator.look(images), half)
-        return -logsigmoid(discriminator.judge(features, mixed).match).mean()
+        features = rows.gather(step.discriminator.look(images), half)
+        return -logsigmoid(step.discriminator.judge(features, mixed).match).mean()
 
 
 def mix(first: TextFeatures, second: TextFeatures, share: float) -> TextFeatures:

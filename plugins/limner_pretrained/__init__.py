@@ -1,4 +1,4 @@
-"""Pretrained text encoders: any BERT-like or CLIP text model of transformers, frozen or fine-tuned."""
+"""Pretrained models of transformers: text models as encoders, frozen or fine-tuned, and CLIP as a metric."""
 
 from limner.hooks import hookimpl
 
@@ -6,3 +6,8 @@ from limner.hooks import hookimpl
 @hookimpl
 def limner_encoders():
     return {"pretrained": "limner_pretrained.encoder:PretrainedEncoder"}
+
+
+@hookimpl
+def limner_metrics():
+    return {"clip-score": "limner_pretrained.clip_score:ClipScore"}

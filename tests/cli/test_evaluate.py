@@ -83,3 +83,58 @@ def test_an_option_without_effect_is_an_error(command, trained, arguments, messa
     status, out, err = command(*[trained if argument == "RUN" else argument for argument in arguments])
     assert (status, out) == (1, "")
     assert err.startswith(f"Error: {message}")
+
+
+@pytest.fixture
+def quick(monkeypatch):
+    """The full report without its measurements."""
+    from limner.models.full_report import FullReport, Measured
+
+    asked = []
+
+    def full_report(self, size=None, sampling=None):
+        asked.append(self.recipe.metrics)
+        return FullReport([Measured("scene-judge", {"exact": 0.5}, "12 prompts, seed 0"), Measured("odd", {}, "no")])
+
+    monkeypatch.setattr(TrainedPainter, "full_report", full_report)
+    return asked
+
+
+def test_the_full_suite_is_kept_beside_the_scores(command, run, quick):
+    status, out, _ = command("evaluate", run, "--suite", "full")
+    assert status == 0
+    assert "12 prompts, seed 0" in out
+    rows = json.loads((run / "scores_full.json").read_text())
+    assert rows[0] == {"metric": "scene-judge", "score": "exact", "value": 0.5, "about": "12 prompts, seed 0"}
+    assert json.loads(command("evaluate", run, "--suite", "full", "--json")[1]) == rows
+    assert not (run / "scores.json").exists()
+
+
+def test_options_of_metrics_can_be_set(command, run, quick):
+    settings = ["--set", "metrics.distribution.images=20", "--set", "metrics.clip-score.model=folder"]
+    assert command("evaluate", run, "--suite", "full", *settings)[0] == 0
+    assert quick[0]["distribution"].options == {"images": 20}
+    assert quick[0]["clip-score"].options == {"model": "folder"}
+    assert "scene-judge" in quick[0], "those of the data stay"
+    assert not (run / "scores_full.json").exists(), "scores of changed options are not kept"
+
+
+def test_the_suite_of_the_data(command, run):
+    few = ["--set", "metrics.scene-judge.prompts=4", "--set", "metrics.scene-diversity={prompts = 2, images = 2}"]
+    own = json.loads(command("evaluate", run, "--suite", "own", "--json", *few)[1])
+    assert "trained/exact" in own
+    assert "FID" not in own
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--set", "data.count=3"], "--set data.count=3: only options of metrics can be changed here"),
+        (["--set", "metrics.distribution.imagse=3"], "metrics.distribution"),
+        (["--suite", "full", "--metric", "retrieval"], "--metric runs single metrics, and --suite full all of them"),
+    ],
+)
+def test_settings_that_do_not_fit_are_one_sentence(command, run, arguments, message):
+    status, out, err = command("evaluate", run, *arguments)
+    assert (status, out) == (1, "")
+    assert message in err

@@ -116,6 +116,21 @@ def test_a_collapsed_generator_has_worse_scores(measured, collapsed):
     assert found["KID"] > real["KID"]
 
 
+def test_real_images_have_an_fid_that_is_not_zero():
+    """It belongs to the data: equal for all generators, and about what a painter of real images gets."""
+    metric = Distribution(SCENES, images=100)
+    real, one = metric.measure(RealImages(SCENES)), metric.measure(Repeats(True))
+    assert real["FID of real images"] == one["FID of real images"] > 1
+    assert real["FID"] < 1.5 * real["FID of real images"]
+    assert one["FID"] > 2 * one["FID of real images"]
+
+
+def test_two_halves_are_compared_if_the_data_has_too_few_images():
+    metric, real = Distribution(SCENES, images=len(SCENES.load())), SCENES.load().pixels.float() / 127.5 - 1
+    halves = metric.compare(real[::2], real[1::2])["FID"]
+    assert metric.measure(RealImages(SCENES))["FID of real images"] == pytest.approx(halves)
+
+
 def test_equal_seeds_give_equal_scores():
     metric = Distribution(SCENES, images=60)
     images = SCENES.load().pixels[:60].float() / 127.5 - 1

@@ -65,10 +65,10 @@ def test_gradients_reach_every_parameter(recipe, overrides):
     del recipe["losses"]["hinge"]  # flat enough for the gradients of two pairs to cancel exactly in a bias
     recipe["losses"]["non-saturating"] = {}
     networks, judge_loss, painter_loss = first_step(recipe, overrides)
-    unread = of_words_only(networks.conditional_discriminator.encoder)
-    assert set(without_gradient(networks.conditional_discriminator, judge_loss)) == {
-        f"encoder.{name}" for name in unread
-    }
+    judging = networks.conditional_discriminator
+    assert judging is not None
+    unread = of_words_only(judging.encoder)
+    assert set(without_gradient(judging, judge_loss)) == {f"encoder.{name}" for name in unread}
     assert without_gradient(networks.conditional_generator.generator, painter_loss) == []
     assert without_gradient(networks.losses, judge_loss) == []
 
@@ -92,9 +92,9 @@ def test_each_loss_moves_those_whom_it_concerns(recipe, name):
     loss = networks.losses[name]
     assert judge_loss.requires_grad or painter_loss.requires_grad
     if judge_loss.requires_grad:
-        pixels = next(
-            networks.conditional_discriminator.discriminator.parameters()
-        )  # the weights that see the image first
+        judging = networks.conditional_discriminator
+        assert judging is not None
+        pixels = next(judging.discriminator.parameters())  # the weights that see the image first
         assert torch.autograd.grad(judge_loss, pixels, retain_graph=True)[0].abs().sum() > 0
     if painter_loss.requires_grad:
         assert without_gradient(networks.conditional_generator.generator, painter_loss) == []
@@ -106,6 +106,7 @@ def test_both_players_share_the_encoder_the_discriminator_trains(recipe):
     plugins = PluginHost()
     run = set_up(plugins, Recipe.read(plugins, recipe))
     networks, batch = run.networks, next(iter(run.batches))
+    assert networks.conditional_discriminator is not None
     assert networks.conditional_generator.encoder is networks.conditional_discriminator.encoder
     step = training.new_step(run, batch, torch.randn(len(batch), networks.sizes.noise))
     weights = list(networks.conditional_generator.encoder.parameters())

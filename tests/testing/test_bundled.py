@@ -26,6 +26,7 @@ from limner.training.loop import train
 from limner_scenes.dataset import Scenes
 
 BUNDLED = PluginHost()
+NEEDY = ("pretrained", "clip-score", "coco", "folder", "hub", "shards", "nlvr-judge")
 SMALL = {  # options that make a component small
     "convolutional generator": {"channels": [8, 8], "noise": 8},
     "convolutional discriminator": {"channels": [8, 8, 8], "head": 8},
@@ -56,7 +57,7 @@ def host() -> PluginHost:
 
 def names(kind: str) -> list[str]:
     """The bundled components of a kind, without those that need a model or a folder."""
-    return [name for name in BUNDLED.components(kind) if name not in ("pretrained", "coco", "folder", "hub", "shards")]
+    return [name for name in BUNDLED.components(kind) if name not in NEEDY]
 
 
 def options(kind: str, name: str) -> dict:

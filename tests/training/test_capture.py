@@ -126,6 +126,7 @@ def test_captions_of_fixed_length_give_the_same_losses():
         run.batches.fixed_length = fixed
         batch = next(iter(run.batches))
         networks, judging = run.networks, run.networks.conditional_discriminator
+        assert judging is not None
         generator = Player(list(networks.conditional_generator.generator.parameters()))
         discriminator = Player([*judging.parameters(), *networks.losses.parameters()])
         players = {"generator": generator, "discriminator": discriminator}

@@ -1,11 +1,12 @@
 """What a training costs, measured by a few steps."""
 
 import pytest
+from limner.models.painting_cost import count_parameters
 from limner.plugins import host
 from limner.recipes.schema import Recipe
 from limner.testing import tiny_host, tiny_recipe
 from limner.training import cost
-from limner.training.cost import average_work, count_parameters, count_work, measure_cost
+from limner.training.cost import average_work, count_work, measure_cost
 from limner.training.run import set_up
 
 

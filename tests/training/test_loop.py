@@ -416,6 +416,7 @@ def test_everything_is_computed_once_per_step(plugins, recipe):
         setattr(module, method, counted)
 
     painting, judging = run.networks.conditional_generator, run.networks.conditional_discriminator
+    assert judging is not None
     name_of = {painting.generator: "painter paints", judging.encoder: "both read"}
     for module in name_of:
         count(module, "forward")

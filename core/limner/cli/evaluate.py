@@ -1,7 +1,7 @@
 """The command `limner evaluate`."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 from rich.console import Console
@@ -12,17 +12,19 @@ from limner.cli.output import print_json, printing_aside
 from limner.cli.runs import load_painter
 from limner.errors import LimnerError
 from limner.files import replace_file
+from limner.models.report import Report
 from limner.models.run_files import SCORES_FILE
 
 if TYPE_CHECKING:
-    from limner.models.report import Report
+    from limner.models.full_report import FullReport
+    from limner.models.painter import TrainedPainter
     from limner.recipes.schema import Sampling
 
 app = typer.Typer()
 
 
 @app.command(
-    epilog="Examples: `limner evaluate runs/first --json`, `limner evaluate runs/a --with runs/b --truncation 1`"
+    epilog="Examples: `limner evaluate runs/first --suite full`, `limner evaluate runs/a --with runs/b --truncation 1`"
 )
 def evaluate(
     run: RunFolder,
@@ -42,22 +44,60 @@ def evaluate(
             autocompletion=completion.metrics,
         ),
     ] = None,
+    suite: Annotated[
+        Literal["own", "all", "full"],
+        typer.Option(
+            help="own: the metrics of the recipe or of its data; all: every metric that applies; full: these with the "
+            "samples and the seed of each, the reason why others do not apply, and what painting costs."
+        ),
+    ] = "all",
+    settings: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--set", metavar="KEY=VALUE", help="Change an option of a metric, e.g. metrics.distribution.images=100."
+        ),
+    ] = None,
     others: OtherRuns = None,
     weights: Weights = None,
     as_json: AsJson = False,
 ) -> None:
     """Evaluate a trained model with every metric that applies, and keep the scores in the run folder.
 
-    --truncation, --best-of and --by replace the recipe's sampling settings one by one. Scores of an ensemble, or of
-    changed sampling settings, are printed but not kept.
+    --truncation, --best-of and --by replace the recipe's sampling settings one by one. Scores of an ensemble, of
+    changed sampling settings, or of changed options are printed but not kept.
     """
+    if metrics and suite == "full":
+        raise LimnerError("--metric runs single metrics, and --suite full all of them; choose one.")
     with printing_aside(as_json):
         painter = load_painter(run, others, weights)
+        set_metrics(painter, settings or [])
         sampling = changed_sampling(painter.recipe.sampling, truncation, best_of, by)
-        report = painter.evaluate(size, sampling, metrics or ["all"])
+        if suite == "full":
+            report = painter.full_report(size, sampling)
+        else:
+            report = painter.evaluate(size, sampling, metrics or (["all"] if suite == "all" else None))
     show(report, as_json)
-    if sampling is None and not others and run.is_dir():  # a model that came along has no folder of its own
-        keep(report, run, size)
+    if sampling is None and not settings and not others and run.is_dir():  # a model that came along has no own folder
+        keep(report, run, size, suite == "full")
+
+
+def set_metrics(painter: "TrainedPainter", settings: list[str]) -> None:
+    """Change options of the metrics by texts such as "metrics.distribution.images=100".
+
+    Raises:
+        LimnerError: for any other key, an unknown metric or option, or a wrong value.
+    """
+    from limner.recipes.build import build_dataset
+    from limner.recipes.schema import Recipe
+
+    if odd := [text for text in settings if not text.startswith("metrics.")]:
+        raise LimnerError(
+            f"--set {odd[0]}: only options of metrics can be changed here, such as metrics.distribution.images=100."
+        )
+    if settings:
+        table = painter.recipe.table()
+        table.setdefault("metrics", {name: {} for name in build_dataset(painter.recipe).metrics})
+        painter.recipe = Recipe.read(painter.plugins, table, settings)
 
 
 def changed_sampling(
@@ -77,18 +117,19 @@ def changed_sampling(
     return None if sampling == usual else sampling
 
 
-def keep(report: "Report", folder: Path, size: int | None = None) -> None:
-    """Write a report to the run folder: scores.json, or scores_SIZE.json for an earlier stage.
+def keep(report: "Report | FullReport", folder: Path, size: int | None = None, full: bool = False) -> None:
+    """Write a report to the run folder: scores.json or scores_full.json, with _SIZE for an earlier stage.
 
     Raises:
         LimnerError: if it cannot be written; it should be shown before.
     """
-    replace_file(folder / (SCORES_FILE if size is None else f"scores_{size}.json"), report.to_json().encode())
+    name = Path(SCORES_FILE).stem + ("_full" if full else "") + ("" if size is None else f"_{size}")
+    replace_file(folder / f"{name}.json", report.to_json().encode())
 
 
-def show(report: "Report", as_json: bool = False) -> None:
-    """Print a report as a table or as JSON."""
+def show(report: "Report | FullReport", as_json: bool = False) -> None:
+    """Print a report as a table or as JSON: scores by name, or a full report's rows."""
     if as_json:
-        print_json(report.scores)
+        print_json(report.scores if isinstance(report, Report) else report.rows())
     else:
         Console().print(report)

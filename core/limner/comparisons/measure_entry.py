@@ -11,11 +11,12 @@ from joblib.externals.loky import ProcessPoolExecutor
 
 from limner.comparisons.entry_cost import EntryCost
 from limner.models.model import Model
+from limner.models.painting_cost import count_parameters, most_memory
 from limner.plugin_checks import cause
 from limner.plugins import PluginHost, host
 from limner.recipes.build import parts_of
 from limner.recipes.schema import Recipe
-from limner.training.cost import average_work, count_parameters, most_memory
+from limner.training.cost import average_work
 from limner.training.run import set_up
 
 WARM_UP, TIMED = 3, 11

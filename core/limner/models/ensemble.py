@@ -47,6 +47,10 @@ class Ensemble(TrainedPainter):
         self.plugins, self.recipe = self.members[0].plugins, self.members[0].recipe
 
     @property
+    def models(self) -> Sequence[Model]:
+        return self.members
+
+    @property
     def resolutions(self) -> tuple[int, ...]:
         common = set(self.members[0].resolutions).intersection(*(member.resolutions for member in self.members))
         return tuple(sorted(common))

@@ -68,6 +68,10 @@ class Model(TrainedPainter, nn.Module):
     # --- painting --------------------------------------------------------------------------------------------------
 
     @property
+    def models(self) -> Sequence["Model"]:
+        return [self]
+
+    @property
     def resolutions(self) -> tuple[int, ...]:
         return tuple(self.conditional_generator.generator.resolutions)
 

@@ -2,10 +2,10 @@
 
 import warnings
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
 from types import SimpleNamespace
-from typing import cast
+from typing import TYPE_CHECKING, cast
 
 import torch
 from einops import rearrange
@@ -15,6 +15,8 @@ from torch import Tensor
 from limner.data.batches import to_float
 from limner.errors import LimnerError, is_unicode, quoted
 from limner.interfaces import Dataset, Metric
+from limner.models.full_report import FullReport, Measured
+from limner.models.painting_cost import IMAGES, describe_device, device_of, measure_painting
 from limner.models.pictures import Pictures
 from limner.models.report import Report
 from limner.models.sampling import most_different
@@ -23,12 +25,20 @@ from limner.recipes.build import build_dataset, build_metric, build_metrics
 from limner.recipes.schema import Recipe, Sampling
 from limner.types import Painter, Scores
 
+if TYPE_CHECKING:
+    from limner.models.model import Model
+
 
 class TrainedPainter(ABC):
     """Paints prompts: n images of each, the best of many, or truncated; and is measured by the metrics of its data."""
 
     plugins: PluginHost
     recipe: Recipe
+
+    @property
+    def models(self) -> "Sequence[Model]":
+        """The trained models that paint; none for a stand-in."""
+        return ()
 
     @property
     @abstractmethod
@@ -192,12 +202,36 @@ class TrainedPainter(ABC):
         Raises:
             LimnerError: if there is no metric, or the generator makes no images of that size.
         """
+        return measure(self.plugins, *self._measured(size, sampling), metrics)
+
+    def full_report(self, size: int | None = None, sampling: Sampling | None = None) -> FullReport:
+        """Measure the images with every installed metric, and what painting costs: a table with a row for each.
+
+        A metric that cannot measure this model has a row with the reason. This takes minutes.
+
+        Args:
+            size: the resolution, for a generator of several stages; by default the highest.
+            sampling: how images are sampled; by default as the recipe says.
+
+        Raises:
+            LimnerError: if the data cannot be read, or the generator makes no images of that size.
+        """
+        recipe, painter = self._measured(size, sampling)
+        dataset = build_dataset(recipe)
+        prompt = (recipe.prompts or dataset.preview_prompts())[0]
+        cost = measure_painting(self, self.models, prompt, size)  # first: the metrics need memory as well
+        about = f"{IMAGES} images at once, seed 0, {describe_device(device_of(self.models[0]))}"
+        found = [*measure_with_all(self.plugins, recipe, dataset, painter), Measured("cost of painting", cost, about)]
+        return FullReport(sorted(found, key=lambda one: not one.scores))  # those without scores last
+
+    def _measured(self, size: int | None, sampling: Sampling | None) -> tuple[Recipe, Painter]:
+        """The recipe of the images that are measured, and what paints them."""
         recipe = self.recipe
         if size is not None:
             recipe = recipe.model_copy(update={"image_size": self.checked_size(size)})
         painter = SimpleNamespace(paint_images=partial(self.paint_images, size=size, sampling=sampling))
         plain = size is None and sampling is None
-        return measure(self.plugins, recipe, self if plain else cast(Painter, painter), metrics)
+        return recipe, self if plain else cast(Painter, painter)
 
 
 def check_text(text: str) -> None:
@@ -219,22 +253,29 @@ def measure(plugins: PluginHost, recipe: Recipe, painter: Painter, names: Sequen
     if list(names) != ["all"]:
         metrics = {name: build_metric(plugins, recipe, name, dataset) for name in names}
         return _report({name: metric.measure(painter) for name, metric in metrics.items()}, metrics)
-    found: dict[str, Scores] = {}
-    metrics, left_out = {}, []
+    every = list(measure_with_all(plugins, recipe, dataset, painter))
+    found = {one.metric: one.scores for one in every if one.scores}
+    about = [f"{one.metric}: {one.about}" for one in every if one.scores and one.about]
+    left_out = [f"{one.metric}: left out, {one.about}" for one in every if not one.scores]
+    return Report.collect(found, [*about, *left_out])
+
+
+def measure_with_all(plugins: PluginHost, recipe: Recipe, dataset: Dataset, painter: Painter) -> Iterator[Measured]:
+    """Measure with every metric: those of the recipe or the data first, then all others that are installed."""
     own = recipe.metrics if recipe.metrics is not None else dataset.metrics
     for name in dict.fromkeys([*own, *plugins.components("metric")]):
         try:
-            metrics[name] = build_metric(plugins, recipe, name, dataset)
-            found[name] = metrics[name].measure(painter)
+            metric = build_metric(plugins, recipe, name, dataset)
+            yield Measured(name, metric.measure(painter), metric.about)
         except LimnerError as error:
-            left_out.append(f"{name}: left out, {error}")
-    return _report(found, metrics, left_out)
+            yield Measured(name, {}, str(error).removeprefix(f"metrics.{name}: "))
+        except Exception as error:  # the fault of a plugin; the other metrics can still measure
+            yield Measured(name, {}, f"it failed with {type(error).__name__}: {error}")
 
 
-def _report(found: Mapping[str, Scores], metrics: Mapping[str, Metric], left_out: Sequence[str] = ()) -> Report:
+def _report(found: Mapping[str, Scores], metrics: Mapping[str, Metric]) -> Report:
     """One report of several metrics, with what each says about its numbers."""
-    about = [f"{name}: {metrics[name].about}" for name in found if metrics[name].about]
-    return Report.collect(found, [*about, *left_out])
+    return Report.collect(found, [f"{name}: {metrics[name].about}" for name in found if metrics[name].about])
 
 
 class RealImages:

@@ -1,19 +1,17 @@
 """What a training costs on this machine: a few of its steps are made and measured, and nothing is kept."""
 
-import sys
 import time
 from collections import Counter
 from dataclasses import dataclass
 from functools import partial
 from math import lcm
-from pathlib import Path
 from typing import Any
 
 import torch
-from torch import nn
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.flop_counter import flop_registry
 
+from limner.models.painting_cost import count_parameters, describe_device, most_memory
 from limner.plugins import PluginHost
 from limner.recipes.build import dry_run, parts_of
 from limner.recipes.schema import Recipe
@@ -26,8 +24,6 @@ MOMENTS = 10
 """The moments of a training at which its work is counted."""
 WARM_UP, TIMED = 3, 5
 """Steps before the clock starts, and steps that are timed. On a GPU, eight times as many, because they are captured."""
-
-PROCESS = Path("/proc/self/status")
 
 
 @dataclass(frozen=True)
@@ -95,7 +91,7 @@ def measure_cost(plugins: PluginHost, recipe: Recipe) -> Cost:
         steps=steps,
         seconds=steps * each,
         images_per_second=size / each,
-        device=_describe(run.batches.device),
+        device=describe_device(run.batches.device),
     )
 
 
@@ -157,31 +153,6 @@ def time_steps(run: Run) -> float:
     return (time.perf_counter() - start) / (TIMED * factor)
 
 
-def count_parameters(module: nn.Module) -> int:
-    """The number of weights of a module."""
-    return sum(weight.numel() for weight in module.parameters())
-
-
-def _describe(device: torch.device) -> str:
-    if device.type == "cuda":
-        return torch.cuda.get_device_name(device)
-    return f"{device.type}, {torch.get_num_threads()} threads"
-
-
 def _wait(device: torch.device) -> None:
     if device.type == "cuda":
         torch.cuda.synchronize(device)
-
-
-def most_memory(device: torch.device) -> int | None:
-    """The most memory that this process has used: on the GPU if it trains there."""
-    if device.type == "cuda":
-        return torch.cuda.max_memory_allocated(device)
-    if sys.platform == "win32":
-        return None
-    if PROCESS.is_file():  # on Linux, getrusage also counts what the process had that started this one
-        return next(1024 * int(line.split()[1]) for line in PROCESS.read_text().splitlines() if "VmHWM" in line)
-    import resource
-
-    used = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return used if sys.platform == "darwin" else 1024 * used
