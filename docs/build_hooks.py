@@ -1,6 +1,7 @@
 """Generate pages of the site: home from README.md, the lessons from the notebooks, the reference from the code.
 
-MkDocs calls `on_config` and `on_files` during a build. The generated pages are not kept in the repository.
+MkDocs calls `on_config`, `on_files` and `on_page_markdown` during a build. The generated pages are not kept in the
+repository.
 """
 
 import os
@@ -50,6 +51,7 @@ def on_config(config: MkDocsConfig) -> None:
         {"Command line": "command-line.md"},
         {"Several machines": "several-machines.md"},
         {"Large data": "large-data.md"},
+        {"League": ["league.md", "speedrun.md"]},
         {"For authors": ["authors.md", "contributing.md"]},
         {"Reference": ["reference/hooks.md", "reference/interfaces.md", *kinds, *others]},
     ]
@@ -60,6 +62,11 @@ def on_files(files: Files, config: MkDocsConfig) -> None:
     for pages in (from_files, from_notebooks, from_code):
         for name, content in pages():
             files.append(File.generated(config, name, content=content))
+
+
+def on_page_markdown(markdown: str, **_: Any) -> str:
+    """A page without its links to kept comparisons, which the site does not have; their words stay."""
+    return re.sub(r"\[([^][]*)\]\(\.\./comparisons/[^)\s]+\)", r"\1", markdown)
 
 
 def from_files() -> Pages:

@@ -12,8 +12,11 @@ from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from limner.comparisons.league import league
+    from limner.comparisons.league_table import League, load_league
     from limner.comparisons.measure_tradeoff import Tradeoff, load_tradeoff, tradeoff
     from limner.comparisons.results import Comparison, load_comparison
+    from limner.comparisons.speedrun import Speedrun, speedrun
     from limner.comparisons.train_variants import compare
     from limner.course import exercises
     from limner.course.diagrams import diagram
@@ -66,7 +69,10 @@ if TYPE_CHECKING:
 
 _HOMES = {
     "comparisons.results": ["Comparison", "load_comparison"],
+    "comparisons.league": ["league"],
+    "comparisons.league_table": ["League", "load_league"],
     "comparisons.measure_tradeoff": ["Tradeoff", "load_tradeoff", "tradeoff"],
+    "comparisons.speedrun": ["Speedrun", "speedrun"],
     "comparisons.train_variants": ["compare"],
     "course.diagrams": ["diagram"],
     "course.toy_view": ["toy"],
@@ -133,6 +139,7 @@ __all__ = [
     "Generator",
     "ImageStream",
     "Judgement",
+    "League",
     "LimnerError",
     "Loss",
     "Metric",
@@ -148,6 +155,7 @@ __all__ = [
     "Scores",
     "Sizes",
     "Slot",
+    "Speedrun",
     "Stage",
     "Step",
     "StreamedImage",
@@ -165,13 +173,16 @@ __all__ = [
     "hookimpl",
     "host",
     "image_format",
+    "league",
     "load",
     "load_comparison",
+    "load_league",
     "load_tradeoff",
     "playground",
     "report",
     "resize",
     "resume",
+    "speedrun",
     "to_bytes",
     "to_float",
     "toy",

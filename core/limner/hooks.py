@@ -31,11 +31,12 @@ if TYPE_CHECKING:
 GROUP = "limner"
 """The entry-point group, and the project name of the hooks."""
 
-API_VERSION = "1.3"
+API_VERSION = "1.4"
 """The version of the hooks and of the names in `limner`, major and minor. 1.1 added `DivergedError`, `Optimizer`,
 `RealImages`, `coco_index`, `resize`, `to_bytes` and `to_float`, and the attribute `renamed_options` of components.
 1.2 added `ImageStream`, `StreamedImage` and `Dataset.stream`. 1.3 added the hooks `limner_trackers`,
-`limner_training_failed` and `limner_model_evaluated`, and `TextEncoder.fit`."""
+`limner_training_failed` and `limner_model_evaluated`, and `TextEncoder.fit`. 1.4 added the hook
+`limner_league_entries`."""
 
 hookspec = pluggy.HookspecMarker(GROUP)
 hookimpl = pluggy.HookimplMarker(GROUP)
@@ -106,6 +107,14 @@ def limner_recipes() -> Mapping[str, str]:  # pyright: ignore[reportReturnType]
 @hookspec
 def limner_models() -> Mapping[str, str]:  # pyright: ignore[reportReturnType]
     """Trained models by name, each as "package:path/of/its/run/folder"."""
+
+
+@hookspec
+def limner_league_entries() -> Mapping[str, str]:  # pyright: ignore[reportReturnType]
+    """Recipes that `limner league` compares: the name of each, and the name of its league, such as "scenes".
+
+    All recipes of a league share their data, image size, batch size and metrics.
+    """
 
 
 @hookspec

@@ -17,8 +17,8 @@ class Example:
 class Kind:
     """One kind of component.
 
-    `name` is its name in recipes and messages. Recipes and data commands are not classes and have no interface;
-    trackers are classes of training hooks and need none.
+    `name` is its name in recipes and messages. Recipes, models, league entries and data commands are not classes and
+    have no interface; trackers are classes of training hooks and need none.
     """
 
     name: str
@@ -125,6 +125,7 @@ KINDS: dict[str, Kind] = {
         Kind("tracker", "limner_trackers", table="[[training.trackers]]"),
         Kind("recipe", "limner_recipes"),
         Kind("model", "limner_models"),
+        Kind("league entry", "limner_league_entries"),
         Kind("data command", "limner_data_commands"),
     )
 }

@@ -21,3 +21,9 @@ def limner_losses():
 def limner_recipes() -> Mapping[str, str]:
     """TOML files by recipe name."""
     return {name: f"limner_flow:recipes/{name}.toml" for name in RECIPES}
+
+
+@hookimpl
+def limner_league_entries() -> Mapping[str, str]:
+    """The recipe that the league compares."""
+    return {"flow-64": "scenes"}

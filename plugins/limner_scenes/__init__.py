@@ -34,6 +34,12 @@ def limner_recipes() -> Mapping[str, str]:
 
 
 @hookimpl
+def limner_league_entries() -> Mapping[str, str]:
+    """The recipe with which the league compares all others."""
+    return {"scenes-64": "scenes"}
+
+
+@hookimpl
 def limner_models() -> Mapping[str, str]:
     """A trained model of the first lesson: `limner paint quickstart "a red circle above a blue square"`."""
     return {"quickstart": "limner_scenes:models/quickstart"}

@@ -1,6 +1,9 @@
 """Runs that are trained at the same time, by processes of their own, equal those trained one after the other."""
 
+import os
+import signal
 import time
+from dataclasses import replace
 from threading import Thread
 
 import joblib
@@ -10,6 +13,11 @@ import pytest
 import torch
 from limner import LimnerError, load_comparison
 from limner.comparisons import parallel
+from limner.comparisons.progress import ComparisonProgress
+from limner.comparisons.results_file import RunResult
+from limner.comparisons.variants import Variant
+from limner.plugins import host
+from limner.recipes.schema import Recipe
 from safetensors.torch import load_file
 
 pytestmark = pytest.mark.slow
@@ -82,6 +90,12 @@ def test_finished_runs_are_kept_and_the_others_are_added(recipe, out, serial, tw
     assert {path: path.stat().st_mtime_ns for path in before} == before
 
 
+def test_seeds_are_added_whatever_threads_this_process_has(recipe, out, two_cores, one_thread):
+    limner.compare(recipe, WIDTHS, 1, out=out, quiet=True, jobs=2)
+    torch.set_num_threads(2)
+    assert len(limner.compare(recipe, WIDTHS, 2, out=out, quiet=True, jobs=2)) == 4
+
+
 def test_runs_that_differ_in_sampling_share_a_training(recipe, out):
     vary = WIDTHS | {"sampling.truncation": [0.5, 1.0]}
     found = limner.compare(recipe, vary, 1, out=out, quiet=True, jobs=2)
@@ -106,6 +120,25 @@ def test_runs_whose_process_always_dies_end_in_one_sentence(recipe, out, monkeyp
     with pytest.raises(LimnerError, match=r"A process died 1 times before these runs were finished: .*Use fewer jobs"):
         limner.compare(recipe, WIDTHS, 1, out=out, quiet=True, jobs=2)
     assert limner.compare(recipe, WIDTHS, 1, out=out, quiet=True).results.missing == 0  # it can be resumed
+
+
+def test_with_keep_going_a_run_whose_process_dies_is_a_result(recipe):
+    def group_of(group, *_, keep_going):
+        [(variant, seed)] = group
+        if variant.label == "0":
+            os.kill(os.getpid(), signal.SIGKILL)
+        return [RunResult(variant.label, variant.settings, seed, 2, 1.0, 1.0, "float32", {"score": 1.0}, None)]
+
+    checked = Recipe.check(host(), recipe, "the recipe")
+    runs = [(Variant({"key": number}, checked), 0) for number in range(5)]
+    results = limner.compare(recipe, WIDTHS, 1, quiet=True).results
+    bar = ComparisonProgress(0, len(runs), quiet=True)
+    options = {"jobs": 2, "run_group": group_of, "keep_going": True}
+    found = list(parallel.run_in_parallel(host(), replace(results, runs=[]), runs, None, bar, **options))
+    assert sorted(run.variant for run in found) == ["0", "1", "2", "3", "4"]
+    [failed] = [run for run in found if run.problem]
+    assert (failed.variant, failed.scores) == ("0", {})
+    assert "died twice" in str(failed.problem)
 
 
 def test_a_dask_cluster_gives_the_same_runs(recipe, out, serial, two_cores):

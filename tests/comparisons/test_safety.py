@@ -198,3 +198,16 @@ def test_a_folder_that_cannot_be_made_is_told_before_any_training(compare, diary
         with pytest.raises(LimnerError, match=r"cannot be (created|written|read|the name)"):
             compare(out=out)
     assert diary.runs == []
+
+
+def test_another_version_of_a_plugin_is_not_mixed_in_but_a_new_plugin_may_be(compare, out):
+    compare(seeds=1)
+    file = out / "results.json"
+    table = json.loads(file.read_text())
+    del table["versions"]["plugins"]["trackers"]  # as if it was installed since
+    file.write_text(json.dumps(table))
+    compare(seeds=2)
+    table["versions"]["plugins"]["scenes"] = "limner-scenes 0.9"
+    file.write_text(json.dumps(table))
+    with pytest.raises(LimnerError, match=r"versions.plugins.scenes is .*limner-scenes 0.9.* there and"):
+        compare(seeds=3)

@@ -4,7 +4,8 @@ import pytest
 from limner.plugins import host
 from limner.recipes.schema import Recipe
 from limner.testing import tiny_host, tiny_recipe
-from limner.training.cost import count_parameters, count_work, measure_cost
+from limner.training import cost
+from limner.training.cost import average_work, count_parameters, count_work, measure_cost
 from limner.training.run import set_up
 
 
@@ -35,3 +36,27 @@ def test_more_channels_are_more_work_and_a_smaller_batch_shares_the_update_of_th
     usual = work()
     assert work("generator.channels=[192,144,96]") > 1.2 * usual
     assert usual < work("training.batch_size=16") < 1.15 * usual
+
+
+def average(*changes):
+    """The average work of a training, and that of its first step."""
+    recipe = Recipe.read(
+        host(), "scenes-staged", ["data.count=40", "training.batch_size=4", "generator.freeze=false", *changes]
+    )
+    run = set_up(host(), recipe)
+    return average_work(host(), run), count_work(run)
+
+
+def test_lazy_losses_count_as_often_as_they_are_due():
+    rare, step = average("generator.grow=[]", "losses.r1.every=16")
+    often, same = average("generator.grow=[]", "losses.r1.every=2")
+    assert step == same < rare < often
+    assert abs((often - step) / (rare - step) - 8) < 1e-6
+
+
+def test_a_growing_generator_is_less_work_until_it_has_grown(monkeypatch):
+    monkeypatch.setattr(cost, "MOMENTS", 2)  # at a quarter and at three quarters
+    small, _ = average("generator.grow=[0.9]", "losses.r1=false")
+    both, step = average("generator.grow=[0.5]", "losses.r1=false")
+    assert small < both < step
+    assert both == (small + step) / 2

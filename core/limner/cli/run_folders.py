@@ -93,7 +93,7 @@ def _comparison(folder: Path) -> dict[str, Any]:
     except LimnerError as error:
         return {**row, "kind": "damaged", "problem": str(error), "bytes": size_of(folder)}
     done, asked = len(results.runs), len(results.runs) + results.missing
-    diverged = sum(run.problem is not None for run in results.runs)
+    failed = sum(run.problem is not None for run in results.runs)
     return row | {
         "recipe": results.source,
         "changes": 0,
@@ -103,7 +103,7 @@ def _comparison(folder: Path) -> dict[str, Any]:
         "scores": {name: [low, high] for name, low, high in _ranges([run.scores for run in results.runs])},
         "bytes": size_of(folder),
         "date": results.date[:16].replace("T", " "),
-        "problem": f"{diverged} of its runs diverged" if diverged else None,
+        "problem": f"{failed} of its runs failed" if failed else None,
     }
 
 

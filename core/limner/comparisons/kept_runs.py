@@ -13,13 +13,14 @@ from limner.files import free_folder
 from limner.recipes.merging import spelled_out
 
 
-def with_kept_runs(results: Results, folder: Path, asked: Set[tuple[str, int]]) -> Results:
+def with_kept_runs(results: Results, folder: Path, asked: Set[tuple[str, int]], retry: bool = False) -> Results:
     """The results with the runs that the folder holds already.
 
     Args:
         results: of the comparison that is asked for, without runs.
         folder: of the comparison; it may hold other variants and seeds of it.
         asked: variant and seed of each run that is asked for.
+        retry: forget those of them that failed, and the recipes that no other run has, since these may be corrected.
 
     Raises:
         LimnerError: if the folder holds anything else.
@@ -28,11 +29,15 @@ def with_kept_runs(results: Results, folder: Path, asked: Set[tuple[str, int]]) 
         free_folder(folder)
         return results
     kept = read_results(folder)
+    if retry:
+        _forget_failed(kept, asked)
     missing = len(asked - kept.finished)
     shared = sorted(kept.recipes.keys() & results.recipes.keys())
     resumes = bool(missing and kept.runs)
     asked_for = Results.from_json(json.loads(json.dumps(results.to_json())))  # tuples become lists, as in the file
-    if difference := _difference(_identity(kept, shared, resumes), _identity(asked_for, shared, resumes)):
+    both = kept.versions.get("plugins", {}).keys() & results.versions["plugins"].keys()
+    one, other = (_identity(part, shared, both, resumes) for part in (kept, asked_for))
+    if difference := _difference(one, other):
         raise LimnerError(f"{folder} holds another comparison: {difference}; name another folder.")
     if not missing:
         return replace(kept, missing=0)
@@ -44,9 +49,22 @@ def with_kept_runs(results: Results, folder: Path, asked: Set[tuple[str, int]]) 
     return replace(results, vary=vary, recipes=recipes, seeds=seeds, missing=missing, runs=kept.runs)
 
 
-def _identity(results: Results, shared: Sequence[str], resumes: bool) -> dict[str, Any]:
-    """What must be equal in two parts of one comparison. Machine and versions only matter if training resumes."""
-    versions = {name: version for name, version in results.versions.items() if name != "plugins"}
+def _forget_failed(kept: Results, asked: Set[tuple[str, int]]) -> None:
+    """Remove the failed runs that are asked for, and recipes of which no run is left."""
+    failed = [run for run in kept.runs if run.problem and run.key in asked]
+    kept.runs = [run for run in kept.runs if run not in failed]
+    left = {str(run.settings.get("recipe")) for run in kept.runs}
+    gone = {str(run.settings.get("recipe")) for run in failed} - left
+    kept.recipes = {name: table for name, table in kept.recipes.items() if name not in gone}
+
+
+def _identity(results: Results, shared: Sequence[str], plugins: Set[str], resumes: bool) -> dict[str, Any]:
+    """What must be equal in two parts of one comparison, which share these recipes and these plugins.
+
+    Machine and versions only matter if training resumes.
+    """
+    of_plugins = results.versions.get("plugins", {})
+    versions = results.versions | {"plugins": {name: of_plugins[name] for name in sorted(plugins)}}
     return {
         "recipe": spelled_out(results.recipe),  # keys of older recipes get their new names
         "recipes": {name: spelled_out(results.recipes[name]) for name in shared},

@@ -4,14 +4,18 @@ import os
 import tempfile
 import warnings
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures.process import BrokenProcessPool
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import replace
+from functools import partial
+from itertools import repeat
 from pathlib import Path
-from typing import cast
+from typing import Any, cast
 
 import joblib
 import torch
 from filelock import FileLock, Timeout
+from joblib.externals.loky import ProcessPoolExecutor
 
 from limner.comparisons.progress import ComparisonProgress
 from limner.comparisons.results_file import Results, RunResult, free_place, weights_key
@@ -26,7 +30,7 @@ ALL_CORES = os.sched_getaffinity(0) if hasattr(os, "sched_getaffinity") else set
 DIED = ("TerminatedWorkerError", "KilledWorker")
 """The errors by which loky and Dask say that a process has died."""
 Runs = list[tuple[Variant, int]]
-RunGroup = Callable[[Runs, str, Results, Path | None, PluginHost], list[RunResult]]
+RunGroup = Callable[..., list[RunResult]]  # of `trainer.run_group`
 Finished = Iterator[tuple[str, list[RunResult]]]
 
 
@@ -38,8 +42,12 @@ def run_in_parallel(
     bar: ComparisonProgress,
     jobs: int,
     run_group: RunGroup,
+    keep_going: bool = False,
 ) -> Iterator[RunResult]:
     """The missing runs, as they finish; `run_group` trains and measures those that share their weights.
+
+    With `keep_going`, a run that fails is a result. If a process dies, the runs that were probably under way are tried
+    again one by one, and one whose process dies again has failed.
 
     Only this process writes the results.
 
@@ -49,21 +57,20 @@ def run_in_parallel(
     Raises:
         LimnerError: if a run's process dies again and again.
     """
-    threads = max(1, len(ALL_CORES) // jobs)
-    results.machine = results.machine | {"threads": threads}
+    threads = threads_of(jobs)
+    run_group = partial(run_group, keep_going=True) if keep_going else run_group
     groups = _groups(results, missing)
     places = _places(results, groups)
     carried = None if plugins is host() else plugins  # every process finds what is installed
     bar.begin(f"{jobs} at a time")
-    for left in reversed(range(TRIES)):
+    for left in repeat(1) if keep_going else reversed(range(TRIES)):
         with tempfile.TemporaryDirectory() as slots:
             share = _Share(Path(slots), jobs, threads)
-            work = (
-                joblib.delayed(_in_a_process)(
-                    run_group, key, group, places[key], _of_group(results, key), folder, carried, share
-                )
-                for key, group in list(groups.items())  # joblib reads it bit by bit
-            )
+
+            def arguments(key: str, share: _Share = share) -> tuple[Any, ...]:
+                return run_group, key, groups[key], places[key], _of_group(results, key), folder, carried, share
+
+            work = (joblib.delayed(_in_a_process)(*arguments(key)) for key in list(groups))  # it is read bit by bit
             try:
                 for key, runs in cast(Finished, joblib.Parallel(n_jobs=jobs, return_as="generator_unordered")(work)):
                     del groups[key]
@@ -71,8 +78,13 @@ def run_in_parallel(
             except Exception as error:
                 if type(error).__name__ not in DIED:
                     raise
+            for key in list(groups)[:jobs] if keep_going else ():  # at least one of them dies
+                yield from _in_a_process_of_its_own(*arguments(key))
+                del groups[key]
         if not groups:
             return
+        if keep_going:
+            continue
         names = ", ".join(f"{variant.label}, seed {seed}" for group in groups.values() for variant, seed in group)
         if not left:
             raise LimnerError(
@@ -80,6 +92,11 @@ def run_in_parallel(
                 "Use fewer jobs. All other runs are kept."
             )
         warnings.warn(f"A process died, and these runs are tried again: {names}.", stacklevel=4)
+
+
+def threads_of(jobs: int) -> int:
+    """The threads that each of several runs computes on."""
+    return max(1, len(ALL_CORES) // jobs)
 
 
 def _of_group(results: Results, key: str) -> Results:
@@ -143,3 +160,13 @@ def _in_a_process(
     """Train and measure runs that share their weights, on a share of the cores."""
     with share.take():
         return key, run_group(group, place, results, folder, plugins or host())
+
+
+def _in_a_process_of_its_own(run_group: RunGroup, key: str, group: Runs, *more: Any) -> list[RunResult]:
+    """The same in a new process. If that dies, the runs have failed."""
+    with ProcessPoolExecutor(1) as pool:
+        try:
+            return pool.submit(_in_a_process, run_group, key, group, *more).result()[1]
+        except BrokenProcessPool:
+            problem = "Its process died twice; is the memory used up? Use fewer jobs."
+            return [RunResult.failed(variant.label, variant.settings, seed, problem) for variant, seed in group]

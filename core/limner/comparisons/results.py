@@ -57,13 +57,13 @@ class Comparison(pd.DataFrame):
 
     @property
     def problems(self) -> list[str]:
-        """A sentence for each run that diverged, and so has no scores."""
+        """A sentence for each run that failed, and so has no scores."""
         return [f"{run.variant}, seed {run.seed}: {run.problem}" for run in self.results.runs if run.problem]
 
     def summary(self) -> Report:
         """The mean of every score over a variant's seeds, and the standard deviation if there are several.
 
-        A row for each score, a column for each variant. Runs that diverged have no scores and are left out.
+        A row for each score, a column for each variant. Runs that failed have no scores and are left out.
         """
         scores, spread = {}, {}
         for row in self.metrics:

@@ -30,9 +30,14 @@ class RunResult:
     seconds: float
     images_per_second: float  # "images/s" in the file
     precision: str
-    scores: dict[str, float]  # empty if training diverged
+    scores: dict[str, float]  # empty if training failed
     folder: str | None  # within that of the comparison; None if nothing is written
-    problem: str | None = None  # the error if training diverged; otherwise not in the file
+    problem: str | None = None  # the error if training failed; otherwise not in the file
+
+    @classmethod
+    def failed(cls, variant: str, settings: dict[str, Any], seed: int, problem: str) -> "RunResult":
+        """A run that failed before its first step."""
+        return cls(variant, settings, seed, 0, 0.0, 0.0, "auto", {}, None, problem)
 
     @property
     def key(self) -> tuple[str, int]:

@@ -15,7 +15,7 @@ from accelerate import PartialState
 
 from limner.comparisons.kept_runs import with_kept_runs
 from limner.comparisons.painted_rows import paint_missing_rows
-from limner.comparisons.parallel import run_in_parallel
+from limner.comparisons.parallel import run_in_parallel, threads_of
 from limner.comparisons.progress import ComparisonProgress
 from limner.comparisons.provenance import machine, versions
 from limner.comparisons.results import Comparison
@@ -42,6 +42,7 @@ def compare(
     overrides: Sequence[str] = (),
     quiet: bool = False,
     jobs: int = 1,
+    keep_going: bool = False,
     plugins: PluginHost | None = None,
 ) -> Comparison:
     """Train every variant of a recipe on the same budget, with several seeds, and measure each by its data's metrics.
@@ -63,6 +64,8 @@ def compare(
         quiet: show no progress bar.
         jobs: how many runs are trained at the same time, each by a process of its own with its share of the cores
             (joblib's default, or the backend that `joblib.parallel_config` sets, such as a Dask cluster).
+        keep_going: a run that fails with any error is a result, as one that diverges is anyway, and the others are
+            trained. Called again, the failed runs are tried again.
         plugins: the plugin host; by default all that is installed.
 
     Returns:
@@ -81,6 +84,8 @@ def compare(
         raise LimnerError("Give the budget either in steps or in seconds, not in both.")
     budget = {unit: amount for unit, amount in (("steps", steps), ("seconds", seconds)) if amount is not None}
     variants, results = _plan(plugins, recipe, vary, seeds, budget, overrides)
+    if jobs > 1:
+        results.machine["threads"] = threads_of(jobs)
     asked = [(variant, seed) for seed in range(seeds) for variant in variants]
     with ExitStack() as stack:
         if folder:
@@ -88,10 +93,11 @@ def compare(
                 if not (folder / RESULTS_FILE).exists():
                     free_folder(folder)
             stack.enter_context(claim(folder))  # another process that adds to it meanwhile would be overwritten
-            results = with_kept_runs(results, folder, {(variant.label, seed) for variant, seed in asked})
+            keys = {(variant.label, seed) for variant, seed in asked}
+            results = with_kept_runs(results, folder, keys, retry=keep_going)
         if results.missing:
             _try_metrics(plugins, variants)
-        _train_missing(plugins, results, asked, folder, quiet, jobs)
+        _train_missing(plugins, results, asked, folder, quiet, jobs, keep_going)
         comparison = Comparison.of(results, folder)
         if folder and len(comparison):
             comparison.illustrate(folder)
@@ -109,7 +115,7 @@ def _plan(
 ) -> tuple[list[Variant], Results]:
     """The variants, all of them checked, and the results without any run."""
     source = recipe.table() if isinstance(recipe, Recipe) else recipe
-    name = "RECIPE" if isinstance(source, Mapping) else _portable(source)
+    name = "RECIPE" if isinstance(source, Mapping) else portable(source)
 
     def table_of(source: str | Path | Mapping[str, Any]) -> dict[str, Any]:
         table = resolve(plugins, source, overrides)
@@ -157,6 +163,7 @@ def _train_missing(
     folder: Path | None,
     quiet: bool,
     jobs: int,
+    keep_going: bool,
 ) -> None:
     """Train and measure the runs that are missing. Each is written as soon as it is finished."""
     missing = [(variant, seed) for variant, seed in asked if (variant.label, seed) not in results.finished]
@@ -164,7 +171,10 @@ def _train_missing(
         return
     results.command = _command(results, folder)
     bar = ComparisonProgress(len(asked) - len(missing), len(asked), quiet)
-    train_all = run_in_turn if jobs == 1 else partial(run_in_parallel, jobs=jobs, run_group=run_group)
+    if jobs == 1:
+        train_all = partial(run_in_turn, keep_going=keep_going)
+    else:
+        train_all = partial(run_in_parallel, jobs=jobs, run_group=run_group, keep_going=keep_going)
     try:
         _write(results, folder)
         for run in train_all(plugins, results, missing, folder, bar):
@@ -193,9 +203,10 @@ def run_in_turn(
     missing: Sequence[tuple[Variant, int]],
     folder: Path | None,
     bar: ComparisonProgress,
+    keep_going: bool,
 ) -> Iterator[RunResult]:
     """The missing runs, one after the other."""
-    trainer = Trainer(plugins, results, folder, [bar])
+    trainer = Trainer(plugins, results, folder, [bar], keep_going)
     for variant, seed in missing:
         bar.begin(f"{variant.label}, seed {seed}")
         yield trainer.run(variant, seed)
@@ -211,10 +222,10 @@ def _command(results: Results, folder: Path | None) -> str:
     words += ["--seeds", str(results.seeds)]
     for unit, amount in results.budget.items():
         words += [f"--{unit}", f"{amount:.10g}"]
-    return shlex.join(words + (["--out", _portable(folder)] if folder else []))
+    return shlex.join(words + (["--out", portable(folder)] if folder else []))
 
 
-def _portable(path: str | Path) -> str:
+def portable(path: str | Path) -> str:
     """A path that reads the same on any machine: as given, or relative to the working folder if it is absolute."""
     path = Path(path)
     if path.is_absolute():

@@ -16,6 +16,7 @@ from limner.locks import claim
 from limner.models.model import Model
 from limner.models.run_files import SCORES_FILE, STATE_FILE
 from limner.models.run_folder import read_run
+from limner.plugin_checks import cause
 from limner.plugins import PluginHost
 from limner.recipes.schema import Recipe
 from limner.training.callbacks import default_callbacks
@@ -28,9 +29,24 @@ from limner.types import Scores
 class Trainer:
     """Trains and measures single runs. Runs that differ only in how images are sampled share one training."""
 
-    def __init__(self, plugins: PluginHost, results: Results, folder: Path | None, callbacks: Sequence[object] = ()):
-        """`results`: with the runs so far; `folder`: of the comparison; `callbacks`: of every training."""
+    def __init__(
+        self,
+        plugins: PluginHost,
+        results: Results,
+        folder: Path | None,
+        callbacks: Sequence[object] = (),
+        keep_going: bool = False,
+    ):
+        """
+        Args:
+            plugins: the plugin host.
+            results: with the runs so far.
+            folder: of the comparison.
+            callbacks: of every training.
+            keep_going: whether a run that fails with any error is a result; otherwise only one that diverges is.
+        """
         self.plugins, self.results, self.folder, self.callbacks = plugins, results, folder, callbacks
+        self.keep_going = keep_going
         self.models: dict[str, Model] = {}  # by what their weights depend on
 
     def run(self, variant: Variant, seed: int, place: str | None = None) -> RunResult:
@@ -55,7 +71,7 @@ class Trainer:
                 model = train_the_rest(recipe, folder, callbacks, self.plugins)  # of a run that was stopped
             else:
                 model = train(recipe, callbacks=callbacks, plugins=self.plugins)
-            if kept.run.interrupted:
+            if kept.run and kept.run.interrupted:
                 raise KeyboardInterrupt
             report = model.evaluate()
             scores = report.scores
@@ -65,8 +81,13 @@ class Trainer:
             if any(map(is_sampling, variant.settings)):
                 self.models[key] = model
                 model.trackers = []  # they have the scores of this variant
-        except DivergedError as error:  # is a result, too
-            problem = str(error).replace(str(folder), place) if folder else str(error)
+        except Exception as error:
+            if not (self.keep_going or isinstance(error, DivergedError)):  # diverging is a result, too
+                raise
+            problem = str(error) if isinstance(error, LimnerError) else f"{cause(error)}."
+            problem = problem.replace(str(folder), place) if folder else problem
+        if kept.run is None:
+            return RunResult.failed(variant.label, variant.settings, seed, problem or "")
         return _result(variant, seed, kept.run, scores, place if folder else None, problem)
 
     def _sample(self, variant: Variant, trained: RunResult, model: Model | None) -> RunResult:
@@ -117,12 +138,12 @@ def _result(variant: Variant, seed: int, run: Run, scores: Scores, place: str | 
 
 
 class _KeptRun:
-    """Keeps the `Run` of a training, which has its steps and seconds even if training diverges.
+    """Keeps the `Run` of a training, which has its steps and seconds even if training fails.
 
     Trackers get the name that the run has in the comparison.
     """
 
-    run: Run
+    run: Run | None = None  # until training starts
 
     def __init__(self, project: str, name: str):
         self.project, self.name = project, name
@@ -134,10 +155,15 @@ class _KeptRun:
 
 
 def run_group(
-    group: Sequence[tuple[Variant, int]], place: str, results: Results, folder: Path | None, plugins: PluginHost
+    group: Sequence[tuple[Variant, int]],
+    place: str,
+    results: Results,
+    folder: Path | None,
+    plugins: PluginHost,
+    keep_going: bool = False,
 ) -> list[RunResult]:
     """Train and measure runs that share their weights; `place`: the folder of their training."""
-    trainer, before = Trainer(plugins, results, folder), len(results.runs)
+    trainer, before = Trainer(plugins, results, folder, keep_going=keep_going), len(results.runs)
     for variant, seed in group:
         results.runs.append(trainer.run(variant, seed, place))
     return results.runs[before:]

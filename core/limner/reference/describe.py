@@ -85,7 +85,7 @@ def docstring_of(host: PluginHost, kind: str, name: str) -> str:
     Raises:
         LimnerError: if there is no such component, or it cannot be imported.
     """
-    if kind in ("recipe", "model"):
+    if kind in ("recipe", "model", "league entry"):
         return str(read_toml(_recipe_file(host, kind, name)).get("title", ""))
     if kind == "data command":
         return cleandoc(command_of(name).help or "")
@@ -100,7 +100,7 @@ def describe_component(host: PluginHost, kind: str, name: str) -> Description:
     """
     component = host.find(kind, name)
     plugin, value = component.plugin, component.value
-    if kind in ("recipe", "model"):
+    if kind in ("recipe", "model", "league entry"):
         options, example = [], _recipe_text(host, kind, name)
     elif kind == "data command":
         options, example = command_options(command_of(name)), examples(command_of(name))
@@ -114,7 +114,7 @@ def describe_component(host: PluginHost, kind: str, name: str) -> Description:
 
 def _recipe_file(host: PluginHost, kind: str, name: str) -> Path:
     """The file of a recipe, or that of the recipe by which a model was trained."""
-    if kind == "recipe":
+    if kind != "model":
         return host.recipe_path(name)
     from limner.models.run_files import RECIPE_FILE
 

@@ -7,7 +7,8 @@ from limner.reference.entries import Chapter, Description, KindSummary, Summary
 from limner.reference.signatures import Signature
 from limner.reference.type_words import EMPTY, NOT_SET, REQUIRED
 
-TITLES = {"recipe": "The recipe", "model": "Its recipe", "data command": "Examples", "command": "Examples"}
+TITLES = {"recipe": "The recipe", "model": "Its recipe", "league entry": "Its recipe"}
+TITLES |= {"data command": "Examples", "command": "Examples"}
 """The line above an example, if it is not part of a recipe."""
 LANGUAGES = {"data command": "sh", "command": "sh"}
 

@@ -2,12 +2,17 @@
 
 import sys
 import time
+from collections import Counter
 from dataclasses import dataclass
 from functools import partial
+from math import lcm
+from pathlib import Path
+from typing import Any
 
 import torch
 from torch import nn
-from torch.utils.flop_counter import FlopCounterMode
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils.flop_counter import flop_registry
 
 from limner.plugins import PluginHost
 from limner.recipes.build import dry_run, parts_of
@@ -17,8 +22,12 @@ from limner.training.loop import compute_step, players_of
 from limner.training.run import Run, set_up
 from limner.training.threads import PlayerThreads
 
+MOMENTS = 10
+"""The moments of a training at which its work is counted."""
 WARM_UP, TIMED = 3, 5
 """Steps before the clock starts, and steps that are timed. On a GPU, eight times as many, because they are captured."""
+
+PROCESS = Path("/proc/self/status")
 
 
 @dataclass(frozen=True)
@@ -49,6 +58,21 @@ class Cost:
     device: str
 
 
+class WorkCounter(TorchDispatchMode):
+    """Counts the floating-point operations of what runs in its context, also of the gradients of gradients.
+
+    It counts as torch's `FlopCounterMode` does, which cannot follow gradients of gradients to the modules.
+    """
+
+    operations = 0
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        out = func(*args, **(kwargs or {}))
+        if count := flop_registry.get(func.overloadpacket):
+            self.operations += count(*args, **(kwargs or {}), out_val=out)
+        return out
+
+
 def measure_cost(plugins: PluginHost, recipe: Recipe) -> Cost:
     """Read the data, build the networks, and make a few steps.
 
@@ -66,7 +90,7 @@ def measure_cost(plugins: PluginHost, recipe: Recipe) -> Cost:
         captions=run.batches.captions,
         parameters={name: count_parameters(part) for name, part in parts_of(run.networks).items()},
         multiply_adds=work // size,
-        memory=_most_memory(run.batches.device),
+        memory=most_memory(run.batches.device),
         seconds_per_step=each,
         steps=steps,
         seconds=steps * each,
@@ -75,13 +99,44 @@ def measure_cost(plugins: PluginHost, recipe: Recipe) -> Cost:
     )
 
 
-def count_work(run: Run) -> int:
-    """The multiply-adds of a step in which no lazy loss is due."""
-    run.step = 1
-    with FlopCounterMode(display=False) as counter:  # it sees one thread
+def count_work(run: Run, step: int = 1) -> int:
+    """The multiply-adds of the step with this number. In step 1, no lazy loss is due."""
+    run.step = step
+    with WorkCounter() as counter:  # it sees one thread
         alone = PlayerThreads(torch.device("meta"))
         compute_step(run, players_of(run), alone, next(iter(run.batches)), run.draw_noise(run.batches.batch_size))
-    return counter.get_total_flops() // 2
+    return counter.operations // 2
+
+
+def average_work(plugins: PluginHost, run: Run) -> float:
+    """The multiply-adds per step over the whole training, which has a budget in steps.
+
+    Lazy losses count as often as they are due. If the work changes, because a generator grows, it is counted at ten
+    moments of the training, each time with the stages that it has by then.
+    """
+    trained = [weight for weight in run.networks.parameters() if weight.requires_grad]
+
+    def work_at(moment: int) -> float:
+        for weight in trained:
+            weight.requires_grad_(True)  # a later moment may have frozen it
+        for step in (0, round((moment + 0.5) / MOMENTS * (run.recipe.training.steps or 1))):
+            run.step = step
+            plugins.call("limner_training_started", run=run)
+        return _work_of_a_cycle(run)
+
+    first, last = work_at(0), work_at(MOMENTS - 1)
+    if first == last:
+        return first
+    return (first + sum(map(work_at, range(1, MOMENTS - 1))) + last) / MOMENTS
+
+
+def _work_of_a_cycle(run: Run) -> float:
+    """The multiply-adds per step, averaged over the steps until all lazy losses are due again."""
+    losses, parts = run.networks.named_losses(), run.recipe.losses
+    every = [loss.every for name, loss in losses.items() if parts[name].weight]
+    cycle = lcm(*every)
+    due = [tuple(step % one == 0 for one in every) for step in range(cycle)]
+    return sum(count_work(run, due.index(which)) * often for which, often in Counter(due).items()) / cycle
 
 
 def time_steps(run: Run) -> float:
@@ -118,12 +173,14 @@ def _wait(device: torch.device) -> None:
         torch.cuda.synchronize(device)
 
 
-def _most_memory(device: torch.device) -> int | None:
+def most_memory(device: torch.device) -> int | None:
     """The most memory that this process has used: on the GPU if it trains there."""
     if device.type == "cuda":
         return torch.cuda.max_memory_allocated(device)
     if sys.platform == "win32":
         return None
+    if PROCESS.is_file():  # on Linux, getrusage also counts what the process had that started this one
+        return next(1024 * int(line.split()[1]) for line in PROCESS.read_text().splitlines() if "VmHWM" in line)
     import resource
 
     used = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss

@@ -1,0 +1,261 @@
+"""The result of a league: a row for each entry with its quality and its cost, a chart, pictures, and a page."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, replace
+from functools import cached_property
+from pathlib import Path
+from shlex import quote
+from statistics import mean, stdev
+from typing import TYPE_CHECKING, Any
+
+from limner.comparisons.entry_cost import EntryCost
+from limner.comparisons.results import CHART_FILE, TABLE_FILE, Comparison, load_comparison
+from limner.comparisons.results_file import Results, RunResult
+from limner.errors import LimnerError, printable
+from limner.files import reading, replace_file
+from limner.models.report import markdown_table, markdown_text
+
+if TYPE_CHECKING:
+    from limner.comparisons.bar_chart import Chart
+
+LEAGUE_FILE, PAINTED_FILE = "league.json", "painted.png"
+USUAL, HELD_OUT, DIVERSITY = "trained/exact", "held out/exact", "diversity"
+"""The scores of the table, if the metrics have them."""
+Costs = Mapping[str, EntryCost | str]
+"""What each entry costs, or a sentence on why that could not be measured."""
+
+
+@dataclass(frozen=True)
+class League:
+    """The entries of a league, their runs and their costs; its chart shows itself in a notebook.
+
+    Attributes:
+        comparison: the trainings, a row for each.
+        reference: the entry that the others are compared with.
+        quality: the score by which entries are ordered, the higher the better.
+        costs: by entry.
+        jobs: how many runs were trained at the same time.
+    """
+
+    comparison: Comparison
+    reference: str
+    quality: str
+    costs: Costs
+    jobs: int = 1
+
+    @classmethod
+    def of(
+        cls, results: Results, folder: Path | None, reference: str, quality: str | None, costs: Costs, jobs: int
+    ) -> "League":
+        """The league of these results. Without `quality`, it is the usual score, or the first one.
+
+        Raises:
+            LimnerError: if no run has such a score.
+        """
+        comparison = Comparison.of(results, folder)
+        scores = comparison.metrics
+        if quality is not None and scores:
+            comparison.require_scores([quality])
+        usual = scores[0] if scores and USUAL not in scores else USUAL
+        return cls(comparison, reference, quality or usual, costs, jobs)
+
+    def with_costs(self, costs: Costs) -> "League":
+        """The league with the costs of more entries."""
+        return replace(self, costs={**self.costs, **costs})
+
+    @property
+    def entries(self) -> list[str]:
+        """The names of all entries, best first; those without a score come last."""
+        means = {name: self.mean(name, self.quality) for name in self._runs}
+        return sorted(means, key=lambda name: -1.0 if (value := means[name]) is None else value, reverse=True)
+
+    def mean(self, entry: str, score: str) -> float | None:
+        """The mean of a score over the seeds of an entry; None if no run has it."""
+        return mean(values) if (values := self.values(entry, score)) else None
+
+    def seconds(self, entry: str) -> float | None:
+        """The mean time of a training; None if all of them failed."""
+        seconds = [run.seconds for run in self._runs[entry] if not run.problem]
+        return mean(seconds) if seconds else None
+
+    def values(self, entry: str, score: str) -> list[float]:
+        """The score of each run of an entry that has it."""
+        return [run.scores[score] for run in self._runs[entry] if score in run.scores]
+
+    def work(self, entry: str) -> float | None:
+        """The multiply-adds of a whole training; None if they are unknown."""
+        cost = self.costs.get(entry)
+        return cost.total(self.comparison.results.budget["steps"]) if isinstance(cost, EntryCost) else None
+
+    def rows(self) -> list[dict[str, str]]:
+        """The table, a row for each entry: the text of each column by its name."""
+        return [self._row(entry) for entry in self.entries]
+
+    def sentences(self) -> list[str]:
+        """How far each entry is from the reference in quality; then what could not be trained or measured."""
+        told = []
+        if self.mean(self.reference, self.quality) is not None:
+            told = list(map(str, self.comparison.differences([self.quality], self.reference)))
+        unknown = [f"{name}: the cost is unknown, {why}" for name, why in self.costs.items() if isinstance(why, str)]
+        return [*told, *self.comparison.problems, *unknown]
+
+    def chart(self) -> "Chart":
+        """Quality against what training costs: in multiply-adds, and in seconds.
+
+        Raises:
+            LimnerError: if no run has a score.
+        """
+        from limner.comparisons.league_chart import league_chart
+
+        return league_chart(self)
+
+    def markdown(self) -> str:
+        """The league as a page: how it was made, the table, the differences, and what the entries paint."""
+        results, rows = self.comparison.results, self.rows()
+        folder = self.comparison.folder
+        painted = [f"![The same prompts, painted by each entry]({PAINTED_FILE})"]
+        scored = any(self.mean(entry, self.quality) is not None for entry in self.entries)
+        parts = [
+            f"# The league: {results.budget_text}, {results.seeds} {'seed' if results.seeds == 1 else 'seeds'}",
+            f"    {' '.join(printable(results.command).split())}",
+            self.conditions(),
+            *([f"{results.missing} runs are still missing."] if results.missing else []),
+            markdown_table(list(rows[0]), [list(row.values()) for row in rows]),
+            *(["![Quality against cost](chart.png)"] if scored else []),
+            *map(markdown_text, self.sentences()),
+            *(painted if folder and (folder / PAINTED_FILE).is_file() else []),
+        ]
+        return "\n\n".join(parts) + "\n"
+
+    def conditions(self) -> str:
+        """How the numbers came about, in words."""
+        results = self.comparison.results
+        machine, versions = results.machine, results.versions
+        together = f"{self.jobs} at once (*)" if self.jobs > 1 else "one at a time"
+        threads = f"{machine['threads']} {'thread' if machine['threads'] == 1 else 'threads'} each"
+        return (
+            f"Mean ± standard deviation over the seeds. Seconds and images/s are those of the trainings, {together}, "
+            f"{threads}, on {machine['processor']} ({machine['cores']} cores, {machine['device']}). Multiply-adds are "
+            "those of one training image (forward, backward, and its share of the update, averaged over the training) "
+            "and of the whole training. One image at a time is painted while nothing trains; memory is the peak of a "
+            f"process that makes some steps. limner {versions['limner']}, torch {versions['torch']}, Python "
+            f"{versions['python']}; {results.date[:10]}."
+        )
+
+    def table_of_values(self) -> dict[str, Any]:
+        """The content of league.json."""
+        costs = {name: cost if isinstance(cost, str) else asdict(cost) for name, cost in self.costs.items()}
+        return {"reference": self.reference, "quality": self.quality, "jobs": self.jobs, "costs": costs}
+
+    def write(self, folder: Path) -> None:
+        """Write league.json, painted.png, chart.png and table.md."""
+        replace_file(folder / LEAGUE_FILE, json.dumps(self.table_of_values(), indent=1).encode())
+        try:
+            self.comparison.pictures(variants=self._painted()).save(folder / PAINTED_FILE)
+        except LimnerError:  # no run could paint
+            (folder / PAINTED_FILE).unlink(missing_ok=True)
+        if self.comparison.metrics:
+            replace_file(folder / CHART_FILE, self._repr_png_())
+        replace_file(folder / TABLE_FILE, self.markdown().encode())
+
+    def _repr_png_(self) -> bytes:
+        return self.chart()._repr_png_()
+
+    @cached_property
+    def _runs(self) -> dict[str, list[RunResult]]:
+        """The runs of each entry."""
+        runs: dict[str, list[RunResult]] = {}
+        for run in self.comparison.results.ordered_runs():
+            runs.setdefault(run.variant, []).append(run)
+        return runs
+
+    def _painted(self) -> list[str]:
+        """The entries that painted with the lowest seed, best first."""
+        from limner.comparisons.painted_rows import read_rows
+
+        folder = self.comparison.folder
+        rows = list(read_rows(folder)) if folder else []
+        lowest = min((row.seed for row in rows), default=0)
+        found = {row.variant for row in rows if row.seed == lowest}
+        return [entry for entry in self.entries if entry in found]
+
+    def _row(self, entry: str) -> dict[str, str]:
+        runs, scores = self._runs[entry], self.comparison.metrics
+        trained = [run for run in runs if not run.problem]
+        shown = [score for score in dict.fromkeys([self.quality, HELD_OUT, DIVERSITY]) if score in scores]
+        values = {score.replace("/", " "): _mean_and_spread(self.values(entry, score), "{:.3f}") for score in shown}
+        mark = " *" if self.jobs > 1 else ""
+        timed = {
+            f"seconds{mark}": _mean_and_spread([run.seconds for run in trained], "{:,.0f}"),
+            f"images/s{mark}": _mean_and_spread([run.images_per_second for run in trained], "{:,.0f}"),
+        }
+        return {"entry": entry, **values, **self._cost(entry), **timed, "runs": ", ".join(map(_link, runs))}
+
+    def _cost(self, entry: str) -> dict[str, str]:
+        cost, work = self.costs.get(entry), self.work(entry)
+        texts = ("", "", "", "", "", "")
+        if isinstance(cost, EntryCost) and work is not None:
+            texts = (
+                f"{cost.generator / 1e6:.2f} M",
+                f"{cost.weights / 1e6:.2f} M",
+                f"{cost.multiply_adds / 1e6:,.0f} M",
+                f"{work / 1e12:.2f} T",
+                f"{1000 * cost.paint_seconds:.1f}",
+                f"{cost.memory / 1e9:.2f} GB" if cost.memory else "",
+            )
+        names = (
+            "generator weights",
+            "all weights",
+            "multiply-adds per image",
+            "all multiply-adds",
+            "ms to paint",
+            "memory",
+        )
+        return dict(zip(names, texts))
+
+
+def _mean_and_spread(values: list[float], form: str) -> str:
+    """The mean and the standard deviation of some values, as text."""
+    if not values:
+        return ""
+    shown = form.format(mean(values))
+    return f"{shown} ± {form.format(stdev(values))}" if len(values) > 1 else shown
+
+
+def _link(run: RunResult) -> str:
+    """The seed of a run, as a link to its folder."""
+    text = f"{run.seed} failed" if run.problem else str(run.seed)
+    return f"[{text}]({run.folder})" if run.folder else text
+
+
+def read_league_file(folder: Path) -> dict[str, Any]:
+    """The content of league.json, with its costs; without the file, there are none.
+
+    Raises:
+        LimnerError: if it is damaged.
+    """
+    file = folder / LEAGUE_FILE
+    try:
+        with reading(file):
+            table = json.loads(file.read_text(encoding="utf-8")) if file.is_file() else {"costs": {}}
+        costs = {name: cost if isinstance(cost, str) else EntryCost(**cost) for name, cost in table["costs"].items()}
+        return {"reference": None, "quality": None, "jobs": 1, **table, "costs": costs}
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise LimnerError(
+            f"{file} is damaged: {type(error).__name__}: {error}. Remove it; the same command makes it again."
+        ) from None
+
+
+def load_league(folder: str | Path) -> League:
+    """Read a league from its folder.
+
+    Raises:
+        LimnerError: if there is none, or it is damaged.
+    """
+    folder = Path(folder)
+    table = read_league_file(folder)
+    if table["reference"] is None:
+        raise LimnerError(f"There is no league in {folder}; 'limner league --out {quote(str(folder))}' makes one.")
+    results = load_comparison(folder).results
+    return League.of(results, folder, table["reference"], table["quality"], table["costs"], table["jobs"])
