@@ -65,11 +65,14 @@ class MatchingAware(Loss):
     DF-GAN).
 
     L_D = 2 E_{x,c}[ ||grad_{(x, s)} D(x, s)||^6 ],    s the sentence vector of c
+
+    It can be lazy, as R1. But the sixth power makes rare and very large gradients: with `every = 4`, DF-GAN at 64 px
+    painted only black or white after 300 steps with Adam, and with `every = 1` it did not.
     """
 
     differentiates_images = True
 
-    def __init__(self, sizes: Sizes, *, every: Every = 4, power: Annotated[float, Field(gt=0)] = 6.0):
+    def __init__(self, sizes: Sizes, *, every: Every = 1, power: Annotated[float, Field(gt=0)] = 6.0):
         """`every`: the number of steps from one penalty to the next; `power`: of the gradient norm."""
         super().__init__(sizes)
         self.every, self.power = every, power
