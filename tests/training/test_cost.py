@@ -1,13 +1,15 @@
 """What a training costs, measured by a few steps."""
 
 import pytest
+import torch
 from limner.models.painting_cost import count_parameters
 from limner.plugins import host
 from limner.recipes.schema import Recipe
 from limner.testing import tiny_host, tiny_recipe
 from limner.training import cost
-from limner.training.cost import average_work, count_work, measure_cost
+from limner.training.cost import WorkCounter, average_work, count_work, measure_cost
 from limner.training.run import set_up
+from torch import nn
 
 
 def test_the_cost_is_that_of_the_recipe():
@@ -37,6 +39,19 @@ def test_more_channels_are_more_work_and_a_smaller_batch_shares_the_update_of_th
     usual = work()
     assert work("generator.channels=[192,144,96]") > 1.2 * usual
     assert usual < work("training.batch_size=16") < 1.15 * usual
+
+
+@pytest.mark.parametrize("layer", [nn.Conv2d, nn.ConvTranspose2d])
+@pytest.mark.parametrize("groups", [1, 4])
+def test_the_gradients_of_a_convolution_are_twice_its_work(layer, groups):
+    images, convolution = torch.randn(2, 8, 6, 6, requires_grad=True), layer(8, 8, 4, stride=2, groups=groups)
+    with WorkCounter() as forward:
+        made = convolution(images)
+    with WorkCounter() as backward:
+        made.sum().backward()
+    positions = 2 * (36 if layer is nn.ConvTranspose2d else 4)  # at each, all weights of the layer are used
+    assert forward.operations == 2 * positions * 8 * 8 // groups * 16
+    assert backward.operations == 2 * forward.operations
 
 
 def average(*changes):

@@ -9,7 +9,7 @@ from typing import Any
 
 import torch
 from torch.utils._python_dispatch import TorchDispatchMode
-from torch.utils.flop_counter import flop_registry
+from torch.utils.flop_counter import conv_flop_count, flop_registry
 
 from limner.models.painting_cost import count_parameters, describe_device, most_memory
 from limner.plugins import PluginHost
@@ -57,14 +57,19 @@ class Cost:
 class WorkCounter(TorchDispatchMode):
     """Counts the floating-point operations of what runs in its context, also of the gradients of gradients.
 
-    It counts as torch's `FlopCounterMode` does, which cannot follow gradients of gradients to the modules.
+    It counts as torch's `FlopCounterMode` does, which cannot follow gradients of gradients to the modules. Only the
+    gradient of a convolution in groups is counted otherwise, because torch counts that of its weights once per group.
     """
 
     operations = 0
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         out = func(*args, **(kwargs or {}))
-        if count := flop_registry.get(func.overloadpacket):
+        if func.overloadpacket is torch.ops.aten.convolution_backward:
+            gradient, images, weights, transposed, wanted = args[0], args[1], args[2], args[7], args[10]
+            each = conv_flop_count(images.shape, weights.shape, gradient.shape, transposed)
+            self.operations += each * sum(wanted[:2])  # of the images and of the weights, as much as the forward pass
+        elif count := flop_registry.get(func.overloadpacket):
             self.operations += count(*args, **(kwargs or {}), out_val=out)
         return out
 
