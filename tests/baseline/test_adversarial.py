@@ -6,7 +6,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import torch
-from limner import Batch, Judgement, LimnerError, TextFeatures, Tokens
+from limner import Batch, Discriminator, Judgement, LimnerError, TextFeatures, Tokens
 from limner_baseline.adversarial import Hinge, Minimax, NonSaturating, Relativistic
 
 
@@ -140,15 +140,18 @@ def test_a_missing_realism_score_is_an_error(sizes, make_step, step):
 # --- hard mismatches ------------------------------------------------------------------------------------------------
 
 
-class Reader:
+class Reader(Discriminator):
     """A discriminator whose score is the first number of the sentence."""
+
+    def look(self, images):
+        return images[-1]
 
     def judge(self, features, text):
         return Judgement(text.sentence[:, :1], None, features)
 
 
 @pytest.fixture
-def hard(make_step, step):
+def hard(make_step, step, sizes):
     """Four images. Sentences 0 and 1 are similar, and so are 2 and 3, but caption 3 is true of image 2 as well."""
     sentence = torch.tensor([[1.0, 0.0], [0.9, 0.1], [0.0, 1.0], [0.1, 0.9]])
     confusable = torch.zeros(4, 4, dtype=torch.bool)
@@ -160,7 +163,7 @@ def hard(make_step, step):
         text=TextFeatures(sentence[:, None], sentence, mask),
         distractors=TextFeatures(wrong[:, None], wrong, torch.ones(8, 1, dtype=torch.bool)),
         real_features=torch.zeros(4, 2, 1, 1),
-        conditional_discriminator=SimpleNamespace(discriminator=Reader()),
+        conditional_discriminator=SimpleNamespace(discriminator=Reader(sizes)),
     )
 
 

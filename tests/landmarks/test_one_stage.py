@@ -1,9 +1,11 @@
 """The parts of GAN-INT-CLS, DF-GAN, SSA-GAN and R3GAN: their equations by hand, and the published sizes."""
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 import torch
-from limner import Judgement, LimnerError, Sizes, TextFeatures
+from limner import Discriminator, Judgement, LimnerError, Sizes, TextFeatures
 from limner.shared_rows import AllRows
 from limner_landmarks.dcgan import DCGANDiscriminator, DCGANGenerator
 from limner_landmarks.deep_fusion import DeepFusion, DeepFusionBlock, DeepFusionGenerator
@@ -114,11 +116,14 @@ def test_interpolated_captions_mix_one_half_of_the_batch_with_the_other(make_ste
     text = TextFeatures(sentences[:, None], sentences, torch.ones(5, 1, dtype=torch.bool))
     noise = random(5, 3, seed=2)
 
-    class Players(nn.Module):
-        """G(z, s) = z + s, and D(x, s) = w . (x + s)."""
+    class Painter(nn.Module):
+        """G(z, s) = z + s."""
 
         def forward(self, noise, text):
             return [noise + text.sentence]
+
+    class Judge(Discriminator):
+        """D(x, s) = w . (x + s)."""
 
         def look(self, images):
             return images[-1]
@@ -126,14 +131,13 @@ def test_interpolated_captions_mix_one_half_of_the_batch_with_the_other(make_ste
         def judge(self, features, text):
             return Judgement(((features + text.sentence) @ weight)[:, None], None, torch.zeros(2, 1, 1, 1))
 
-    parts = make_step(generator=Players(), discriminator=Players())
     step = make_step(
         text=text,
         noise=noise,
         batch=range(5),
         rows=AllRows(),
-        conditional_generator=parts,
-        conditional_discriminator=parts,
+        conditional_generator=SimpleNamespace(generator=Painter()),
+        conditional_discriminator=SimpleNamespace(discriminator=Judge(sizes())),
     )
     mixed = share * sentences[:2] + (1 - share) * sentences[2:4]
     scores = ((noise[:2] + 2 * mixed) @ weight).numpy()

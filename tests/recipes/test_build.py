@@ -13,9 +13,20 @@ STAGES = "generator.stages=[{name='initial', size=8, channels=[8, 8]}, {name='re
 NEEDED = {  # to be of any use
     "staged": [STAGES],
     "scale-consistency": ["generator.name=staged", STAGES],
+    "color-consistency": ["generator.name=staged", STAGES],
+    "dcgan": ["generator.channels=[16, 8]"],
+    "deep-fusion": ["generator.channels=[16, 8]"],
+    "spatial-fusion": ["generator.channels=[16, 8]"],
+    "r3gan": ["generator.channels=[16, 16]"],
     "flow-matching": ["generator={name='flow-unet', channels=[8, 8]}"],
     "conditioning-divergence": ["generator.augmentation=4", "losses.non-saturating={}"],
 }
+NEEDED_BY_DISCRIMINATOR = {
+    "dcgan": ["discriminator.channels=[8, 16]"],
+    "r3gan": ["discriminator.channels=[16, 16]"],
+}
+LOOKS_ITSELF = {"damsm"}
+"""Losses with a network of their own for images, which do not read the discriminator's features."""
 
 ENCODERS = [name for name in BUNDLED.components("encoder") if name != "pretrained"]  # that one needs a model
 
@@ -25,7 +36,10 @@ VARIATIONS = {
         f"generator {name}": [f"generator.name={name}", *NEEDED.get(name, [])]
         for name in BUNDLED.components("generator")
     },
-    **{f"discriminator {name}": [f"discriminator.name={name}"] for name in BUNDLED.components("discriminator")},
+    **{
+        f"discriminator {name}": [f"discriminator.name={name}", *NEEDED_BY_DISCRIMINATOR.get(name, [])]
+        for name in BUNDLED.components("discriminator")
+    },
     **{f"attention {name}": [f"generator.attention={name}"] for name in BUNDLED.components("attention")},
     "residual generator": ["generator.residual=true"],
     "conditioning augmentation": ["generator.augmentation=4"],
@@ -52,6 +66,9 @@ def first_step(recipe, overrides=()):
     """The networks of a recipe, and what both players minimize at the first step."""
     plugins = PluginHost()
     run = set_up(plugins, Recipe.read(plugins, recipe, overrides))
+    for weight in run.networks.parameters():
+        if weight.requires_grad and not weight.any():  # it starts at 0, and what is before it gets no gradient yet
+            torch.nn.init.normal_(weight, std=0.1)
     batch = next(iter(run.batches))
     step = training.new_step(run, batch, torch.randn(len(batch), run.networks.sizes.noise))
     judge_loss, painter_loss = (
@@ -91,7 +108,7 @@ def test_each_loss_moves_those_whom_it_concerns(recipe, name):
     networks, judge_loss, painter_loss = first_step(recipe | {"losses": {name: {}}}, NEEDED.get(name, []))
     loss = networks.losses[name]
     assert judge_loss.requires_grad or painter_loss.requires_grad
-    if judge_loss.requires_grad:
+    if judge_loss.requires_grad and name not in LOOKS_ITSELF:
         judging = networks.conditional_discriminator
         assert judging is not None
         pixels = next(judging.discriminator.parameters())  # the weights that see the image first

@@ -237,6 +237,25 @@ PARTS: "dict[str, tuple[dict[str, Place], list[Arrow], list[str]]]" = {
         ],
         ["question", "report"],
     ),
+    "landmarks": (
+        {
+            "recipes of\nlandmark models": (0, 1),
+            "your recipe": (0, 0),
+            "equal steps, data,\nseeds and batches": (2, 0.5),
+            "one judge": (3.8, 1),
+            "cost": (3.8, 0),
+            "table, chart,\nintervals": (5.2, 0.5),
+        },
+        [
+            ("recipes of\nlandmark models", "equal steps, data,\nseeds and batches"),
+            ("your recipe", "equal steps, data,\nseeds and batches"),
+            ("equal steps, data,\nseeds and batches", "one judge"),
+            ("equal steps, data,\nseeds and batches", "cost"),
+            ("one judge", "table, chart,\nintervals"),
+            ("cost", "table, chart,\nintervals"),
+        ],
+        ["recipes of\nlandmark models", "one judge"],
+    ),
 }
 """For each lesson its boxes, its arrows, and the boxes in color."""
 
