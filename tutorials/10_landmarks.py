@@ -103,3 +103,30 @@ paints("ssa-gan")
 
 # %%
 paints("r3gan")
+
+# %% [markdown]
+# ## The league
+#
+# `limner league` trains all of them, measures quality and cost, and writes a table and a chart:
+#
+# ```
+# limner league --seeds 1 --steps 2400 --jobs 2 --out comparisons/league
+# ```
+
+# %%
+kept
+
+# %%
+import pandas as pd
+
+columns = ["entry", "trained exact", "held out exact", "diversity", "all weights", "all multiply-adds", "ms to paint"]
+table = pd.DataFrame(kept.rows())
+table[[name for name in columns if name in table]].set_index(columns[0])
+
+# %% [markdown]
+# *Exact* asks for everything at once. The parts of it say more about models that are still at the beginning:
+
+# %%
+parts = ["trained/color", "trained/shape", "trained/relation", "trained/background", "diversity"]
+means = kept.comparison.groupby("variant")[parts].mean().loc[kept.entries]
+means.round(2)

@@ -268,23 +268,24 @@ def test_it_measures_nothing_else(folder, make_folder):
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    ("captions", "images", "decided", "agrees"),
-    [("captions.json", "images", 0.80, 0.99), ("captions_false.json", "images_false", 0.74, 0.985)],
+    ("captions", "images", "stride", "decided", "agrees"),
+    [("captions.json", "images", 3, 0.80, 0.99), ("captions_false.json", "images_false", 1, 0.74, 0.985)],
     ids=["true", "false"],
 )
 @pytest.mark.parametrize("size", [64, 128])
-def test_it_agrees_with_people(shared_data, tmp_path, captions, images, decided, agrees, size):
-    """On every real pair; the docstring of the metric has the numbers."""
+def test_it_agrees_with_people(shared_data, tmp_path, captions, images, stride, decided, agrees, size):
+    """On the false pairs, and the true ones of every third image; the metric's docstring has the numbers of all."""
     options = {"captions": captions, "images": images, "cache": str(tmp_path)}
     data = CaptionedFolder(size, root=str(shared_data / "nlvr"), **options).load()
-    answers, readings = [], {}
-    for row, annotations in enumerate(data.annotations):
-        for annotation in annotations:
+    answers, readings, asked = [], {}, 0
+    for row in range(0, len(data.annotations), stride):
+        for annotation in data.annotations[row]:
+            asked += 1
             claim = parse_claim(annotation["caption"])
             if claim and row not in readings:
                 readings[row] = read_boxes(data.pixels[row].numpy())
             if claim and (boxes := readings[row]) is not None:
                 answers.append(claim(boxes))
     truth = images == "images"
-    assert len(answers) / len(data.captions) >= decided
+    assert len(answers) / asked >= decided
     assert sum(answer == truth for answer in answers) / len(answers) >= agrees

@@ -2,6 +2,8 @@
 
 import os
 import signal
+import subprocess
+import sys
 import time
 from dataclasses import replace
 from threading import Thread
@@ -10,6 +12,7 @@ import joblib
 import limner
 import psutil
 import pytest
+import tomli_w
 import torch
 from limner import LimnerError, load_comparison
 from limner.comparisons import parallel
@@ -111,6 +114,24 @@ def test_a_run_whose_process_is_killed_is_tried_again(recipe, out):
     thread.join()
     assert found.results.missing == 0
     assert all(run.steps == 200 for run in found.results.runs)
+
+
+@pytest.mark.skipif(os.name != "posix", reason="this system ends processes without a signal")
+def test_a_comparison_that_is_ended_ends_its_processes(recipe, out, tmp_path):
+    recipe["training"] |= {"steps": 100_000, "checkpoint_every": 1.0, "preview_every": 1.0}
+    (tmp_path / "tiny.toml").write_text(tomli_w.dumps(recipe))
+    command = ["compare", "tiny.toml", "--vary", "encoder.width=8,16", "--seeds", "1", "--jobs", "2", "--out", str(out)]
+    arguments = {"cwd": tmp_path, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+    with subprocess.Popen([sys.executable, "-m", "limner", *command, "--quiet"], **arguments) as started:
+        while len(list(out.glob("runs/*/recipe.toml"))) < 2:
+            assert started.poll() is None
+            time.sleep(0.1)
+        children = psutil.Process(started.pid).children(recursive=True)
+        started.terminate()
+        _, err = started.communicate(timeout=60)
+    assert "Stopped with 0 of 2 runs finished" in " ".join(err.split())
+    _, alive = psutil.wait_procs(children, timeout=30)
+    assert alive == []
 
 
 def test_runs_whose_process_always_dies_end_in_one_sentence(recipe, out, monkeypatch):

@@ -4,6 +4,8 @@ import os
 import signal
 import sys
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from types import FrameType
 
 SIGNALS = [getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)]
@@ -40,6 +42,23 @@ class StopSignals:
         self.received = True
         if hangup:
             _leave_terminal()
+
+
+@contextmanager
+def as_interrupts() -> Iterator[None]:
+    """While this context lasts, SIGTERM and SIGHUP raise KeyboardInterrupt, as Ctrl-C does. Without it, they end a
+    program at once, and the processes that it started go on.
+    """
+    handled = [number for number in SIGNALS if signal.getsignal(number) == signal.SIG_DFL]
+    if threading.current_thread() is not threading.main_thread():
+        handled = []
+    for number in handled:
+        signal.signal(number, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        for number in handled:
+            signal.signal(number, signal.SIG_DFL)
 
 
 def _leave_terminal() -> None:
