@@ -148,7 +148,7 @@ def compared(tmp_path_factory, smallest_recipe) -> Path:
 
 def test_a_comparison_is_shown_with_images_of_each_variant(compared, tmp_path):
     page = limner.report(compared, tmp_path / "report.html")
-    assert sections(page) == ["Summary", "Chart", "Every run", "Images"]
+    assert sections(page) == ["Summary", "Chart", "Differences", "Every run", "Images"]
     source, text = page.read_text(encoding="utf-8"), read(page)
     assert source.split("<h2>Images</h2>")[1].count("<h3>") == 4
     assert "noise=4" in text.replace("generator.noise 4", "noise=4")

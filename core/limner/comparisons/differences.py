@@ -46,7 +46,8 @@ class Difference:
         return self.low > 0 or self.high < 0
 
     def __str__(self) -> str:
-        what = f"{self.metric}: {self.variant} is {abs(self.mean):.3f} {_side(self.mean)} {self.other}"
+        how = f"{abs(self.mean):.3f} {_side(self.mean)}" if self.mean else "equal to"
+        what = f"{self.metric}: {self.variant} is {how} {self.other}"
         if self.seeds == 1:
             return f"{what} with one seed; whether that is chance cannot be told."
         found = f"{what} (95 % interval {self.low:+.3f} to {self.high:+.3f}, {self.seeds} seeds)"

@@ -49,8 +49,21 @@ def comparison_sections(found: Comparison, folder: Path) -> Iterator[Section]:
         ]
         about = "A bar to the mean of each variant, and a dot for each seed."
         yield Section("Chart", paragraph(about) + f'<div class="charts">{"".join(panels)}</div>')
+        yield Section("Differences", _differences(found))
     yield Section("Every run", _runs(found))
     yield Section("Images", _images(found, folder))
+
+
+def _differences(found: Comparison) -> str:
+    """How far each variant is from the first in every score, and whether the seeds alone can explain it."""
+    differences = found.differences()
+    if not differences:
+        return missing("No two variants have a seed in common yet.")
+    about = (
+        f"The difference of each variant to {differences[0].other}, paired by seed, with its 95 % interval (Student). "
+        "Where the interval holds 0, the seeds alone can explain it."
+    )
+    return paragraph(about) + html.table(["score", "variant", "difference", "95 % interval", ""], differences.rows())
 
 
 def _runs(found: Comparison) -> str:
