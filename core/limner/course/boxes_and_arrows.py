@@ -1,6 +1,7 @@
 """Diagrams of boxes and arrows, as SVG and as PNG."""
 
 import io
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -35,7 +36,9 @@ class Diagram:
     about: Sequence[str] = ()
 
     def _repr_svg_(self) -> str:
-        return self._drawn("svg", Date=None).decode()
+        """As wide as drawn, or as its place on the page if that is narrower."""
+        size = r'width="([0-9.]+pt)" height="[0-9.]+pt"'
+        return re.sub(size, r'width="100%" style="max-width: \1"', self._drawn("svg", Date=None).decode(), count=1)
 
     def _repr_png_(self) -> bytes:
         """JupyterLab shows no SVG in a notebook that it does not trust yet."""
