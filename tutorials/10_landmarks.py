@@ -31,7 +31,7 @@ print(files("limner_landmarks").joinpath("recipes/df-gan.toml").read_text())
 
 # %% [markdown]
 # The pictures below were painted by the models of the stored league: the same eight prompts, each model trained for 2,400
-# steps.
+# steps, with one seed. So far it has two of the landmarks; `limner league` trains the others.
 
 # %%
 kept = limner.load_league("../comparisons/league")
@@ -50,41 +50,21 @@ paints("scenes-64")
 # **GAN-INT-CLS** (Reed et al. 2016) conditions both players of a DCGAN on the sentence. The discriminator also sees real
 # images with wrong captions (*CLS*), as in [lesson 1](01_adversarial_training.ipynb). The generator also gets captions
 # halfway between two others (*INT*).
-
-# %%
-paints("gan-int-cls")
-
-# %% [markdown]
+#
 # **StackGAN** (Zhang et al. 2017) paints in two stages, one trained after the other. The second reads the text again and
 # corrects the first. It samples the sentence near its vector, the conditioning augmentation of
 # [lesson 5](05_diversity_and_consistency.ipynb).
-
-# %%
-paints("stackgan")
-
-# %% [markdown]
+#
 # **StackGAN++** (Zhang et al. 2018) trains all stages at once, with a discriminator for each. Each of them also judges the
 # image without the text.
-
-# %%
-paints("stackgan-v2")
-
-# %% [markdown]
+#
 # **AttnGAN** (Xu et al. 2018) lets the places of the image attend to single words between the stages
 # ([lesson 2](02_attention.ipynb)). A matching model, the DAMSM, is trained before and then frozen; it says how well words
 # and regions fit ([lesson 4](04_consistency.ipynb)).
-
-# %%
-paints("attngan")
-
-# %% [markdown]
+#
 # **MirrorGAN** (Qiao et al. 2019) adds a captioner that reads the image back into words: the cycle of
 # [lesson 4](04_consistency.ipynb).
-
-# %%
-paints("mirrorgan")
-
-# %% [markdown]
+#
 # **DF-GAN** (Tao et al. 2022) goes back to one stage. Noise and sentence scale and shift every channel, several times in
 # each block. One score judges image and caption together, and a penalty keeps the discriminator smooth at real pairs.
 
@@ -93,11 +73,7 @@ paints("df-gan")
 
 # %% [markdown]
 # **SSA-GAN** (Liao et al. 2022) predicts a mask that says *where* the sentence may change the map.
-
-# %%
-paints("ssa-gan")
-
-# %% [markdown]
+#
 # **R3GAN** (Huang et al. 2024) asks how little a modern GAN needs: a relativistic loss, gradient penalties at real and at
 # generated images, grouped convolutions, and no normalization. It has class labels; our recipe gives it captions.
 
@@ -110,7 +86,7 @@ paints("r3gan")
 # `limner league` trains all of them, measures quality and cost, and writes a table and a chart:
 #
 # ```
-# limner league --seeds 1 --steps 2400 --jobs 2 --out comparisons/league
+# limner league scenes-64 flow-64 r3gan df-gan --seeds 1 --steps 2400 --jobs 2 --out comparisons/league
 # ```
 
 # %%
