@@ -13,8 +13,8 @@ class Worker(subprocess.Popen):
     def __init__(self):
         self.sent = []
 
-    def send_signal(self, number):
-        self.sent.append(number)
+    def send_signal(self, sig):
+        self.sent.append(sig)
 
     def kill(self):
         pass

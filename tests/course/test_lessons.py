@@ -83,7 +83,7 @@ def test_solutions_can_be_included_with_outputs(command, course, here):
     assert kept["cells"].pop(1)["id"] == "install"
     assert kept == whole
     assert kept["cells"][2]["metadata"]["jupyter"]["source_hidden"]
-    assert "included, collapsed" in (here / "mine/README.md").read_text()
+    assert "included, collapsed" in (here / "mine/README.md").read_text(encoding="utf-8")
 
 
 @pytest.mark.parametrize("there", [True, False])

@@ -6,6 +6,7 @@ import signal
 import warnings
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import limner
 import pytest
@@ -189,7 +190,7 @@ def test_random_numbers_on_a_gpu_of_apple_are_kept(monkeypatch):
     states = [torch.tensor([1, 2, 3], dtype=torch.uint8)]
     monkeypatch.setattr(torch.mps, "get_rng_state", lambda: states[-1])
     monkeypatch.setattr(torch.mps, "set_rng_state", states.append)
-    run = SimpleNamespace(batches=SimpleNamespace(device=torch.device("mps"), own_random=torch.Generator()))
+    run: Any = SimpleNamespace(batches=SimpleNamespace(device=torch.device("mps"), own_random=torch.Generator()))
     kept = random_states(run)
     states.append(torch.zeros(3, dtype=torch.uint8))
     restore_random_states(run, kept)
