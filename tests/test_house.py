@@ -45,7 +45,7 @@ FORWARDING = {"limner", "limner.captions"}
 
 
 def name_of(path: Path) -> str:
-    return str(path.relative_to(ROOT))
+    return path.relative_to(ROOT).as_posix()
 
 
 # --- reading imports ------------------------------------------------------------------------------------------------

@@ -2,6 +2,7 @@
 
 import os
 import re
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -9,6 +10,8 @@ from pathlib import Path
 from limner.errors import LimnerError, is_unicode
 from limner.locks import LOCK_FILE
 
+PAUSES = (0.05, 0.2, 0.5, 1.0, 2.0) if os.name == "nt" else ()
+"""Seconds to wait, again and again, until a file can be replaced: Windows refuses that while a program reads it."""
 OF_SYSTEMS = {".DS_Store", "Thumbs.db", "desktop.ini"}
 LEFT_OVER = re.compile(
     r"\..*|.*~|~\$.*|#.*#|.*\.(swp|swo|bak|orig|tmp|temp|part|partial|crdownload)"
@@ -79,6 +82,11 @@ def replacing(path: Path) -> Iterator[Path]:
     with writing(path, partial):
         partial.unlink(missing_ok=True)  # it may be a link, and what it points to stays as it is
         yield partial
+        for pause in PAUSES:
+            with suppress(PermissionError):
+                partial.replace(path)
+                return
+            time.sleep(pause)
         partial.replace(path)
 
 

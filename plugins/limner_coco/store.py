@@ -9,6 +9,7 @@ as long as the listing starts with the same files; from the first new or changed
 A folder from elsewhere may bring a `.limner` of its own. Nothing in it is followed that is a link.
 """
 
+import errno
 import hashlib
 import json
 import os
@@ -247,7 +248,14 @@ def _locked(path: Path) -> Iterator[None]:
             import msvcrt
 
             file.seek(0)
-            msvcrt.locking(file.fileno(), msvcrt.LK_LOCK, 1)  # pyright: ignore[reportAttributeAccessIssue]
+            taken = False
+            while not taken:
+                try:
+                    msvcrt.locking(file.fileno(), msvcrt.LK_LOCK, 1)  # pyright: ignore[reportAttributeAccessIssue]
+                    taken = True
+                except OSError as error:
+                    if error.errno != errno.EDEADLK:  # which says that another process had it for ten seconds
+                        raise
         else:
             with suppress(OSError):  # some network disks have no locks
                 fcntl.flock(file, fcntl.LOCK_EX)

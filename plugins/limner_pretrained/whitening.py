@@ -28,7 +28,7 @@ class Whitening(nn.Module):
     @torch.no_grad()
     def fit(self, vectors: Float[Tensor, "N H"]) -> None:
         """Measure the mean and the covariance of vectors, in float64."""
-        exact = vectors.double().cpu()
+        exact = vectors.cpu().double()  # Apple's GPUs have no float64
         mean = exact.mean(0)
         covariance = (exact - mean).T @ (exact - mean) / len(exact)
         variances, directions = torch.linalg.eigh(covariance)

@@ -23,6 +23,8 @@ from .tars import Sample, scan_samples
 ENDINGS = (".tar", ".tar.gz", ".tgz")
 RANGE = re.compile(r"\{(\d{1,12})\.\.(\d{1,12})")
 MOST = 100_000  # shards
+ESCAPES = os.name != "nt"
+"""Whether a backslash in a pattern makes the next sign an ordinary one. On Windows, it separates folders."""
 FEW = 16  # shards whose captions are read without a progress bar
 VERSION = 1
 """The version of `scan_samples`. Raise it when what it finds changes, so that kept captions expire."""
@@ -58,7 +60,7 @@ def find_shards(root: str) -> list[Path]:
     if math.prod(ranges) > MOST:  # braceexpand makes all of them at once
         raise LimnerError(f"data.root: {root} stands for more than {MOST} shards; check the pattern.")
     try:
-        paths = [Path(name).expanduser() for name in braceexpand(root)]
+        paths = [Path(name).expanduser() for name in braceexpand(root, ESCAPES)]
     except ValueError:
         raise LimnerError(
             f"data.root: the braces of {root} are not closed; a pattern looks like data/shard-{{000000..000019}}.tar."

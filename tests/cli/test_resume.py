@@ -45,12 +45,12 @@ def test_a_stopped_training_says_how_it_is_resumed(command, stop_in, here):
     command("train", "tiny.toml", "--out", "whole", "--quiet")
     stop_in(3)
     status, out, err = command("train", "tiny.toml", "--out", "my run", "--quiet", "--evaluate")
-    assert (status, out) == (130, "The model is in my run, its pictures in my run/pictures.\n")
+    assert (status, out) == (130, f"The model is in my run, its pictures in {Path('my run/pictures')}.\n")
     assert err == "Note: Stopped after 3 steps; `limner train --resume 'my run'` continues.\n"
     assert not (here / "my run" / "scores.json").exists()
     stop_in(99)
     status, out, err = command("train", "--resume", "my run")
-    assert (status, out) == (0, "The model is in my run, its pictures in my run/pictures.\n")
+    assert (status, out) == (0, f"The model is in my run, its pictures in {Path('my run/pictures')}.\n")
     assert "training: 100%" in err
     weights = [(here / run / "weights.safetensors").read_bytes() for run in ("whole", "my run")]
     assert weights[0] == weights[1]

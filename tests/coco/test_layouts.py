@@ -93,7 +93,8 @@ def test_a_file_can_have_several_rows_and_more_columns(tmp_path):
 
 
 def test_a_quoted_caption_can_hold_anything(tmp_path):
-    (tmp_path / "captions.csv").write_text('file,caption\na.png,"a cat,\na dog ""and"" a bird"\nb.png,one\u2028line\n')
+    rows = 'file,caption\na.png,"a cat,\na dog ""and"" a bird"\nb.png,one\u2028line\n'
+    (tmp_path / "captions.csv").write_text(rows, encoding="utf-8")
     assert pairs(tmp_path) == [("a.png", ['a cat,\na dog "and" a bird']), ("b.png", ["one\u2028line"])]
 
 

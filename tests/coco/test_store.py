@@ -364,6 +364,9 @@ def test_a_file_found_under_another_name_is_another_file(tmp_path):
     """The same listing, size and time, but now the exact name is there."""
     folder = tmp_path / "images"
     folder.mkdir()
+    (tmp_path / "Case").touch()
+    if (tmp_path / "case").exists():
+        pytest.skip("these are the same name on this system")
     for name, gray in (("A.png", 10), ("a.png", 20)):
         Image.new("L", (8, 8), gray).save(folder / name, compress_level=0)
         os.utime(folder / name, ns=(5, 5))

@@ -92,7 +92,7 @@ def test_what_is_not_a_comparison_is_refused(kept, tmp_path):
 def test_the_summary_has_the_mean_and_the_deviation_of_the_runs(kept):
     result, folder = kept
     summary = result.summary()
-    lines = (folder / "table.md").read_text().splitlines()
+    lines = (folder / "table.md").read_text(encoding="utf-8").splitlines()
     for width in (8, 16):
         for name in ("trained/background", "diversity"):
             values = [r["scores"][name] for r in read(folder)["runs"] if r["settings"]["encoder.width"] == width]
@@ -110,8 +110,8 @@ def test_the_summary_has_the_mean_and_the_deviation_of_the_runs(kept):
 def test_one_seed_has_no_spread(compare, out):
     summary = compare(seeds=1).summary()
     assert summary.spread == {}
-    assert "±" not in (out / "table.md").read_text()
-    assert "One seed, so the spread is unknown" in (out / "table.md").read_text()
+    assert "±" not in (out / "table.md").read_text(encoding="utf-8")
+    assert "One seed, so the spread is unknown" in (out / "table.md").read_text(encoding="utf-8")
 
 
 # --- the frame and the chart ----------------------------------------------------------------------------------------

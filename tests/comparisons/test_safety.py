@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 from pathlib import Path
 from typing import Any, cast
 
@@ -180,7 +181,7 @@ def test_a_page_has_no_markup_of_its_values(kept, tmp_path):
 def test_hints_can_be_pasted_into_a_shell(tmp_path):
     folder = tmp_path / "my runs"
     for load in (limner.load_comparison, limner.load_tradeoff, limner.load):
-        with pytest.raises(LimnerError, match=f"--out '{folder}'"):
+        with pytest.raises(LimnerError, match=re.escape(f"--out '{folder}'")):
             load(folder)
 
 

@@ -129,13 +129,13 @@ def test_a_damaged_log_is_one_sentence(run, tmp_path):
 
 def test_the_page_has_the_records(root):
     tool = run_path(str(root / "tools/speedrun_records.py"))
-    page = (root / "docs/speedrun.md").read_text()
+    page = (root / "docs/speedrun.md").read_text(encoding="utf-8")
     assert tool["with_table"](page, tool["table"](root / "comparisons/speedrun")) == page
 
 
 def test_every_record_has_a_log_by_the_rules(root):
     folder = root / "comparisons/speedrun"
-    for record in json.loads((folder / "records.json").read_text()):
+    for record in json.loads((folder / "records.json").read_text(encoding="utf-8")):
         log = Speedrun.read(folder / record["log"])
         usual = {"target": module.TARGET, "every": module.EVERY, "look": module.LOOK, "confirm": module.CONFIRM}
         assert log.rules == usual

@@ -8,6 +8,7 @@ import sys
 import tomllib
 from fnmatch import fnmatch
 from importlib.metadata import version
+from pathlib import Path
 from zipfile import ZipFile
 
 import limner.course.lessons
@@ -59,8 +60,8 @@ def test_solutions_and_outputs_are_left_out(command, course, here):
     status, out, err = command("tutorials", "mine")
     assert (status, err) == (0, "")
     written = ["mine/README.md", "mine/comparisons/one/results.json", "mine/tutorials/00_first.ipynb"]
-    assert sorted(out.splitlines()[:3]) == written
-    assert sorted(str(path.relative_to(here)) for path in here.rglob("*") if path.is_file()) == written
+    assert sorted(Path(line).as_posix() for line in out.splitlines()[:3]) == written
+    assert sorted(path.relative_to(here).as_posix() for path in here.rglob("*") if path.is_file()) == written
     assert "--solutions includes them" in out
     assert "jupyter lab mine" in out
     assert 'pip install "limner[lab]"' in out
@@ -82,7 +83,7 @@ def test_solutions_can_be_included_with_outputs(command, course, here):
     assert kept["cells"].pop(1)["id"] == "install"
     assert kept == whole
     assert kept["cells"][2]["metadata"]["jupyter"]["source_hidden"]
-    assert "included, collapsed" in (here / "mine/README.md").read_text()
+    assert "included, collapsed" in (here / "mine/README.md").read_text(encoding="utf-8")
 
 
 @pytest.mark.parametrize("there", [True, False])
@@ -157,7 +158,7 @@ def test_a_folder_that_cannot_be_written_is_an_error(command, course, here, monk
 
 def test_a_checkout_provides_its_own_course(root, tmp_path):
     assert home() == root
-    written = {str(path.relative_to(tmp_path / "course")) for path in write_course(tmp_path / "course")}
+    written = {path.relative_to(tmp_path / "course").as_posix() for path in write_course(tmp_path / "course")}
     lessons = {f"tutorials/{path.name}" for path in (root / "tutorials").glob("[0-9]*.ipynb")}
     results = {f"comparisons/{path.parent.name}/results.json" for path in (root / "comparisons").glob("*/results.json")}
     photographs = {f"tutorials/photographs/{name}" for name in ("SOURCE.md", "captions.json")}

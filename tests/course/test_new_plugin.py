@@ -52,7 +52,7 @@ def test_there_is_an_example_of_each_kind():
 @pytest.mark.parametrize("kind", COMPONENTS)
 def test_a_project_is_complete(projects, kind):
     project = projects / f"limner-my-{kind}"
-    files = {str(path.relative_to(project)) for path in project.rglob("*") if path.is_file()}
+    files = {path.relative_to(project).as_posix() for path in project.rglob("*") if path.is_file()}
     package = f"limner_my_{kind}"
     assert files == {
         "pyproject.toml",

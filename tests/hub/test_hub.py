@@ -184,8 +184,11 @@ def test_a_model_that_was_just_trained_brings_its_film(hub, recipe):
     assert files_of(hub.repositories[NAME])["film.png"].startswith(b"\x89PNG")
 
 
-def test_nothing_of_this_machine_is_published(plugins, recipe):
-    recipe["data"] = {"name": "folder", "root": "/data/of/ann/photos"}
+@pytest.mark.parametrize(
+    "root", ["/data/of/ann/photos", r"C:\Users\ann\photos", r"\\server\ann\photos", "~/ann/photos"]
+)
+def test_nothing_of_this_machine_is_published(plugins, recipe, root):
+    recipe["data"] = {"name": "folder", "root": root}
     recipe["training"] |= {"trackers": [{"name": "mlflow", "uri": "http://secret"}], "start_from": "~/runs/first"}
     table = publishable(Recipe.read(plugins, recipe))
     assert table["data"]["root"] == "photos"

@@ -114,10 +114,7 @@ def test_bad_input_is_one_sentence(command, content, trained, tmp_path, monkeypa
     status, out, err = command("export", trained, "--out", tmp_path / "model.pt")
     assert (status, out) == (1, "")
     assert "should end in .onnx" in err
-    assert (
-        "m.onnx cannot be written: No such file"
-        in command("export", trained, "--out", tmp_path / "nowhere" / "m.onnx")[2]
-    )
+    assert "m.onnx cannot be written: " in command("export", trained, "--out", tmp_path / "nowhere" / "m.onnx")[2]
     assert command("export", trained, "--to", "coreml")[0] == 2
     for difference in (0.1, float("nan")):
         content["difference"] = difference

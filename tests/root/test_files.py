@@ -1,7 +1,9 @@
 """The files of a folder without what systems leave there, free folders, and files that are replaced in one step."""
 
+from pathlib import Path
+
 import pytest
-from limner import LimnerError, visible_files
+from limner import LimnerError, files, visible_files
 from limner.files import free_folder, replace_file
 
 
@@ -18,7 +20,7 @@ def test_the_files_of_a_folder_in_order(tmp_path):
 
 
 def test_a_folder_that_cannot_be_listed_is_told(tmp_path):
-    with pytest.raises(LimnerError, match="none cannot be listed: No such file or directory"):
+    with pytest.raises(LimnerError, match=r"none cannot be listed: .*; allow it"):
         visible_files(tmp_path / "none")
 
 
@@ -38,3 +40,31 @@ def test_replacing_a_file_follows_no_link(tmp_path):
     assert (tmp_path / "it").read_bytes() == b"new"
     assert (tmp_path / "victim").read_text() == "precious"
     assert sorted(path.name for path in tmp_path.iterdir()) == ["it", "victim"]
+
+
+def test_a_file_is_replaced_as_soon_as_nobody_reads_it(tmp_path, monkeypatch):
+    """As on Windows, which refuses that as long as another program has the file open."""
+    replace, tries = Path.replace, []
+
+    def refuse(self, target):
+        tries.append(target)
+        if len(tries) < 3:
+            raise PermissionError(13, "Access is denied")
+        return replace(self, target)
+
+    monkeypatch.setattr(files, "PAUSES", (0, 0, 0))
+    monkeypatch.setattr(Path, "replace", refuse)
+    replace_file(tmp_path / "it", b"new")
+    assert (tmp_path / "it").read_bytes() == b"new"
+    assert len(tries) == 3
+
+
+def test_a_file_that_stays_in_use_is_told(tmp_path, monkeypatch):
+    def refuse(*_):
+        raise PermissionError(13, "Access is denied")
+
+    monkeypatch.setattr(files, "PAUSES", (0, 0))
+    monkeypatch.setattr(Path, "replace", refuse)
+    with pytest.raises(LimnerError, match="it cannot be written: Access is denied"):
+        replace_file(tmp_path / "it", b"new")
+    assert list(tmp_path.iterdir()) == []

@@ -7,6 +7,7 @@ import warnings
 
 import pytest
 from limner import LimnerError
+from limner_shards import listing
 from limner_shards.dataset import Shards
 from limner_shards.tars import read_samples, scan_samples
 
@@ -204,3 +205,15 @@ def test_broken_images_are_counted_and_warned_of_ever_more_rarely(make_shards):
         warnings.simplefilter("always")
         load(folder, bad_images=1.0)
     assert [str(w.message)[:8] for w in caught] == ["1 of 13 ", "10 of 13"]
+
+
+def test_a_backslash_separates_folders_on_windows(monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "data").mkdir()
+    for name in ("data\\x0.tar", "data\\x1.tar"):
+        (tmp_path / name).touch()
+    monkeypatch.setattr(listing, "ESCAPES", False)
+    assert [path.as_posix() for path in listing.find_shards("data\\x{0..1}.tar")] in (
+        ["data\\x0.tar", "data\\x1.tar"],  # elsewhere, these are names
+        ["data/x0.tar", "data/x1.tar"],
+    )

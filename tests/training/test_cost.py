@@ -76,3 +76,11 @@ def test_a_growing_generator_is_less_work_until_it_has_grown(monkeypatch):
     both, step = average("generator.grow=[0.5]", "losses.r1=false")
     assert small < both < step
     assert both == (small + step) / 2
+
+
+def test_a_gpu_of_apple_is_waited_for(monkeypatch):
+    waited = []
+    monkeypatch.setattr(torch.mps, "synchronize", lambda: waited.append("mps"))
+    for device in ("cpu", "mps"):
+        cost._wait(torch.device(device))
+    assert waited == ["mps"]

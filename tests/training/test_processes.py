@@ -199,7 +199,9 @@ def test_the_launcher_says_that_all_processes_were_killed(tmp_path, monkeypatch)
 
 
 def test_the_page_shows_the_script_for_slurm():
-    assert (ROOT / "docs/train.slurm").read_text() in (ROOT / "docs/several-machines.md").read_text()
+    assert (ROOT / "docs/train.slurm").read_text(encoding="utf-8") in (ROOT / "docs/several-machines.md").read_text(
+        encoding="utf-8"
+    )
 
 
 @pytest.mark.skipif(os.name != "posix", reason="SLURM runs on Linux")

@@ -5,6 +5,8 @@ import shutil
 import signal
 import warnings
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import limner
 import pytest
@@ -12,7 +14,8 @@ import torch
 from limner import LimnerError, Loss, hookimpl
 from limner.locks import claim
 from limner.testing import tiny_host, tiny_recipe
-from limner.training.state import STATE_FILE, differences, read_state, save_state
+from limner.training.signals import SIGNALS
+from limner.training.state import STATE_FILE, differences, random_states, read_state, restore_random_states, save_state
 from torch import nn
 
 LENGTH = 12
@@ -152,7 +155,7 @@ def test_what_a_component_counts_and_draws_is_restored(tmp_path):
 
 def test_every_stop_signal_keeps_the_same(tiny, tmp_path):
     tiny["training"] = training(steps=1000)
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+    for number in SIGNALS:
         before = signal.getsignal(number)
         limner.train(tiny, tmp_path / number.name, callbacks=[stop := Interrupt(4, number)], plugins=PLUGINS)
         assert stop.run.interrupted
@@ -172,6 +175,7 @@ def test_a_second_ctrl_c_ends_at_once(tiny, tmp_path):
     assert read_state(tmp_path / "run")["step"] == 0
 
 
+@pytest.mark.skipif(not hasattr(signal, "SIGHUP"), reason="this system has no such signal")
 def test_an_ignored_signal_stays_ignored(tiny, tmp_path):
     before = signal.signal(signal.SIGHUP, signal.SIG_IGN)  # as nohup does
     try:
@@ -180,6 +184,20 @@ def test_an_ignored_signal_stays_ignored(tiny, tmp_path):
         signal.signal(signal.SIGHUP, before)
     assert not stop.run.interrupted
     assert stop.run.progress == 1
+
+
+def test_random_numbers_on_a_gpu_of_apple_are_kept(monkeypatch):
+    states = [torch.tensor([1, 2, 3], dtype=torch.uint8)]
+    monkeypatch.setattr(torch.mps, "get_rng_state", lambda: states[-1])
+    monkeypatch.setattr(torch.mps, "set_rng_state", states.append)
+    run: Any = SimpleNamespace(batches=SimpleNamespace(device=torch.device("mps"), own_random=torch.Generator()))
+    kept = random_states(run)
+    states.append(torch.zeros(3, dtype=torch.uint8))
+    restore_random_states(run, kept)
+    assert states[-1].tolist() == [1, 2, 3]
+    run.batches.device = torch.device("cpu")
+    restore_random_states(run, kept)
+    assert len(states) == 3, "on another kind of device, nothing is restored"
 
 
 # --- further, and with another recipe -------------------------------------------------------------------------------

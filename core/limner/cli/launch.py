@@ -14,6 +14,8 @@ from limner.errors import LimnerError
 
 Worker = subprocess.Popen[bytes]
 
+GROUPS = os.name == "posix"
+"""Whether a terminal's Ctrl-C reaches only the process that passes it on. On Windows, it reaches all of them."""
 SOON, LATE = 3, 30
 """After a process has failed: seconds until the others are asked to end, and until they are killed."""
 
@@ -61,7 +63,7 @@ def _start(rank: int, processes: int, port: int, arguments: Sequence[str]) -> Wo
     return subprocess.Popen(
         [sys.executable, "-m", "limner", *arguments],
         env={"OMP_NUM_THREADS": threads} | os.environ | told,
-        process_group=0 if os.name == "posix" else None,  # a terminal's Ctrl-C reaches only the one that passes it on
+        process_group=0 if GROUPS else None,
     )
 
 
@@ -71,7 +73,7 @@ def _passing_signals_on(workers: Sequence[Worker]) -> Iterator[None]:
     from limner.training.signals import SIGNALS
 
     def pass_on(number: int, _: FrameType | None) -> None:
-        for worker in workers:
+        for worker in workers if GROUPS or number != signal.SIGINT else ():
             worker.send_signal(number)
 
     caught = [number for number in SIGNALS if signal.getsignal(number) not in (signal.SIG_IGN, None)]

@@ -65,7 +65,7 @@ def run_in_parallel(
     carried = None if plugins is host() else plugins  # every process finds what is installed
     bar.begin(f"{jobs} at a time")
     for left in repeat(1) if keep_going else reversed(range(TRIES)):
-        with tempfile.TemporaryDirectory() as slots:
+        with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as slots:  # a process may still hold a lock
             share = _Share(Path(slots), jobs, threads)
 
             def arguments(key: str, share: _Share = share) -> tuple[Any, ...]:

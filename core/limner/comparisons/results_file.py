@@ -5,7 +5,7 @@ import re
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from itertools import chain, count
-from pathlib import Path
+from pathlib import Path, PureWindowsPath
 from shlex import quote
 from typing import Any
 
@@ -118,7 +118,7 @@ def _check(results: Results) -> None:
         if missing := [key for key in keys if key not in table]:
             raise KeyError(missing[0])
     for run in results.runs:
-        if run.folder and (Path(run.folder).is_absolute() or ".." in Path(run.folder).parts):
+        if run.folder and (PureWindowsPath(run.folder).anchor or ".." in PureWindowsPath(run.folder).parts):
             raise ValueError(f"the folder {run.folder} is not within the comparison")
 
 

@@ -45,7 +45,7 @@ def write_folder(data: CaptionedImages, out: Path) -> None:
     """Write captions.json and images/."""
     entries = [data.coco.imgs[number] for number in data.image_ids]
     names = [name if name.endswith(".png") else f"{name}.png" for name in (entry["file_name"] for entry in entries)]
-    if strays := [name for name in names if Path(name).is_absolute() or ".." in Path(name).parts]:
+    if strays := [name for name in names if Path(name).anchor or ".." in Path(name).parts]:
         raise LimnerError(f"The image {strays[0]} would be written outside {out}; give it a plain file_name.")
     if twice := [name for name, count in Counter(names).items() if count > 1]:
         raise LimnerError(f"Two images would be written as {twice[0]}; give them different names.")

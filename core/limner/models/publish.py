@@ -5,7 +5,7 @@ import math
 import re
 from collections.abc import Iterator
 from importlib.metadata import version
-from pathlib import Path
+from pathlib import Path, PureWindowsPath
 from shutil import copyfile
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
@@ -69,8 +69,8 @@ def publishable(recipe: Recipe) -> dict[str, Any]:
     def without_paths(value: Any) -> Any:
         if isinstance(value, dict):
             return {key: without_paths(item) for key, item in value.items()}
-        is_path = isinstance(value, str) and (value.startswith("~") or Path(value).is_absolute())
-        return Path(value).name or "data" if is_path else value
+        path = PureWindowsPath(value) if isinstance(value, str) else None  # it reads the paths of all systems
+        return path.name or "data" if path and (path.root or str(path).startswith("~")) else value
 
     table = recipe.table()
     return table | {

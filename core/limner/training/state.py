@@ -125,6 +125,8 @@ def random_states(run: "Run") -> dict[str, UInt8[Tensor, "P _"]]:
     states = {"batches": run.batches.own_random.get_state(), "torch": torch.get_rng_state()}
     if device.type == "cuda":
         states["cuda"] = torch.cuda.get_rng_state(device)
+    elif device.type == "mps":
+        states["mps"] = torch.mps.get_rng_state()
     if PartialState().num_processes == 1:
         return {name: state[None] for name, state in states.items()}
     return {name: gather(state[None].to(device)).cpu() for name, state in states.items()}  # pyright: ignore
@@ -133,13 +135,16 @@ def random_states(run: "Run") -> dict[str, UInt8[Tensor, "P _"]]:
 def restore_random_states(run: "Run", states: Mapping[str, Tensor]) -> None:
     """Restore what `random_states` returned, if there are as many processes as then, on the same kind of device."""
     device = run.batches.device
-    if ("cuda" in states) != (device.type == "cuda") or len(states["torch"]) != PartialState().num_processes:
+    kinds = {"cuda", "mps"}
+    if kinds & states.keys() != kinds & {device.type} or len(states["torch"]) != PartialState().num_processes:
         return
     own = {name: rows[PartialState().process_index].clone() for name, rows in states.items()}  # torch reads its start
     run.batches.own_random.set_state(own["batches"])
     torch.set_rng_state(own["torch"])
     if "cuda" in own:
         torch.cuda.set_rng_state(own["cuda"], device)
+    elif "mps" in own:
+        torch.mps.set_rng_state(own["mps"])
 
 
 def surroundings_of(run: "Run") -> dict[str, str]:
