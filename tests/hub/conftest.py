@@ -48,7 +48,6 @@ class Hub:
 
     def answer(self, method: str, path: str, body: bytes, token: str | None):
         """The status, the headers, and the content of an answer: bytes, or what becomes JSON."""
-        self.asked.append((method, path))
         if self.status:
             return self.status, {}, {"error": "no"}
         if method == "POST" and path == "/api/repos/create":
@@ -137,9 +136,9 @@ class Handler(BaseHTTPRequestHandler):
         token = (self.headers.get("Authorization") or "").removeprefix("Bearer ") or None
         path = unquote(urlsplit(self.path).path)
         method = "GET" if self.command == "HEAD" else self.command
+        if self.command != "HEAD":
+            self.hub.asked.append((method, path))
         status, headers, content = self.hub.answer(method, path, body, token)
-        if self.command == "HEAD":
-            self.hub.asked.pop()
         plain = content if isinstance(content, bytes) else json.dumps(content).encode()
         self.send_response(status)
         kind = "application/octet-stream" if isinstance(content, bytes) else "application/json"
