@@ -9,7 +9,7 @@ from typing import Any, cast
 import limner
 import pytest
 from limner import LimnerError, Metric, hookimpl
-from limner.comparisons.results_file import read_results
+from limner.comparisons.results_file import Results, read_results
 from limner.locks import LOCK_FILE
 from limner.models.trial import StandIn, try_metrics
 from limner.recipes.schema import Recipe
@@ -75,6 +75,24 @@ def test_a_run_that_was_killed_before_it_was_measured_is_only_measured(plugins, 
     with plugins.registered(rest):
         limner.compare(recipe, {"encoder.width": [8]}, 1, out=tmp_path / "found", quiet=True, plugins=plugins)
     assert (killed.made, rest.made) == (2, 0)
+
+
+def test_a_run_that_was_killed_before_its_result_was_written_is_only_measured(plugins, recipe, tmp_path, monkeypatch):
+    write, rest = Results.write, Steps()
+
+    def die(results, folder):
+        if results.runs:
+            raise SystemExit
+        write(results, folder)
+
+    monkeypatch.setattr(Results, "write", die)
+    with pytest.raises(SystemExit):
+        limner.compare(recipe, {"encoder.width": [8]}, 1, out=tmp_path / "found", quiet=True, plugins=plugins)
+    monkeypatch.setattr(Results, "write", write)
+    with plugins.registered(rest):
+        limner.compare(recipe, {"encoder.width": [8]}, 1, out=tmp_path / "found", quiet=True, plugins=plugins)
+    assert rest.made == 0
+    assert not list(tmp_path.glob("found/runs/*/state.safetensors")), "it is large, and needed no more"
 
 
 class Picky(Metric):

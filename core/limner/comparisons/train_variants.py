@@ -25,6 +25,7 @@ from limner.comparisons.variants import Variant, Vary, make_variants, text_of
 from limner.errors import LimnerError
 from limner.files import free_folder, reading
 from limner.locks import claim
+from limner.models.run_files import STATE_FILE
 from limner.models.trial import try_metrics
 from limner.plugins import PluginHost, host
 from limner.recipes.merging import merge, resolve
@@ -181,6 +182,8 @@ def _train_missing(
             results.runs.append(run)
             results.missing -= 1
             _write(results, folder)
+            if folder and run.folder:  # it is large, and a run whose result is written needs it no more
+                (folder / run.folder / STATE_FILE).unlink(missing_ok=True)
             bar.end()
     except KeyboardInterrupt:
         bar.close()

@@ -14,7 +14,7 @@ from limner.files import replace_file
 from limner.hooks import hookimpl
 from limner.locks import claim
 from limner.models.model import Model
-from limner.models.run_files import SCORES_FILE, STATE_FILE
+from limner.models.run_files import SCORES_FILE
 from limner.models.run_folder import read_run
 from limner.plugin_checks import cause
 from limner.plugins import PluginHost
@@ -76,7 +76,6 @@ class Trainer:
             report = model.evaluate()
             scores = report.scores
             if folder:
-                (folder / STATE_FILE).unlink(missing_ok=True)  # it is large, and a finished run needs it no more
                 replace_file(folder / SCORES_FILE, report.to_json().encode())
             if any(map(is_sampling, variant.settings)):
                 self.models[key] = model
