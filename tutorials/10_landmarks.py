@@ -288,7 +288,7 @@ print(sum(counted), "images in", len(counted), "passes")
 assert sum(counted) == 24
 
 # %% [markdown]
-# **4.** Enter the league: change one landmark by an idea of this course, such as the optimizer Muon of
+# Enter the league yourself: change one landmark by an idea of this course, such as the optimizer Muon of
 # [lesson 8](08_optimizers.ipynb) or the matching of [lesson 4](04_consistency.ipynb), as a recipe `mine.toml` with
 # `extends = "df-gan"`. Write down first what you expect.
 #

@@ -66,10 +66,10 @@ class FlowMatching(Loss):
 
     def times(self, noise: Float[Tensor, "B Z"]) -> Times:
         """t of each row: a part of 1 / B of the distribution each, at a place that the noise decides for all rows."""
-        drawn = noise[0, -2].cpu() if noise.device.type == "mps" else noise[0, -2]  # Apple's GPUs have no float64
-        start = torch.special.ndtr(drawn.double())
-        place = (torch.arange(len(noise), device=drawn.device) + start) / len(noise)
-        return torch.sigmoid(torch.special.ndtri(place) - log(self.shift)).to(noise.device, noise.dtype)
+        precise = torch.float32 if noise.device.type == "mps" else torch.float64  # Apple's GPUs have no float64
+        start = torch.special.ndtr(noise[0, -2].to(precise))
+        place = (torch.arange(len(noise), device=noise.device) + start) / len(noise)
+        return torch.sigmoid(torch.special.ndtri(place) - log(self.shift)).to(noise.dtype)
 
     def dropped(self, noise: Float[Tensor, "B Z"]) -> Bool[Tensor, " B"]:
         """The rows whose captions are dropped, which the last number of their noise decides."""
