@@ -11,7 +11,7 @@ from pathlib import Path
 from statistics import mean
 
 from limner import Speedrun
-from limner.comparisons.speedrun import spread
+from limner.comparisons.results import mean_and_spread
 from limner.models.report import markdown_table
 
 ROOT = Path(__file__).parents[1]
@@ -24,11 +24,11 @@ def table(folder: Path) -> str:
     rows = []
     for record in json.loads((folder / "records.json").read_text(encoding="utf-8")):
         log = Speedrun.read(folder / record["log"])
-        steps, seconds = log.figures()
+        steps, _ = log.figures()
         machine = f"{log.machine['processor']}, {log.machine['threads']} of {log.machine['cores']} cores"
         seeds = f"{len(steps)} of {len(log.seeds)}"
         link = f"[{record['log']}](../comparisons/speedrun/{record['log']})"
-        figures = [spread(steps), spread(seconds)] if steps else ["", ""]
+        figures = map(mean_and_spread, log.figures())
         row = [record["date"], record["new"], *figures, seeds, machine, record["by"], link]
         rows.append((mean(steps) if steps else float("inf"), row))
     columns = ["date", "what is new", "steps", "seconds", "seeds", "machine", "by", "log"]

@@ -5,12 +5,14 @@ from itertools import pairwise
 from typing import Annotated
 
 import torch
-from einops import rearrange, repeat
+from einops import rearrange
 from jaxtyping import Float
 from limner import Discriminator, Generator, Judgement, LimnerError, Sizes, TextFeatures
 from pydantic import Field
 from torch import Tensor, nn
 from torch.nn.functional import leaky_relu
+
+from .blocks import everywhere
 
 Channels = Annotated[int, Field(ge=1)]
 Width = Annotated[int, Field(ge=1)]
@@ -118,10 +120,8 @@ class DCGANDiscriminator(Discriminator):
         return self.trunk(images[-1])
 
     def judge(self, features: Float[Tensor, "B C h w"], text: TextFeatures) -> Judgement:
-        height, width = features.shape[2:]
         projected = leaky_relu(self.text(text.sentence), 0.2).to(features.dtype)
-        both = torch.cat([features, repeat(projected, "b d -> b d h w", h=height, w=width)], 1)
-        joined = leaky_relu(self.norm(self.join(both)), 0.2)
+        joined = leaky_relu(self.norm(self.join(everywhere(features, projected))), 0.2)
         return Judgement(self.match(joined).float().flatten(1), None, features)
 
 

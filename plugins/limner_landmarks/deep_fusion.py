@@ -11,6 +11,7 @@ from pydantic import Field
 from torch import Tensor, nn
 from torch.nn.functional import interpolate, leaky_relu
 
+from .blocks import Pixels
 from .fusion import ChannelAffine
 
 Channels = Annotated[int, Field(ge=1)]
@@ -46,20 +47,18 @@ class DeepFusionGenerator(Generator):
         """
         super().__init__(sizes)
         self.noise_width, self.resolutions = noise, (sizes.image,)
-        self.enlarge = remaining(sizes.image, len(channels))
         self.dense = nn.Linear(noise, channels[0] * 16)
         self.blocks = nn.ModuleList(
             DeepFusionBlock(noise + sizes.text, before, after) for before, after in pairwise(channels)
         )
-        self.pixels = nn.Conv2d(channels[-1], 3, 3, padding=1)
+        self.pixels = Pixels(channels[-1], remaining(sizes.image, len(channels)))
 
     def forward(self, noise: Float[Tensor, "B Z"], text: TextFeatures) -> list[Float[Tensor, "B 3 _ _"]]:
         condition = torch.cat([noise, text.sentence], 1)
         hidden = rearrange(self.dense(noise), "b (c h w) -> b c h w", h=4, w=4)
         for block in self.blocks:
             hidden = block(hidden, condition)
-        enlarged = interpolate(leaky_relu(hidden, 0.2), scale_factor=self.enlarge)
-        return [self.pixels(enlarged).float().tanh()]
+        return [self.pixels(leaky_relu(hidden, 0.2))]
 
 
 class DeepFusionBlock(nn.Module):

@@ -5,13 +5,14 @@ from itertools import pairwise
 from typing import Annotated
 
 import torch
-from einops import repeat
 from jaxtyping import Float
 from limner import Discriminator, Judgement, LimnerError, Sizes, TextFeatures
 from limner.layers import convolution
 from pydantic import Field
 from torch import Tensor, nn
 from torch.nn.functional import avg_pool2d, leaky_relu
+
+from .blocks import everywhere
 
 Channels = Annotated[int, Field(ge=1)]
 
@@ -61,9 +62,7 @@ class OneWayDiscriminator(Discriminator):
         return self.blocks(self.stem(images[-1]))
 
     def judge(self, features: Float[Tensor, "B C h w"], text: TextFeatures) -> Judgement:
-        height, width = features.shape[2:]
-        sentence = repeat(text.sentence.to(features.dtype), "b d -> b d h w", h=height, w=width)
-        joined = leaky_relu(self.join(torch.cat([features, sentence], 1)), 0.2)
+        joined = leaky_relu(self.join(everywhere(features, text.sentence.to(features.dtype))), 0.2)
         return Judgement(self.match(joined).float().flatten(1), None, features)
 
 

@@ -11,6 +11,7 @@ from pydantic import Field
 from torch import Tensor, nn
 from torch.nn.functional import interpolate, leaky_relu
 
+from .blocks import Pixels
 from .deep_fusion import remaining
 from .fusion import ChannelAffine
 
@@ -55,13 +56,12 @@ class SpatialFusionGenerator(Generator):
         """
         super().__init__(sizes)
         self.noise_width, self.resolutions = noise, (sizes.image,)
-        self.enlarge = remaining(sizes.image, len(channels))
         self.dense = nn.Linear(noise, channels[0] * 16)
         steps = list(pairwise([channels[0], *channels]))
         self.masks = nn.ModuleList(mask_predictor(before, mask) for before, _ in steps)
         self.blocks = nn.ModuleList(MaskedBlock(sizes.text, hidden, *step, residual_start) for step in steps)
         self.norm = nn.BatchNorm2d(channels[-1])
-        self.pixels = nn.Conv2d(channels[-1], 3, 3, padding=1)
+        self.pixels = Pixels(channels[-1], remaining(sizes.image, len(channels)))
 
     def forward(self, noise: Float[Tensor, "B Z"], text: TextFeatures) -> list[Float[Tensor, "B 3 _ _"]]:
         hidden = rearrange(self.dense(noise), "b (c h w) -> b c h w", h=4, w=4)
@@ -71,8 +71,7 @@ class SpatialFusionGenerator(Generator):
                 hidden = interpolate(hidden, scale_factor=2)
                 mask = interpolate(mask, scale_factor=2, mode="bilinear", align_corners=True)
             hidden = block(hidden, text.sentence, mask.sigmoid())
-        enlarged = interpolate(leaky_relu(self.norm(hidden), 0.2), scale_factor=self.enlarge)
-        return [self.pixels(enlarged).float().tanh()]
+        return [self.pixels(leaky_relu(self.norm(hidden), 0.2))]
 
 
 def mask_predictor(channels: int, width: int) -> nn.Sequential:

@@ -3,6 +3,7 @@
 import io
 from collections.abc import Sequence
 from textwrap import fill
+from typing import Literal
 
 import pandas as pd
 from matplotlib.axes import Axes
@@ -10,7 +11,7 @@ from matplotlib.figure import Figure
 
 from limner.models.report import Report
 
-BAR, DOT = "#9ecae1", "#08306b"
+BAR, DOT, MARKED = "#9ecae1", "#08306b", "#d94801"
 DOTS_PER_INCH = 110
 PANELS_PER_ROW = 6
 
@@ -98,6 +99,11 @@ def _style(panel: Axes, scores: Sequence[float], metric: str) -> None:
         panel.set_xlim(1.05 * min(0, *scores), 1.05 * max(0, *scores))
     panel.set_title(metric.replace("/", " "), fontsize=9)
     panel.tick_params(labelsize=8, length=0)
-    panel.grid(axis="x", color="#dddddd", linewidth=0.6)
+    add_grid(panel, "x")
+
+
+def add_grid(panel: Axes, axis: Literal["both", "x"] = "both") -> None:
+    """Light lines behind what is drawn, and no frame at the top and on the right."""
+    panel.grid(axis=axis, color="#dddddd", linewidth=0.6)
     panel.set_axisbelow(True)
     panel.spines[["top", "right"]].set_visible(False)

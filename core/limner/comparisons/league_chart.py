@@ -9,13 +9,12 @@ from matplotlib.text import Annotation, Text
 from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 from matplotlib.transforms import Bbox
 
-from limner.comparisons.bar_chart import BAR, DOT, Chart
+from limner.comparisons.bar_chart import BAR, DOT, MARKED, Chart, add_grid
 from limner.errors import LimnerError
 
 if TYPE_CHECKING:
     from limner.comparisons.league_table import League
 
-REFERENCE = "#d94801"
 DISTANCES = (7, 16, 28, 42, 58)
 """How far a name may stand from its point, in typographic points; nearer is better."""
 DIRECTIONS = ((1, 0), (-1, 0), (0, 1), (0, -1), (1, 1), (-1, 1), (1, -1), (-1, -1))
@@ -49,7 +48,7 @@ def league_chart(league: "League") -> Chart:
         panel = chart.add_subplot(1, len(drawn), number + 1, sharey=panels[0] if panels else None)
         panels.append(panel)
         for name, (x, y) in points.items():
-            values, color = league.values(name, league.quality), REFERENCE if name == league.reference else DOT
+            values, color = league.values(name, league.quality), MARKED if name == league.reference else DOT
             panel.scatter([x] * len(values), values, s=12, color=BAR, linewidths=0)
             panel.scatter(x, y, s=40, color=color, linewidths=0, zorder=3)
         _style(panel, scale)
@@ -136,6 +135,4 @@ def _style(panel: Axes, scale: Scale) -> None:
     panel.margins(x=0.15)
     panel.set_xlabel(scale.title, fontsize=9)
     panel.tick_params(labelsize=8, length=0, which="both")
-    panel.grid(color="#dddddd", linewidth=0.6)
-    panel.set_axisbelow(True)
-    panel.spines[["top", "right"]].set_visible(False)
+    add_grid(panel)

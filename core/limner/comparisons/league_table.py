@@ -6,11 +6,11 @@ from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from shlex import quote
-from statistics import mean, stdev
+from statistics import mean
 from typing import TYPE_CHECKING, Any
 
 from limner.comparisons.entry_cost import EntryCost
-from limner.comparisons.results import CHART_FILE, TABLE_FILE, Comparison, load_comparison
+from limner.comparisons.results import CHART_FILE, TABLE_FILE, Comparison, load_comparison, mean_and_spread
 from limner.comparisons.results_file import Results, RunResult
 from limner.errors import LimnerError, printable
 from limner.files import reading, replace_file
@@ -184,11 +184,11 @@ class League:
         runs, scores = self._runs[entry], self.comparison.metrics
         trained = [run for run in runs if not run.problem]
         shown = [score for score in dict.fromkeys([self.quality, HELD_OUT, DIVERSITY]) if score in scores]
-        values = {score.replace("/", " "): _mean_and_spread(self.values(entry, score), "{:.3f}") for score in shown}
+        values = {score.replace("/", " "): mean_and_spread(self.values(entry, score), "{:.3f}") for score in shown}
         mark = " *" if self.jobs > 1 else ""
         timed = {
-            f"seconds{mark}": _mean_and_spread([run.seconds for run in trained], "{:,.0f}"),
-            f"images/s{mark}": _mean_and_spread([run.images_per_second for run in trained], "{:,.0f}"),
+            f"seconds{mark}": mean_and_spread([run.seconds for run in trained], "{:,.0f}"),
+            f"images/s{mark}": mean_and_spread([run.images_per_second for run in trained], "{:,.0f}"),
         }
         return {"entry": entry, **values, **self._cost(entry), **timed, "runs": ", ".join(map(_link, runs))}
 
@@ -213,14 +213,6 @@ class League:
             "memory",
         )
         return dict(zip(names, texts))
-
-
-def _mean_and_spread(values: list[float], form: str) -> str:
-    """The mean and the standard deviation of some values, as text."""
-    if not values:
-        return ""
-    shown = form.format(mean(values))
-    return f"{shown} ± {form.format(stdev(values))}" if len(values) > 1 else shown
 
 
 def _link(run: RunResult) -> str:

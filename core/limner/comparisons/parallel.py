@@ -22,7 +22,6 @@ from limner.comparisons.results_file import Results, RunResult, free_place, weig
 from limner.comparisons.variants import Variant
 from limner.errors import LimnerError
 from limner.plugins import PluginHost, host
-from limner.training.signals import as_interrupts
 
 TRIES = 3
 """How often runs are tried whose process dies, because the memory is used up, for example."""
@@ -73,12 +72,9 @@ def run_in_parallel(
 
             work = (joblib.delayed(_in_a_process)(*arguments(key)) for key in list(groups))  # it is read bit by bit
             try:
-                with as_interrupts():
-                    for key, runs in cast(
-                        Finished, joblib.Parallel(n_jobs=jobs, return_as="generator_unordered")(work)
-                    ):
-                        del groups[key]
-                        yield from runs
+                for key, runs in cast(Finished, joblib.Parallel(n_jobs=jobs, return_as="generator_unordered")(work)):
+                    del groups[key]
+                    yield from runs
             except Exception as error:
                 if type(error).__name__ not in DIED:
                     raise

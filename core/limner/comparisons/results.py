@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 from pathlib import Path
+from statistics import mean, stdev
 from typing import TYPE_CHECKING, Any, cast
 
 import pandas as pd
@@ -198,6 +199,14 @@ def _conditions(results: Results) -> str:
         f"{threads}, {machine['device']}, {precisions}); limner {versions['limner']}, "
         f"torch {versions['torch']}, Python {versions['python']}; {results.date[:10]}."
     )
+
+
+def mean_and_spread(values: Sequence[int] | Sequence[float], form: str = "{:,.0f}") -> str:
+    """The mean, and the standard deviation if there are several values, as text; nothing if there is none."""
+    if not values:
+        return ""
+    shown = form.format(mean(values))
+    return f"{shown} ± {form.format(stdev(values))}" if len(values) > 1 else shown
 
 
 def _score(value: float) -> str:

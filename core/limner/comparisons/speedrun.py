@@ -13,13 +13,13 @@ from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from shlex import join
-from statistics import mean, stdev
 from typing import Any, cast
 
 import torch
 from accelerate import PartialState
 
 from limner.comparisons.provenance import machine, versions
+from limner.comparisons.results import mean_and_spread
 from limner.comparisons.train_variants import portable
 from limner.errors import DivergedError, LimnerError
 from limner.files import reading, replace_file, writing
@@ -108,7 +108,7 @@ class Speedrun:
         held = f"{len(steps)} of {len(self.seeds)} seeds hold {self.rules['target']:g}"
         if not steps:
             return f"{held} within {self.recipe['training']['steps']:,} steps."
-        return f"{held}, after {spread(steps)} steps and {spread(seconds)} s of training."
+        return f"{held}, after {mean_and_spread(steps)} steps and {mean_and_spread(seconds)} s of training."
 
     def write(self, file: Path) -> None:
         """Write the log."""
@@ -245,11 +245,6 @@ class Judging:
         recipe = Recipe.check(self.plugins, {**self.recipe.table(), "metrics": metrics}, "the recipe")
         scores = measure(self.plugins, recipe, run.model).scores
         return round(scores[SCORE], 4), round(scores[HELD_OUT], 4)  # of at most some thousand images
-
-
-def spread(values: Sequence[int] | Sequence[float]) -> str:
-    """The mean, and the standard deviation if there are several values."""
-    return f"{mean(values):,.0f}" + (f" ± {stdev(values):,.0f}" if len(values) > 1 else "")
 
 
 def _run_seed(plugins: PluginHost, recipe: Recipe, seed: int, rules: Mapping[str, Any], quiet: bool) -> SeedRun | None:

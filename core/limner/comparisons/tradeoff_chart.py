@@ -5,9 +5,8 @@ from textwrap import fill
 
 import pandas as pd
 
-from limner.comparisons.bar_chart import BAR, DOT, Chart
+from limner.comparisons.bar_chart import BAR, DOT, MARKED, Chart, add_grid
 
-REAL = "#d94801"
 Point = tuple[float, float]
 """Consistency and diversity."""
 
@@ -43,7 +42,7 @@ def tradeoff_chart(
         offset, side = (-6, "right") if crowded else (6, "left")
         panel.annotate(variant, (x, y), xytext=(offset, 5), textcoords="offset points", fontsize=8, ha=side)
     if real:
-        panel.scatter(*real, s=170, marker="*", color=REAL, zorder=4, label="real data")
+        panel.scatter(*real, s=170, marker="*", color=MARKED, zorder=4, label="real data")
     panel.set_xlabel(f"consistency: {consistency.replace('/', ' ')}")
     panel.set_ylabel(f"diversity: {diversity.replace('/', ' ')}")
     panel.set_xlim(left=0)
@@ -51,7 +50,5 @@ def tradeoff_chart(
     panel.margins(x=0.12, y=0.12)
     panel.set_title(fill(title, 80), fontsize=9)
     panel.legend(fontsize=8, frameon=False, loc="best")
-    panel.grid(color="#dddddd", linewidth=0.6)
-    panel.set_axisbelow(True)
-    panel.spines[["top", "right"]].set_visible(False)
+    add_grid(panel)
     return chart

@@ -30,6 +30,7 @@ from limner.models.trial import try_metrics
 from limner.plugins import PluginHost, host
 from limner.recipes.merging import merge, resolve
 from limner.recipes.schema import Recipe
+from limner.training.signals import as_interrupts
 
 
 def compare(
@@ -177,14 +178,15 @@ def _train_missing(
     else:
         train_all = partial(run_in_parallel, jobs=jobs, run_group=run_group, keep_going=keep_going)
     try:
-        _write(results, folder)
-        for run in train_all(plugins, results, missing, folder, bar):
-            results.runs.append(run)
-            results.missing -= 1
+        with as_interrupts():  # so that processes which were started end, too
             _write(results, folder)
-            if folder and run.folder:  # it is large, and a run whose result is written needs it no more
-                (folder / run.folder / STATE_FILE).unlink(missing_ok=True)
-            bar.end()
+            for run in train_all(plugins, results, missing, folder, bar):
+                results.runs.append(run)
+                results.missing -= 1
+                _write(results, folder)
+                if folder and run.folder:  # it is large, and a run whose result is written needs it no more
+                    (folder / run.folder / STATE_FILE).unlink(missing_ok=True)
+                bar.end()
     except KeyboardInterrupt:
         bar.close()
         finished = f"Stopped with {len(asked) - results.missing} of {len(asked)} runs finished"

@@ -13,7 +13,7 @@ from rich.table import Table
 from rich.text import Text
 
 from limner.errors import printable
-from limner.models.report import Report
+from limner.models.report import Report, printed
 from limner.types import Scores
 
 
@@ -81,10 +81,7 @@ class FullReport:
         yield self.table()
 
     def __str__(self) -> str:
-        console = Console(width=100, no_color=True)
-        with console.capture() as capture:
-            console.print(self)
-        return capture.get().rstrip()
+        return printed(self)
 
     def _repr_html_(self) -> str:
         head = "".join(f"<th>{name}</th>" for name in ("metric", "value", "based on, or why there is no value"))

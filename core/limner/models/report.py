@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from html import escape
 from typing import TYPE_CHECKING
 
-from rich.console import Console, ConsoleOptions
+from rich.console import Console, ConsoleOptions, RenderableType
 from rich.table import Table
 from rich.text import Text
 
@@ -107,10 +107,7 @@ class Report:
         return markdown_table(*self._cells())
 
     def __str__(self) -> str:
-        console = Console(width=100, no_color=True)
-        with console.capture() as capture:
-            console.print(self)
-        return capture.get().rstrip()
+        return printed(self)
 
     def _repr_html_(self) -> str:
         header, rows = self._cells()
@@ -118,6 +115,14 @@ class Report:
         body = "".join("<tr>" + "".join(f"<td>{escape(cell)}</td>" for cell in row) + "</tr>" for row in rows)
         notes = "".join(f"<br>{escape(note)}" for note in self.notes)
         return f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>" + notes.replace("<br>", "", 1)
+
+
+def printed(report: RenderableType) -> str:
+    """A report as text of at most 100 columns."""
+    console = Console(width=100, no_color=True)
+    with console.capture() as capture:
+        console.print(report)
+    return capture.get().rstrip()
 
 
 def markdown_table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
