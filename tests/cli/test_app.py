@@ -280,7 +280,7 @@ def test_bad_input_ends_with_one_line(command, trained, here, arguments, message
 def test_a_wrong_argument_is_named(command, arguments, named):
     status, _, err = command(*arguments)
     assert status == 2
-    assert named in err
+    assert named in err.lower()  # some versions of Typer write an argument in capitals
     assert "Traceback" not in err
 
 

@@ -192,6 +192,16 @@ def test_a_warning_about_a_bomb_is_an_error(tmp_path, monkeypatch):
     assert "decompression bomb" in str(decode_images([tmp_path / "large.png"], 16))
 
 
+def test_a_failure_after_decoding_is_no_fault_of_the_image(tmp_path, monkeypatch):
+    def fails(*_):
+        raise RuntimeError("not the image")
+
+    Image.new("RGB", (30, 20)).save(tmp_path / "good.png")
+    monkeypatch.setattr(images, "rearrange", fails)
+    with pytest.raises(RuntimeError, match="not the image"):
+        decode_images([tmp_path / "good.png"], 16)
+
+
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="this system has no pipes")
 def test_a_pipe_a_device_and_a_folder_are_refused_at_once(tmp_path):
     os.mkfifo(tmp_path / "pipe")
@@ -285,9 +295,9 @@ def test_the_first_interruption_stops_after_the_images_at_hand(tmp_path, monkeyp
             _thread.interrupt_main()
         done.append(path)
         time.sleep(0.02)
-        return np.zeros((3, size, size), np.uint8)
+        return Image.new("RGB", (size, size))
 
-    monkeypatch.setattr(images, "decode_image", slow)
+    monkeypatch.setattr(images, "_square", slow)
     with pytest.raises(KeyboardInterrupt):
         decode_images(paths, 16)
     assert len(done) < 100

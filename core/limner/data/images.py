@@ -52,6 +52,10 @@ def decode_image(source: Path | bytes, size: int) -> UInt8[np.ndarray, "3 {size}
     Raises:
         OSError: if the file cannot be read, or is no image. For a damaged file, Pillow raises nearly any exception.
     """
+    return _pixels(_square(source, size))
+
+
+def _square(source: Path | bytes, size: int) -> Image.Image:
     if isinstance(source, Path) and not stat.S_ISREG(source.stat().st_mode):  # a pipe would wait for its other end
         raise OSError("it is a folder" if source.is_dir() else "it is a pipe or a device, not a file")
     with (
@@ -60,7 +64,10 @@ def decode_image(source: Path | bytes, size: int) -> UInt8[np.ndarray, "3 {size}
         _room.for_pixels(opened.width * opened.height),
     ):
         opened.draft("RGB", (2 * size, 2 * size))  # a JPEG can be read at a half, a quarter or an eighth of its size
-        square = ImageOps.fit(_as_rgb(_upright(opened)), (size, size), Image.Resampling.LANCZOS)
+        return ImageOps.fit(_as_rgb(_upright(opened)), (size, size), Image.Resampling.LANCZOS)
+
+
+def _pixels(square: Image.Image) -> UInt8[np.ndarray, "3 S S"]:
     return np.ascontiguousarray(rearrange(np.asarray(square), "h w c -> c h w"))
 
 
@@ -120,7 +127,7 @@ def _open(source: Path | bytes) -> BufferedReader | BytesIO:
 
 def _try_decode(source: Path | bytes, size: int) -> UInt8[np.ndarray, "3 {size} {size}"] | str:
     try:
-        return decode_image(source, size)
+        square = _square(source, size)
     except FileNotFoundError:
         return "missing"
     except MemoryError:
@@ -132,6 +139,7 @@ def _try_decode(source: Path | bytes, size: int) -> UInt8[np.ndarray, "3 {size} 
         return error.strerror or _in_few_words(error)
     except Exception as error:
         return _in_few_words(error)
+    return _pixels(square)  # outside of `try`: what fails here is no fault of the image
 
 
 def _in_few_words(error: Exception) -> str:
