@@ -526,7 +526,8 @@ rows = []
 for machine, factor in {"this machine": 1, "a GPU, if it is 30 times as fast": 30}.items():
     for epochs in (1, 100):
         hours = 118_287 * epochs / (speed * factor) / 3600
-        time_needed = f"{hours:,.0f} hours" if hours >= 1 else f"{60 * hours:,.0f} minutes"
+        number, unit = (hours, "hour") if hours >= 1 else (60 * hours, "minute")
+        time_needed = f"{number:,.0f} {unit}{'s' * (round(number) != 1)}"
         rows.append(f"<tr><td>{machine}</td><td>{epochs}</td><td>{time_needed}</td></tr>")
 HTML(f"<table><tr><th>on</th><th>epochs, at 64 px</th><th>estimated</th></tr>{''.join(rows)}</table>")
 
