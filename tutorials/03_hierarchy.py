@@ -122,8 +122,7 @@ names = "the stage before, enlarged bilinearly", "the stage", "the difference"
 grid(dict(zip(names, (enlarged, sharper, changes))), ["64 px", "128 px"])
 
 # %% [markdown]
-# **What it costs.** The first stage has nearly all of the weights. The last one has sixteen times as many positions, so it
-# is given few channels.
+# **What it costs.** The first stage has nearly all of the weights; the last one has 16 times as many positions.
 
 # %%
 generator: Any = model.conditional_generator.generator
