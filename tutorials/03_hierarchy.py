@@ -243,7 +243,7 @@ shows = ...  # first or second
 
 def mixed(captions):
     """Paint 32 images; every stage gets its own caption."""
-    canvas = None
+    canvas: Any = None
     for stage, caption in zip(generator.children_in_order(), captions):
         canvas = stage(canvas, noise, model.conditional_generator.encoder(model.tokenizer([caption] * 32)))
     return canvas.image.detach()
