@@ -49,6 +49,7 @@ if TYPE_CHECKING:
     from limner.plugins import PluginHost, host
     from limner.recipes.schema import Recipe
     from limner.reports.write import report
+    from limner.shell import shell_quote
     from limner.slots import Slot
     from limner.step import Step, resize
     from limner.training.loop import Run, train
@@ -104,6 +105,7 @@ _HOMES = {
     "plugins": ["PluginHost", "host"],
     "reports.write": ["report"],
     "recipes.schema": ["Recipe"],
+    "shell": ["shell_quote"],
     "slots": ["Slot"],
     "step": ["Step", "resize"],
     "training.loop": ["Run", "train"],
@@ -182,6 +184,7 @@ __all__ = [
     "report",
     "resize",
     "resume",
+    "shell_quote",
     "speedrun",
     "to_bytes",
     "to_float",

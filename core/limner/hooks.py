@@ -36,7 +36,7 @@ API_VERSION = "1.4"
 `RealImages`, `coco_index`, `resize`, `to_bytes` and `to_float`, and the attribute `renamed_options` of components.
 1.2 added `ImageStream`, `StreamedImage` and `Dataset.stream`. 1.3 added the hooks `limner_trackers`,
 `limner_training_failed` and `limner_model_evaluated`, and `TextEncoder.fit`. 1.4 added the hook
-`limner_league_entries`."""
+`limner_league_entries` and `shell_quote`."""
 
 hookspec = pluggy.HookspecMarker(GROUP)
 hookimpl = pluggy.HookimplMarker(GROUP)

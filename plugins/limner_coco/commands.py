@@ -3,11 +3,10 @@
 import json
 import sys
 from pathlib import Path
-from shlex import quote
 from typing import Annotated
 
 import typer
-from limner import LimnerError
+from limner import LimnerError, shell_quote
 
 coco = typer.Typer(add_completion=False)
 folder = typer.Typer(add_completion=False)
@@ -61,13 +60,13 @@ def check_coco(
     if all(health.complete for health in healths):
         settings = {"data.root": str(root)} | ({} if "train2017" in wanted else {"data.split": wanted[0]})
         changes = [
-            f"--set {quote(f'{key}={json.dumps(value, ensure_ascii=False)}')}" for key, value in settings.items()
+            f"--set {shell_quote(f'{key}={json.dumps(value, ensure_ascii=False)}')}" for key, value in settings.items()
         ]
         print("To train on it: limner train coco", *changes)
         return
     if incomplete := [health.name for health in healths if health.lacks_files and not download]:
         options = [f"--split {split}" for split in incomplete] + ["--download"] + ["--thorough"] * thorough
-        print(f"To download what is missing: limner data coco --root {quote(str(root))}", *options)
+        print(f"To download what is missing: limner data coco --root {shell_quote(str(root))}", *options)
     sys.exit(1)
 
 
@@ -120,4 +119,4 @@ def check_folder(
         sys.exit(1)
     given = {"name": "folder", "root": str(root), "captions": captions, "images": images}
     options = ", ".join(f"{key}={json.dumps(value, ensure_ascii=False)}" for key, value in given.items() if value)
-    print(f"To train on it: limner train coco --set {quote(f'data={{{options}}}')}")
+    print(f"To train on it: limner train coco --set {shell_quote(f'data={{{options}}}')}")

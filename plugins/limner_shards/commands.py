@@ -3,10 +3,10 @@
 import json
 import sys
 from collections import Counter
-from shlex import quote
 from typing import Annotated
 
 import typer
+from limner import shell_quote
 
 shards = typer.Typer(add_completion=False)
 
@@ -52,4 +52,4 @@ def check_shards(
         print(f"{len(notes)} keys cannot be used: {first_few(notes)}")
         sys.exit(1)
     given = f"data={{name={json.dumps('shards')}, root={json.dumps(root, ensure_ascii=False)}}}"
-    print(f"To train on them: limner train coco --set {quote(given)}")
+    print(f"To train on them: limner train coco --set {shell_quote(given)}")

@@ -39,6 +39,7 @@ def test_what_is_written_is_read_back(holding, tmp_path):
     [
         (["../a.png"], "The image ../a.png would be written outside"),
         (["/a.png"], "The image /a.png would be written outside"),
+        (["a.png", "./a.png"], r"\./a\.png and the name of another image are one file on this disk"),
         (["a.jpg", "a.jpg.png"], r"Two images would be written as a\.jpg\.png; give them different names"),
         (["x" * 300], "cannot be written: File name too long"),
     ],

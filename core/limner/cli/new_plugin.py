@@ -1,7 +1,6 @@
 """The command `limner new-plugin`."""
 
 from pathlib import Path
-from shlex import quote
 from typing import Annotated
 
 import typer
@@ -9,6 +8,7 @@ import typer
 from limner.cli import completion
 from limner.errors import printable
 from limner.kinds import COMPONENTS
+from limner.shell import shell_quote
 
 app = typer.Typer()
 
@@ -34,5 +34,5 @@ def new_plugin(
     root = out or Path(name)
     for path in written:
         print(printable(str(path)))
-    next_steps = [f"pip install -e {quote(f'{root}[dev]')}", "limner plugins", f"pytest {quote(str(root))}"]
+    next_steps = [f"pip install -e {shell_quote(f'{root}[dev]')}", "limner plugins", f"pytest {shell_quote(str(root))}"]
     print(printable("\n    ".join(["\nNext:", *next_steps])))

@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping
 from pathlib import Path
-from shlex import quote
 from typing import Annotated, Any
 
 import typer
@@ -13,6 +12,7 @@ from rich.text import Text
 from limner.cli.options import AsJson, RunFolder
 from limner.cli.output import plain, print_json
 from limner.errors import LimnerError, printable, quoted
+from limner.shell import shell_quote
 
 app = typer.Typer()
 
@@ -52,7 +52,7 @@ def show(run: RunFolder, as_json: AsJson = False) -> None:
     from limner.comparisons.results_file import RESULTS_FILE
 
     if (run / RESULTS_FILE).is_file():
-        raise LimnerError(f"{run} is a comparison; `limner report {quote(str(run))} --out report.html` shows it.")
+        raise LimnerError(f"{run} is a comparison; `limner report {shell_quote(str(run))} --out report.html` shows it.")
     row = _details(run)
     if as_json:
         print_json(row)
@@ -121,7 +121,7 @@ def _details(run: Path) -> dict[str, Any]:
 
     found = read_summary(run_path(run, host()))
     name, changes = _named(found.recipe)
-    place = quote(str(run))
+    place = shell_quote(str(run))
     return {
         "folder": found.folder,
         "recipe": name,

@@ -1,12 +1,12 @@
 """The command `limner tutorials`."""
 
 from pathlib import Path
-from shlex import quote
 from typing import Annotated
 
 import typer
 
 from limner.errors import printable
+from limner.shell import shell_quote
 
 app = typer.Typer()
 
@@ -23,7 +23,8 @@ def tutorials(
     print(
         "Solutions are included, collapsed." if solutions else "Solutions are left out; --solutions includes them.",
         printable(
-            f'`jupyter lab {quote(str(folder))}` opens the lessons; `pip install "limner[lab]"` installs JupyterLab.'
+            f"`jupyter lab {shell_quote(str(folder))}` opens the lessons; "
+            '`pip install "limner[lab]"` installs JupyterLab.'
         ),
         sep="\n",
     )

@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from shlex import join
 
 from limner.comparisons.league_table import Costs, League, read_league_file
 from limner.comparisons.measure_entry import measure_apart
@@ -17,6 +16,7 @@ from limner.plugins import PluginHost, host
 from limner.recipes.merging import resolve
 from limner.recipes.nearest_recipe import flat
 from limner.recipes.schema import Recipe
+from limner.shell import shell_join
 
 SCENES, REFERENCE = "scenes", "scenes-64"
 """The usual league, and the entry that the others of it are compared with."""
@@ -153,4 +153,4 @@ def _command(results: Results, name: str, folder: Path, jobs: int) -> str:
     words += ["--league", name, "--seeds", str(results.seeds), "--steps", str(results.budget["steps"])]
     for change in results.overrides:
         words += ["--set", change]
-    return join([*words, "--jobs", str(jobs), "--out", portable(folder)])
+    return shell_join([*words, "--jobs", str(jobs), "--out", portable(folder)])

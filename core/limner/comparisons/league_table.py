@@ -5,7 +5,6 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 from pathlib import Path
-from shlex import quote
 from statistics import mean
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +14,7 @@ from limner.comparisons.results_file import Results, RunResult
 from limner.errors import LimnerError, printable
 from limner.files import reading, replace_file
 from limner.models.report import markdown_table, markdown_text
+from limner.shell import shell_quote
 
 if TYPE_CHECKING:
     from limner.comparisons.bar_chart import Chart
@@ -248,6 +248,8 @@ def load_league(folder: str | Path) -> League:
     folder = Path(folder)
     table = read_league_file(folder)
     if table["reference"] is None:
-        raise LimnerError(f"There is no league in {folder}; 'limner league --out {quote(str(folder))}' makes one.")
+        raise LimnerError(
+            f"There is no league in {folder}; 'limner league --out {shell_quote(str(folder))}' makes one."
+        )
     results = load_comparison(folder).results
     return League.of(results, folder, table["reference"], table["quality"], table["costs"], table["jobs"])

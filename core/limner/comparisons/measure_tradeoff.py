@@ -4,7 +4,6 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from shlex import quote
 from typing import Any
 
 from limner.comparisons.bar_chart import Chart
@@ -23,6 +22,7 @@ from limner.plugins import PluginHost, host
 from limner.recipes.build import build_dataset
 from limner.recipes.merging import resolve
 from limner.recipes.schema import Recipe
+from limner.shell import shell_quote
 
 TRADEOFF_FILE, PICTURE_FILE = "tradeoff.json", "tradeoff.png"
 
@@ -180,9 +180,8 @@ def load_tradeoff(folder: str | Path) -> Tradeoff:
     with reading(file):
         found = file.is_file()
     if not found:
-        raise LimnerError(
-            f"There is no trade-off {file}; 'limner tradeoff RECIPE --vary ... --out {quote(str(folder))}' makes one."
-        )
+        made = f"'limner tradeoff RECIPE --vary ... --out {shell_quote(str(folder))}' makes one"
+        raise LimnerError(f"There is no trade-off {file}; {made}.")
     try:
         table = json.loads(file.read_text(encoding="utf-8"))
         real = tuple(table["real"]) if table["real"] else None

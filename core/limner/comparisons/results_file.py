@@ -6,13 +6,13 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from itertools import chain, count
 from pathlib import Path, PureWindowsPath
-from shlex import quote
 from typing import Any
 
 from pydantic import TypeAdapter
 
 from limner.errors import LimnerError, shortened
 from limner.files import reading, replace_file, writing
+from limner.shell import shell_quote
 
 RESULTS_FILE = "results.json"
 MACHINE, VERSIONS = ("processor", "cores", "threads", "device"), ("limner", "python", "torch")
@@ -132,7 +132,7 @@ def read_results(path: Path) -> Results:
     with reading(file):
         found = file.is_file()
     if not found:
-        made = f"'limner compare RECIPE --vary ... --out {quote(str(path))}' makes one"
+        made = f"'limner compare RECIPE --vary ... --out {shell_quote(str(path))}' makes one"
         raise LimnerError(f"There is no comparison {file}; {made}.")
     try:
         results = Results.from_json(json.loads(file.read_text(encoding="utf-8")))

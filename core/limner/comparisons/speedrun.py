@@ -12,7 +12,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
-from shlex import join
 from typing import Any, cast
 
 import torch
@@ -29,6 +28,7 @@ from limner.plugins import PluginHost, host
 from limner.recipes.build import pretrained_model
 from limner.recipes.merging import resolve
 from limner.recipes.schema import Recipe, Sampling
+from limner.shell import shell_join
 from limner.training.callbacks import default_callbacks
 from limner.training.loop import train
 from limner.training.run import Run
@@ -261,7 +261,7 @@ def _run_seed(plugins: PluginHost, recipe: Recipe, seed: int, rules: Mapping[str
 def _command(recipe: str, overrides: Sequence[str], seeds: int, file: Path) -> str:
     """The command line that makes such a log."""
     changes = [word for change in overrides for word in ("--set", change)]
-    return join(["limner", "speedrun", recipe, *changes, "--seeds", str(seeds), "--out", portable(file)])
+    return shell_join(["limner", "speedrun", recipe, *changes, "--seeds", str(seeds), "--out", portable(file)])
 
 
 def _with_earlier(asked: Speedrun, earlier: Speedrun, file: Path) -> Speedrun:

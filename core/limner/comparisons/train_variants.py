@@ -1,7 +1,6 @@
 """Training every variant of a recipe on the same budget, and measuring each."""
 
 import json
-import shlex
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
@@ -30,6 +29,7 @@ from limner.models.trial import try_metrics
 from limner.plugins import PluginHost, host
 from limner.recipes.merging import merge, resolve
 from limner.recipes.schema import Recipe
+from limner.shell import shell_join
 from limner.training.signals import as_interrupts
 
 
@@ -227,7 +227,7 @@ def _command(results: Results, folder: Path | None) -> str:
     words += ["--seeds", str(results.seeds)]
     for unit, amount in results.budget.items():
         words += [f"--{unit}", f"{amount:.10g}"]
-    return shlex.join(words + (["--out", portable(folder)] if folder else []))
+    return shell_join(words + (["--out", portable(folder)] if folder else []))
 
 
 def portable(path: str | Path) -> str:

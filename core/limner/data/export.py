@@ -52,6 +52,10 @@ def write_folder(data: CaptionedImages, out: Path) -> None:
     with writing(out):
         for name, pixels in zip(names, tqdm(data.pixels, desc="writing", unit=" images")):
             path = out / "images" / name
+            if path.exists():  # as x.png after X.png on a disk that ignores case, or after ./x.png
+                raise LimnerError(
+                    f"{name} and the name of another image are one file on this disk; rename one of them."
+                )
             path.parent.mkdir(parents=True, exist_ok=True)
             Image.fromarray(rearrange(pixels, "c h w -> h w c").numpy()).save(path)
         images = [{**entry, "file_name": name} for entry, name in zip(entries, names)]

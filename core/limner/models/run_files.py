@@ -4,10 +4,10 @@ import json
 import math
 from collections.abc import Collection
 from pathlib import Path
-from shlex import quote
 from typing import Any
 
 from limner.errors import LimnerError
+from limner.shell import shell_quote
 
 RECIPE_FILE, WEIGHTS_FILE, HISTORY_FILE = "recipe.toml", "weights.safetensors", "history.json"
 SCORES_FILE, STATE_FILE = "scores.json", "state.safetensors"
@@ -20,7 +20,7 @@ History = list[dict[str, int | float]]
 
 def no_run_folder(folder: Path, known: Collection[str]) -> LimnerError:
     """The error for a folder that is not there; `known` are the names of the models that come along."""
-    made = f"'limner train RECIPE --out {quote(str(folder))}' makes one"
+    made = f"'limner train RECIPE --out {shell_quote(str(folder))}' makes one"
     along = f", and the models that come along are {', '.join(known)}" if known else ""
     return LimnerError(f"There is no run folder {folder}; {made}{along}.")
 

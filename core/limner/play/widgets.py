@@ -108,6 +108,7 @@ class Playground(widgets.VBox):
 
         self._show(self.grid, painted)
         self.marks.value = pages.marked(self.sheet.parts) if self.sheet else ""
+        self.maps.value = self.stages.value = self.between.value = ""
         if self.sheet is None:
             return
         self.picture.max = len(self.sheet.pictures)
@@ -115,7 +116,6 @@ class Playground(widgets.VBox):
         if self.words.options != tuple(words):
             self.words.options = words
             self.words.value = max(words, key=lambda word: len(word[0]))[1]  # the longest says more than "a"
-        self.between.value = ""
         self.on_look()
 
     def on_look(self) -> None:

@@ -1,7 +1,6 @@
 """Writing the report of a run or a comparison as one page of HTML."""
 
 from pathlib import Path
-from shlex import quote
 
 from limner.comparisons.results import load_comparison
 from limner.comparisons.results_file import RESULTS_FILE
@@ -13,6 +12,7 @@ from limner.plugins import host
 from limner.reports.comparison_sections import comparison_intro, comparison_sections
 from limner.reports.html import page
 from limner.reports.run_sections import run_intro, run_sections
+from limner.shell import shell_quote
 
 
 def report(run: str | Path, out: str | Path = "report.html") -> Path:
@@ -40,7 +40,7 @@ def report(run: str | Path, out: str | Path = "report.html") -> Path:
             raise LimnerError(
                 f"{run} is neither a run nor a comparison: it has no {RECIPE_FILE} and no {RESULTS_FILE}."
             )
-        summary, place = read_summary(folder), quote(str(run))
+        summary, place = read_summary(folder), shell_quote(str(run))
         content = page(f"Run {run}", run_intro(summary, place), list(run_sections(summary, place)))
     with writing(out):
         out.parent.mkdir(parents=True, exist_ok=True)

@@ -8,7 +8,6 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import timedelta
 from pathlib import Path
-from shlex import quote
 from typing import cast
 
 import torch
@@ -18,6 +17,7 @@ from torch import Tensor, distributed
 from torch.distributed import TCPStore  # pyright: ignore[reportPrivateImportUsage]
 
 from limner.errors import LimnerError
+from limner.shell import shell_quote
 from limner.training.state import read_state
 
 LONGEST = 2**16
@@ -100,7 +100,9 @@ def _kept(folder: Path | None) -> str:
         step = None
     if step is None:
         return "; start it again, or continue it with `limner train --resume` if its run folder has a state."
-    return f". The state of step {step} is in {folder}; `limner train --resume {quote(str(folder))}` continues it."
+    return (
+        f". The state of step {step} is in {folder}; `limner train --resume {shell_quote(str(folder))}` continues it."
+    )
 
 
 def is_first(store: TCPStore, attempt: str = "0") -> bool:
