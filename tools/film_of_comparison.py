@@ -14,14 +14,15 @@ from limner.models.animation import Animation, titled
 from limner.models.pictures import MARGIN
 from PIL import Image
 
-PROMPTS, SIZE, FRAMES = 4, 160, 13
+PROMPTS, SIZE, FRAMES = 4, 160, 9
 """How many prompts are shown, how large in pixels, and at how many moments."""
 
 
 def first_row(file: Path) -> list[Image.Image]:
-    """The first four images of a grid of previews; they are 128 pixels wide in it."""
+    """The images in the first row of a grid of previews; they are 128 pixels wide in it."""
     with Image.open(file) as grid:
-        images = [grid.crop((left, MARGIN, left + 128, MARGIN + 128)) for left in range(MARGIN, 134 * PROMPTS, 134)]
+        lefts = range(MARGIN, (128 + MARGIN) * PROMPTS, 128 + MARGIN)
+        images = [grid.crop((left, MARGIN, left + 128, MARGIN + 128)) for left in lefts]
     return [image.resize((SIZE, SIZE), Image.Resampling.NEAREST) for image in images]
 
 

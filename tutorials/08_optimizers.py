@@ -52,12 +52,14 @@ Image("../comparisons/optimizers-painted/film.gif")
 
 # %%
 seen: Any = painted.set_index("variant")
-assert seen["trained/exact"]["adam"] < 0.6 < 0.8 < seen["trained/exact"]["muon"]
-assert seen[["trained/color", "trained/relation", "trained/background"]].min().min() > 0.9
+assert seen["trained/shape"].round(2).to_dict() == {"adam": 0.39, "muon": 0.98}
+assert seen[["trained/color", "trained/relation", "trained/background"]].min().min() > 0.97
 painted.summary()
 
 # %% [markdown]
-# Colors, places and backgrounds come early with both. **Outlines** come late, and with Muon much sooner.
+# Colors, places and backgrounds come first, and both models get them right. **Outlines** come late: with Muon, .98 of the
+# images have the right shapes in the end, with Adam .39. Its crosses and stars still look alike. This is one seed, on a CPU;
+# three seeds follow below.
 #
 # ## What a step does to a matrix
 #
