@@ -5,7 +5,7 @@ from typing import Protocol, runtime_checkable
 import torch
 from einops import rearrange
 from jaxtyping import Float
-from limner import Dataset, LimnerError, Metric, Painter, Scores, to_float
+from limner import Dataset, LimnerError, Metric, Painter, Scores, load, to_float
 from torch import Tensor
 
 from .dataset import Prompts, Scenes
@@ -101,19 +101,24 @@ def shares(images: Float[Tensor, "N 3 H W"], prompts: Prompts) -> Scores:
 
 
 class SceneCaptions(Metric):
-    """The share of images that the model's captioner describes correctly, attribute by attribute.
+    """The share of images that a captioner describes correctly, attribute by attribute.
 
     "read from real": 200 real scenes (option `images`), one for each of 200 new prompts of trained combinations, are
     captioned, and the captions are compared with the prompts. "read from painted": the same for images that the model
     generates for these prompts. A caption that is not a sentence of the grammar is wrong in everything. An attribute
     counts only if caption and prompt both name it.
+
+    The captioner is the model's own, which the generator may have learned to please, or that of another model (option
+    `reader`), which has never seen this generator. How much "read from painted" falls below "read from real" is then
+    the fault of the images.
     """
 
-    def __init__(self, dataset: Dataset, *, images: int = 200, seed: int = 0):
+    def __init__(self, dataset: Dataset, *, images: int = 200, reader: str | None = None, seed: int = 0):
         """
         Args:
             dataset: the captioned scenes on which the model was trained.
             images: how many real images, and how many generated ones.
+            reader: the run folder or name of the model whose captioner reads; by default the model itself.
             seed: of the prompts, the scenes and the noise.
 
         Raises:
@@ -122,24 +127,40 @@ class SceneCaptions(Metric):
         super().__init__(dataset)
         self.scenes = _scenes(dataset)
         self.images = _at_least(1, "images", images)
-        self.seed = seed
-        self.about = f"{images} real and {images} generated images, seed {seed}"
+        self.reader, self.seed = reader, seed
+        by = f"read by {reader}, " if reader else ""
+        self.about = f"{images} real and {images} generated images, {by}seed {seed}"
 
     def measure(self, painter: Painter) -> Scores:
         """
         Raises:
-            LimnerError: if the painter cannot caption images.
+            LimnerError: if the painter, or the reader, cannot caption images, or the reader reads another size.
         """
-        if not isinstance(painter, Captioner):
-            raise LimnerError("scene-captions: only a trained model, at its full size, can caption images.")
+        captioner = self._captioner(painter)
         prompts = self.scenes.prompts(self.images, self.seed)
         real = [self.scenes.real_images(text, 1, self.seed + i) for i, text in enumerate(prompts.texts)]
         images = {"real": to_float(torch.cat(real)), "painted": _paint(painter, prompts.texts, self.seed)}
         scores: Scores = {}
         for name, shown in images.items():
-            found = truths(painter.caption(shown), prompts.asked.tolist())
+            found = truths(captioner.caption(shown), prompts.asked.tolist())
             scores |= {f"read from {name}/{attribute}": value for attribute, value in found.items()}
         return scores
+
+    def _captioner(self, painter: Painter) -> Captioner:
+        if self.reader:
+            model = load(self.reader)
+            if model.recipe.image_size != self.scenes.image_size:
+                raise LimnerError(
+                    f"scene-captions: {self.reader} reads images of {model.recipe.image_size} pixels, not of "
+                    f"{self.scenes.image_size}; choose a reader of that size."
+                )
+            return model
+        if not isinstance(painter, Captioner):
+            raise LimnerError(
+                "scene-captions: only a trained model, at its full size, can caption images; for another painter, "
+                "metrics.scene-captions.reader=RUN names a model that reads them."
+            )
+        return painter
 
 
 def truths(captions: list[str], facts: list[list[int]]) -> Scores:

@@ -88,7 +88,7 @@ def test_bad_input_is_one_sentence(playground, hostile):
     playground.paint.click()
     assert playground.sheet is None
     assert playground.grid.value.count("limner-note") == 2, "its style and one note"
-    assert playground.marks.value == ""
+    assert playground.marks.value == playground.maps.value == ""
     assert "<script" not in playground.grid.value
     playground.go.click()
     playground.prompt.value = PROMPT

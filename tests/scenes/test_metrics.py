@@ -148,6 +148,20 @@ def test_captions_are_compared_with_the_prompts():
         SceneCaptions(scenes).measure(Perfect(scenes))
 
 
+def test_another_model_reads_what_a_painter_without_a_captioner_paints():
+    scenes = Scenes(32, wordings=8)
+    found = SceneCaptions(scenes, images=40, reader="quickstart")
+    scores = found.measure(Perfect(scenes))
+    assert scores["read from real/color"] > 0.95
+    assert scores["read from painted/color"] > 0.95
+    assert SceneCaptions(scenes, images=40, reader="quickstart").measure(Blank())["read from painted/exact"] == 0
+    assert "read by quickstart" in found.about
+    with pytest.raises(LimnerError, match="quickstart reads images of 32 pixels, not of 64; choose a reader"):
+        SceneCaptions(Scenes(64), reader="quickstart").measure(Blank())
+    with pytest.raises(LimnerError, match="no run folder nowhere"):
+        SceneCaptions(scenes, reader="nowhere").measure(Blank())
+
+
 def test_the_judge_measures_an_ensemble(trained):
     ensemble = Ensemble([trained, trained])
     scenes = Scenes(16)
