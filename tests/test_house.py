@@ -306,7 +306,7 @@ def tracked() -> list[Path]:
         )
     except (OSError, subprocess.CalledProcessError):
         pytest.skip("this is not a git checkout")
-    binary = {".png", ".jpg", ".webp", ".npz", ".safetensors"}
+    binary = {".png", ".jpg", ".gif", ".webp", ".npz", ".safetensors"}
     files = [ROOT / line for line in listed.stdout.splitlines()]
     return [path for path in files if path.is_file() and path.suffix not in binary]
 

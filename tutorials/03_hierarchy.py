@@ -33,7 +33,6 @@ from typing import Any
 
 import torch
 from IPython.display import Code
-from limner import resize
 from limner_hierarchy.refinement import RefinementStage
 from limner_hierarchy.scale_consistency import ScaleConsistency
 from limner_scenes.dataset import Scenes
@@ -54,17 +53,16 @@ def grid(columns: dict[str, Any], rows: list[str]) -> limner.Pictures:
     return replace(pictures, scale=2, headings=list(columns))
 
 
-grid({f"{images.shape[-1]} px": images for images in (resize(painted[0], 16), *painted)}, shown)
+grid({f"{images.shape[-1]} px": images for images in (limner.resize(painted[0], 16), *painted)}, shown)
 
 # %% [markdown]
 # Twice the resolution is four times the pixels, and most of them add nothing new: *what* is *where*, and in which color,
-# is visible in a small image. Here is what the judge reads in 200 **real** scenes that are shrunk, and in what each stage
-# paints for their prompts.
+# is visible in a small image. The judge reads 200 **real** scenes that are shrunk, and what each stage paints for them:
 
 # %%
 prompts = Scenes(64).prompts(200, seed=0)
 real = torch.cat([Scenes(64).real_images(text, 1, seed) for seed, text in enumerate(prompts.texts)]) / 127.5 - 1
-judged = {f"real, {size} px": resize(real, size) for size in (16, 32)}
+judged = {f"real, {size} px": limner.resize(real, size) for size in (16, 32)}
 judged |= {f"stage, {size} px": model.paint_images(prompts.texts, seed=0, size=size) for size in model.resolutions}
 shares = {}
 for name, images in judged.items():
@@ -76,8 +74,7 @@ limner.Report(shares)
 
 # %% [markdown]
 # At 16 pixels colors, places and background are all there; only outlines need more. So one network settles what is where
-# on a small image, where a few positions see the whole scene, and others sharpen it (Zhang et al. 2017, StackGAN; Xu et
-# al. 2018, AttnGAN).
+# on a small image, where a few positions see the whole scene; others sharpen it (Zhang et al. 2017; Xu et al. 2018).
 #
 # ## What each stage gets
 #
@@ -102,8 +99,7 @@ Code(inspect.getsource(RefinementStage.forward), language="python")
 #
 # ## What each stage adds
 #
-# The changes are at the edges: gray means no change. How much of the squared change lies where the nine old pixels clearly
-# differ? And is every new pixel within their range?
+# The changes are at the edges; gray means no change. Every new pixel is within the range of its nine old ones.
 
 # %%
 for small, large in pairwise([model.paint_images(prompts.texts[:64], seed=2, size=size) for size in model.resolutions]):
@@ -118,8 +114,7 @@ for small, large in pairwise([model.paint_images(prompts.texts[:64], seed=2, siz
 enlarged = [interpolate(images, scale_factor=2, mode="bilinear")[0] for images in painted[:2]]
 sharper = [images[0] for images in painted[1:]]
 changes = [(after - before).clamp(-1, 1) for before, after in zip(enlarged, sharper)]
-names = "the stage before, enlarged bilinearly", "the stage", "the difference"
-grid(dict(zip(names, (enlarged, sharper, changes))), ["64 px", "128 px"])
+grid({"enlarged bilinearly": enlarged, "by the stage": sharper, "the difference": changes}, ["64 px", "128 px"])
 
 # %% [markdown]
 # **What it costs.** The first stage has nearly all of the weights; the last one has 16 times as many positions.
@@ -151,8 +146,7 @@ assert weights[0] > 0.9 * sum(weights)
 # $$L_G = \frac{1}{n-1} \sum_{i=2}^{n} \mathbb{E}\left[(\mathrm{Down}(x_i) - x_{i-1})^2\right]$$
 #
 # The third way can also be two runs. We take the encoder and the first stage from `scenes-128`, freeze both, and train a
-# *new* second stage on top for 300 steps. The discriminator continues from the trained one. The losses about words are left
-# out, because what is where is settled.
+# *new* second stage on top for 300 steps. The losses about words are left out, because what is where is settled.
 
 # %%
 settings = [
@@ -162,13 +156,11 @@ settings = [
     *("training.steps=300", "data.count=4000", "generator.grow=[]"),  # both stages are there from the start
     *(f"losses.{name}=false" for name in ("sentence-contrast", "cycle", "noise-reading")),
 ]
-with warnings.catch_warnings(record=True) as said:  # the warning tells which parts were loaded
-    warnings.simplefilter("always")
+with warnings.catch_warnings(action="ignore"):  # it tells which parts were loaded
     upon = limner.train("scenes-staged", overrides=settings, quiet=True)
-print(said[0].message)
 new = upon.paint_images(prompts.texts, seed=0)
 bilinear = interpolate(upon.paint_images(prompts.texts, seed=0, size=32), scale_factor=2, mode="bilinear")
-ways = {"bilinear": bilinear, "new": new, "real": resize(real, 64)}
+ways = {"bilinear": bilinear, "new": new, "real": limner.resize(real, 64)}
 sharp = {name: (images[..., 1:] - images[..., :-1]).square().mean().item() for name, images in ways.items()}
 exact = {name: score(read(images), prompts.asked)["exact"].float().mean().item() for name, images in ways.items()}
 print("sharpness:", {name: f"{value:.4f}" for name, value in sharp.items()}, "exact:", exact)
@@ -197,8 +189,8 @@ limner.Pictures(film.images[:10], film.labels[:10], columns=5, scale=3)
 stages: Any = limner.load_comparison("../comparisons/stages")
 differences = stages.differences(["trained/exact", "held out/exact"])
 assert not any(difference.clear for difference in differences)
-runs = stages.set_index(["seed", "variant"]).unstack("variant")["trained/exact"]
-assert (runs["scenes-staged"] > runs["scenes-64"]).all()
+one, two = (stages[stages["variant"] == name]["trained/exact"].to_numpy() for name in ("scenes-64", "scenes-staged"))
+assert (two > one).all()
 assert stages[["trained/color", "trained/relation", "trained/background"]].min().min() > 0.99
 earlier: Any = limner.load_comparison("../comparisons/hierarchy")
 found = [of.groupby("variant")["trained/exact"].mean().round(2).to_dict() for of in (stages, earlier)]
@@ -221,17 +213,21 @@ stages.plot(["trained/exact", "held out/exact", "trained/shape", "trained/color"
 # **1.** Compute the loss above by hand for the images of 32, 64 and 128 pixels in the list `painted`.
 
 # %% tags=["exercise"]
-loss = ...  # one number; resize(images, size) shrinks
+loss = ...  # one number; limner.resize(images, size) shrinks
 
 finished: Any = SimpleNamespace(generated_images=painted)  # all that the loss needs from a step
 by_class = ScaleConsistency(limner.Sizes(image=128, vocabulary=1, length=1)).generator(finished)
 limner.exercises.check(loss, by_class, hint="There are two gaps; take their mean.")
 
 # %% [markdown] tags=["solution"]
-# <details><summary>Solution</summary>Two gaps, and their mean:</details>
+# <details><summary>Solution</summary>
+#
+# Two gaps, and their mean:
+#
+# </details>
 
 # %% tags=["solution"] jupyter={"source_hidden": true}
-gaps = [(resize(large, small.shape[-1]) - small).square().mean() for small, large in pairwise(painted)]
+gaps = [(limner.resize(large, small.shape[-1]) - small).square().mean() for small, large in pairwise(painted)]
 print([f"{gap:.5f}" for gap in gaps], f"mean {sum(gaps) / len(gaps):.5f}")
 
 # %% [markdown]
@@ -254,7 +250,11 @@ exact = {text: score(images, torch.tensor([parse(text)] * 32))["exact"].float().
 limner.exercises.check(shows, lambda text: exact[text] > 0.9, hint="Every new pixel is a mean of nine old ones.")
 
 # %% [markdown] tags=["solution"]
-# <details><summary>Solution</summary>The first: the others can only choose among pixels that are there.</details>
+# <details><summary>Solution</summary>
+#
+# The first. The stages after it can only choose among pixels that are there:
+#
+# </details>
 
 # %% tags=["solution"] jupyter={"source_hidden": true}
 limner.Pictures.of(mixed([first, second, second])[:4], [f"{first}; then: {second}"] * 4)
