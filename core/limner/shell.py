@@ -4,6 +4,7 @@ import os
 import re
 import shlex
 from collections.abc import Iterable
+from pathlib import Path
 
 
 def shell_join(words: Iterable[str]) -> str:
@@ -23,3 +24,10 @@ def shell_quote(word: str) -> str:
         return word
     escaped = re.sub(r'(\\*)"', r'\1\1\\"', word)
     return '"' + re.sub(r"(\\+)$", r"\1\1", escaped) + '"'
+
+
+def resume_command(folder: Path) -> str:
+    """The command that resumes a training, with as many processes as train it now if all are on this machine."""
+    words = ["limner", "train", "--resume", str(folder)]
+    here, everywhere = (int(os.environ.get(name, 1)) for name in ("LOCAL_WORLD_SIZE", "WORLD_SIZE"))
+    return shell_join(words + (["--processes", str(here)] if 1 < here == everywhere else []))

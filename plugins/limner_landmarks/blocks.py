@@ -95,3 +95,18 @@ class Pixels(nn.Module):
 
     def forward(self, hidden: Float[Tensor, "B C h w"]) -> Float[Tensor, "B 3 H W"]:
         return self.convolution(interpolate(hidden, scale_factor=self.times)).float().tanh()
+
+
+def remaining(image: int, levels: int) -> int:
+    """How many times larger the image is than the map of the last level.
+
+    Raises:
+        LimnerError: if the image size is not a multiple of that map's.
+    """
+    last = 4 * 2 ** (levels - 1)
+    if image % last:
+        raise LimnerError(
+            f"channels: {levels} levels make a map of {last} pixels, and the image size {image} is not a multiple of "
+            "it; use fewer levels or another size."
+        )
+    return image // last

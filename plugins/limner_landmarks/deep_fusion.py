@@ -6,12 +6,12 @@ from typing import Annotated
 import torch
 from einops import rearrange
 from jaxtyping import Float
-from limner import Generator, LimnerError, Sizes, TextFeatures
+from limner import Generator, Sizes, TextFeatures
 from pydantic import Field
 from torch import Tensor, nn
 from torch.nn.functional import interpolate, leaky_relu
 
-from .blocks import Pixels
+from .blocks import Pixels, remaining
 from .fusion import ChannelAffine
 
 Channels = Annotated[int, Field(ge=1)]
@@ -96,18 +96,3 @@ class DeepFusion(nn.Module):
             scale, shift = affine(condition)
             hidden = leaky_relu(scale * hidden + shift, 0.2)
         return hidden
-
-
-def remaining(image: int, levels: int) -> int:
-    """How many times larger the image is than the map of the last level.
-
-    Raises:
-        LimnerError: if the image size is not a multiple of that map's.
-    """
-    last = 4 * 2 ** (levels - 1)
-    if image % last:
-        raise LimnerError(
-            f"channels: {levels} levels make a map of {last} pixels, and the image size {image} is not a multiple of "
-            "it; use fewer levels or another size."
-        )
-    return image // last

@@ -12,7 +12,7 @@ from pydantic import Field
 from torch import Tensor, nn
 from torch.nn.functional import avg_pool2d, interpolate, leaky_relu, pixel_shuffle
 
-from .deep_fusion import remaining
+from .blocks import remaining
 
 Channels = Annotated[int, Field(ge=1)]
 Count = Annotated[int, Field(ge=1)]

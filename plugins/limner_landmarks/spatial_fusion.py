@@ -11,8 +11,7 @@ from pydantic import Field
 from torch import Tensor, nn
 from torch.nn.functional import interpolate, leaky_relu
 
-from .blocks import Pixels
-from .deep_fusion import remaining
+from .blocks import Pixels, remaining
 from .fusion import ChannelAffine
 
 Channels = Annotated[int, Field(ge=1)]

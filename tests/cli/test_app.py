@@ -173,6 +173,7 @@ def test_broken_plugins_and_clashes_are_listed(command, install):
 # --- exported data --------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_exported_scenes_train_like_the_original(command, here):
     status, out, _ = command("export-data", "tiny.toml", "--out", "scenes", "--set", "data.count=20")
     assert status == 0

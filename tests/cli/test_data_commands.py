@@ -85,6 +85,7 @@ def test_two_commands_of_one_name_are_a_clash(command, provide, install):
     assert command("data", "--help")[0] == 0
 
 
+@pytest.mark.slow
 def test_help_imports_neither_torch_nor_commands():
     code = """
 import sys

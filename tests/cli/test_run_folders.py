@@ -119,6 +119,7 @@ def test_damaged_files_are_told(command, here, name, content):
     assert command("runs")[0] == 0
 
 
+@pytest.mark.slow
 def test_neither_needs_torch(here):
     code = """
 import sys

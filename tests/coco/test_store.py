@@ -188,6 +188,7 @@ def test_damaged_files_of_the_store_are_repaired(many, tear):
         assert grays(prepare(folder)) == [1, 2, 3, 5]
 
 
+@pytest.mark.slow
 def test_a_killed_process_loses_at_most_a_chunk(many):
     """A real process, killed while it works."""
     folder = many(4 * CHUNK)

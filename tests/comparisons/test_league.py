@@ -186,10 +186,12 @@ def test_all_entries_train_with_one_seed_before_any_with_the_next(run_league, di
         assert picture.width > 16
 
 
+@pytest.mark.slow
 def test_the_reference_is_trained_even_if_only_others_are_named(run_league, entries):
     assert run_league([entries[1]]).comparison["variant"].tolist() == entries
 
 
+@pytest.mark.slow
 def test_a_second_call_adds_what_is_missing(run_league, diary):
     run_league()
     before = len(diary.runs)
@@ -198,6 +200,7 @@ def test_a_second_call_adds_what_is_missing(run_league, diary):
     assert len(made.comparison) == 4
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("how", ["error", "nan"])
 def test_a_failed_entry_is_reported_and_the_next_call_tries_it_again(run_league, diary, out, entries, recipe, how):
     Failing.how = how
@@ -222,6 +225,7 @@ def test_an_interrupted_league_is_a_table_already(run_league, diary, out):
     assert "1 runs are still missing." in (out / "table.md").read_text()
 
 
+@pytest.mark.slow
 def test_a_league_with_other_rules_is_not_mixed_in(run_league, entries):
     run_league()
     with pytest.raises(LimnerError, match=r"holds another comparison: .*steps is 2 there and 3 here"):
@@ -270,6 +274,7 @@ def test_plugins_name_the_entries_of_a_league(plugins):
     assert "must return a dict" in str(other.problem)
 
 
+@pytest.mark.slow
 def test_all_entries_can_train_on_the_data_of_one_recipe(run_league, tmp_path, recipe):
     file = tmp_path / "data.toml"
     file.write_text(tomli_w.dumps(recipe | {"data": {"name": "scenes", "count": 20}, "text": {"length": 20}}))

@@ -81,6 +81,7 @@ def test_ways_to_sample_share_one_training(small, tmp_path):
     assert (tmp_path / "out" / "tradeoff.png").stat().st_size > 5000
 
 
+@pytest.mark.slow
 def test_without_a_folder_the_scores_are_the_same(small, tmp_path):
     vary = {"losses.noise-reading.weight": [0.0, 1.0], **TRUNCATIONS}
     here = limner.tradeoff(small, vary, seeds=1, quiet=True)
@@ -90,6 +91,7 @@ def test_without_a_folder_the_scores_are_the_same(small, tmp_path):
     assert len(list((tmp_path / "out" / "runs").iterdir())) == 2
 
 
+@pytest.mark.slow
 def test_more_ways_to_sample_need_no_training(small, tmp_path, monkeypatch):
     limner.tradeoff(small, {"sampling.truncation": [1.0]}, seeds=1, out=tmp_path / "out", quiet=True)
 
@@ -124,6 +126,7 @@ def test_the_command_draws_and_prints(command, small, tmp_path, monkeypatch):
     assert json.loads(out)["consistency"] == "trained/exact"
 
 
+@pytest.mark.slow
 def test_the_command_line_paints_and_measures_all_ways_to_sample(command, trained, tmp_path):
     other = limner.load(trained).recipe
     limner.train(other, tmp_path / "other", ["training.seed=1"], quiet=True)

@@ -17,6 +17,7 @@ from limner.recipes.schema import Recipe
 WIDTHS = {"encoder.width": [8, 16]}
 
 
+@pytest.mark.slow
 def test_two_comparisons_at_once_lose_nothing(compare, diary, out):
     """One of them trains, the other says who does; started again, it adds its variants."""
     told = []
@@ -51,6 +52,7 @@ class Steps:
         self.made += 1
 
 
+@pytest.mark.slow
 def test_a_run_that_was_killed_goes_on_where_it_was_saved(plugins, recipe, tmp_path):
     """The weights and the scores are those of a comparison that was never stopped; no step is made twice."""
     recipe["training"] |= {"steps": 8, "checkpoint_every": 0.25}
@@ -219,6 +221,7 @@ def test_a_folder_that_cannot_be_made_is_told_before_any_training(compare, diary
     assert diary.runs == []
 
 
+@pytest.mark.slow
 def test_another_version_of_a_plugin_is_not_mixed_in_but_a_new_plugin_may_be(compare, out):
     compare(seeds=1)
     file = out / "results.json"

@@ -83,6 +83,7 @@ def test_the_discriminator_has_no_term_of_it(pretrained):
     assert not {"damsm/discriminator", "cycle/discriminator"} & names
 
 
+@pytest.mark.slow
 def test_a_training_that_is_resumed_before_its_first_step_has_the_same_bits(pretrained, tmp_path):
     limner.train(pretrained, tmp_path / "run", callbacks=[AtStart(tmp_path)])
     whole = limner.load(tmp_path / "run").state_dict()

@@ -199,6 +199,7 @@ def test_the_wheel_is_configured_to_hold_the_course(root):
     assert any(fnmatch("tutorials/00_quickstart.py", pattern) for pattern in excluded)
 
 
+@pytest.mark.slow
 def test_a_built_wheel_provides_the_course(root, tmp_path):
     """Needs the build backend."""
     pytest.importorskip("hatchling")

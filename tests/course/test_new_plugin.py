@@ -93,6 +93,7 @@ def test_the_projects_pass_their_own_tests(projects, site):
     assert "28 passed" in run(BIN / "pytest", *options, *tests, at=projects, site=site)
 
 
+@pytest.mark.slow
 def test_the_projects_are_found_when_installed(projects, site):
     said = json.loads(run(BIN / "limner", "plugins", "--json", at=projects, site=site))
     found = {plugin["name"]: plugin for plugin in said["plugins"]}

@@ -95,6 +95,7 @@ def test_resuming_gives_the_weights_of_an_uninterrupted_training(run, tmp_path):
     )
 
 
+@pytest.mark.slow
 def test_the_tools_know_it(run, tmp_path, command):
     assert command("report", run, "--out", tmp_path / "report.html")[0] == 0
     page = (tmp_path / "report.html").read_text()

@@ -282,6 +282,7 @@ def test_earlier_stages_are_frozen_at_their_average(recipe, tmp_path):
     assert model.recipe.generator.options["freeze"] is True
 
 
+@pytest.mark.slow
 def test_every_stage_can_be_painted_and_evaluated(recipe, tmp_path, command):
     recipe = staged(recipe)
     model = limner.train(recipe, tmp_path / "run", quiet=True)

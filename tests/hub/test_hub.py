@@ -102,6 +102,7 @@ def test_what_was_downloaded_is_there_without_the_hub(hub, published, monkeypatc
     assert limner.load(f"hf://{NAME}").paint(PROMPT)
 
 
+@pytest.mark.slow
 def test_commands_take_a_model_on_the_hub(hub, run, command, tmp_path):
     status, out, err = command("push", run, NAME)
     assert (status, out.strip().rpartition("@")[0]) == (0, f"hf://{NAME}")

@@ -24,6 +24,7 @@ class CopyState:
             shutil.copy(folder / STATE_FILE, self.folder)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", SHORT)
 @pytest.mark.parametrize("step", [2, 4])  # before and after the second stage of StackGAN joins
 def test_it_continues_with_the_same_bits(name, step, tmp_path):

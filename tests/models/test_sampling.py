@@ -235,6 +235,7 @@ def test_metrics_get_noise_of_its_own_for_every_image(model):
     assert torch.equal(images, model.paint_images([PROMPT] * 3, 0, draws=[0, 1, 2]))
 
 
+@pytest.mark.slow
 def test_scoring_frees_each_batch_before_the_next(model, monkeypatch):
     import gc
     import weakref

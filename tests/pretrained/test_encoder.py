@@ -200,6 +200,7 @@ def test_a_run_needs_only_its_own_folder(recipe, request, tmp_path, encoder):
     assert torch.equal(limner.load(tmp_path / "copy").paint_images([CAPTION, "a green star"], seed=1), painted)
 
 
+@pytest.mark.slow
 def test_a_training_can_start_from_one_with_the_same_model(recipe, small_bert, tmp_path):
     recipe["encoder"] = {"name": "pretrained", "model": str(small_bert), "width": 16}
     limner.train(recipe, tmp_path / "first", quiet=True)

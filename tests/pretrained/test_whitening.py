@@ -152,6 +152,7 @@ def test_a_run_measures_once_and_keeps_it(recipe, small_bert, tmp_path):
     assert same(start.training, kept)
 
 
+@pytest.mark.slow
 def test_a_resumed_training_ends_with_the_same_weights(recipe, small_bert, tmp_path):
     recipe["encoder"] = {"name": "pretrained", "model": str(small_bert), "width": 16}
     recipe["training"]["steps"] = 4

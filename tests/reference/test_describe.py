@@ -370,6 +370,7 @@ def test_an_unknown_name_gets_a_suggestion(command, arguments, message):
     assert re.search(message, err)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("arguments", "imported"),
     [

@@ -120,6 +120,7 @@ def test_an_entry_point_of_two_distributions_names_both(listing):
     assert "uninstall one of them" in problem
 
 
+@pytest.mark.slow
 def test_a_slow_plugin_is_reported(site, listing):
     seconds = [plugin["seconds"] for plugin in listing["plugins"].values()]
     assert seconds == sorted(seconds, reverse=True), "slowest first"

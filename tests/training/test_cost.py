@@ -63,6 +63,7 @@ def average(*changes):
     return average_work(host(), run), count_work(run)
 
 
+@pytest.mark.slow
 def test_lazy_losses_count_as_often_as_they_are_due():
     rare, step = average("generator.grow=[]", "losses.r1.every=16")
     often, same = average("generator.grow=[]", "losses.r1.every=2")
@@ -70,6 +71,7 @@ def test_lazy_losses_count_as_often_as_they_are_due():
     assert abs((often - step) / (rare - step) - 8) < 1e-6
 
 
+@pytest.mark.slow
 def test_a_growing_generator_is_less_work_until_it_has_grown(monkeypatch):
     monkeypatch.setattr(cost, "MOMENTS", 2)  # at a quarter and at three quarters
     small, _ = average("generator.grow=[0.9]", "losses.r1=false")

@@ -177,7 +177,7 @@ def test_a_training_goes_on_after_one_of_its_processes_was_killed(tmp_path, star
     assert (launcher.returncode, out) == (1, "")
     assert err == (
         f"Error: Another process of this training ended. The state of step {saved} is in run; "
-        "`limner train --resume run` continues it.\n"
+        "`limner train --resume run --processes 2` continues it.\n"
     )
     launcher = start("--resume", "run")
     wait_for_step(run, saved + 1)
@@ -185,7 +185,7 @@ def test_a_training_goes_on_after_one_of_its_processes_was_killed(tmp_path, star
     out, err = launcher.communicate(timeout=60)
     saved = read_state(run)["step"]
     assert (launcher.returncode, out) == (130, "The model is in run, its pictures in run/pictures.\n")
-    assert err == f"Note: Stopped after {saved} steps; `limner train --resume run` continues.\n"
+    assert err == f"Note: Stopped after {saved} steps; `limner train --resume run --processes 2` continues.\n"
 
 
 @pytest.mark.skipif(os.name != "posix", reason="a script stands for Python")

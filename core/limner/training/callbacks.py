@@ -15,7 +15,7 @@ from tqdm import tqdm
 from limner.errors import LimnerError
 from limner.hooks import hookimpl
 from limner.models.pictures import Pictures
-from limner.shell import shell_quote
+from limner.shell import resume_command
 
 if TYPE_CHECKING:
     from limner.training.run import Run
@@ -79,7 +79,7 @@ class StopNote:
     def limner_training_finished(self, run: "Run") -> None:
         self.stopped = run.interrupted
         if run.interrupted and run.folder and run.progress < 1:
-            resume = f"limner train --resume {shell_quote(str(run.folder))}"
+            resume = resume_command(run.folder)
             warnings.warn(f"Stopped after {run.step} steps; `{resume}` continues.", stacklevel=2)
 
 

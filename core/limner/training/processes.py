@@ -17,7 +17,7 @@ from torch import Tensor, distributed
 from torch.distributed import TCPStore  # pyright: ignore[reportPrivateImportUsage]
 
 from limner.errors import LimnerError
-from limner.shell import shell_quote
+from limner.shell import resume_command
 from limner.training.state import read_state
 
 LONGEST = 2**16
@@ -100,9 +100,7 @@ def _kept(folder: Path | None) -> str:
         step = None
     if step is None:
         return "; start it again, or continue it with `limner train --resume` if its run folder has a state."
-    return (
-        f". The state of step {step} is in {folder}; `limner train --resume {shell_quote(str(folder))}` continues it."
-    )
+    return f". The state of step {step} is in {folder}; `{resume_command(cast(Path, folder))}` continues it."
 
 
 def is_first(store: TCPStore, attempt: str = "0") -> bool:
