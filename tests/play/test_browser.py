@@ -190,6 +190,7 @@ def test_the_demo_in_a_browser(page):
     assert "letters, at most 10000 are read" in page.inner_text("#grid")
 
 
+@pytest.mark.slow
 def test_nothing_is_stored(page, stored):
     page.fill("#prompt textarea", PROMPT)
     page.click("#paint")
