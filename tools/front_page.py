@@ -30,7 +30,7 @@ SHOWN = {
     "05_diversity_and_consistency": 1,
     "06_real_data": 7,
     "08_optimizers": 1,
-    "10_landmarks": 6,
+    "10_landmarks": 4,
 }
 """Which of a lesson's pictures stands for it, counted from 0; by default the last one."""
 
