@@ -14,8 +14,8 @@ from limner.models.animation import Animation, titled
 from limner.models.pictures import MARGIN
 from PIL import Image
 
-PROMPTS, SIZE, FRAMES = 4, 160, 9
-"""How many prompts are shown, how large in pixels, and at how many moments."""
+PROMPTS, SIZE, FRAMES, COLORS = 4, 160, 6, 64
+"""How many prompts, how large in pixels, at how many moments, and in how many colors, to keep the film small."""
 
 
 def first_row(file: Path) -> list[Image.Image]:
@@ -40,7 +40,8 @@ def film(folder: Path) -> Animation:
         images = [image for pictures in runs.values() for image in first_row(pictures / name)]
         labels = [variant for variant in runs for _ in range(PROMPTS)]
         grid = limner.Pictures(images, labels, PROMPTS, 1, prompts).grid()
-        frames.append(titled(f"step {int(name[5:-4]):,}", grid))
+        few = grid.quantize(COLORS, dither=Image.Dither.NONE).convert("RGB")
+        frames.append(titled(f"step {int(name[5:-4]):,}", few))
     return Animation(frames, 500)
 
 
