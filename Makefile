@@ -12,7 +12,7 @@ test: .venv/dev              ## all the tests, notebooks included: under half an
 	$(BIN)/pytest -m notebook -k "00_quickstart or 01_adversarial"  # these must paint well, so they run alone
 	OMP_NUM_THREADS=1 $(BIN)/pytest -m notebook -k "not 00_quickstart and not 01_adversarial" -n 2 --dist loadfile
 
-quick: .venv/dev             ## the tests without the notebooks and the slow ones: under three minutes
+quick: .venv/dev             ## the tests without the notebooks and the slow ones: about three minutes
 	$(BIN)/pytest -m "not notebook" -n 2 --dist loadfile
 
 fuzz: .venv/dev              ## ten thousand examples of odd input for each property; an hour or more
