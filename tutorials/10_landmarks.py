@@ -144,9 +144,10 @@ means.round(2)
 # %% [markdown]
 # After 2,400 steps, only the recipe of this course paints shapes, and it also costs least. All others have learned the
 # backgrounds, StackGAN least. AttnGAN, DM-GAN and flow matching know most colors, and MirrorGAN more than half. What the
-# three GANs among them have in common is the DAMSM, which compares single words with regions of the image. It does not
-# say which object is above the other: their relations are no better than a guess. And their images of one prompt hardly
-# differ, while those of flow matching and of R3GAN differ as much as real ones.
+# three GANs among them have in common is the DAMSM, which compares single words with regions of the image (SSA-GAN has
+# it, too, but with a hundredth of AttnGAN's weight). It does not say which object is above the other: their relations are
+# no better than a guess. And their images of one prompt hardly differ, while those of flow matching and of R3GAN differ
+# as much as real ones.
 #
 # None of them is wrong: they were made for budgets a hundred times as large. What `scenes-64` has and they lack, other lessons
 # have measured: without matching and the cycle, nothing is exact after as many steps ([lesson 4](04_consistency.ipynb)), and

@@ -1,5 +1,7 @@
 """Models to play with: the one that comes along, and a tiny one that can do little."""
 
+import socket
+
 import limner
 import pytest
 from limner.play.studio import Studio
@@ -34,3 +36,11 @@ def tiny(trained) -> Studio:
 def hostile(request) -> str:
     """A prompt that cannot be painted."""
     return request.param
+
+
+@pytest.fixture(scope="module")
+def free_port() -> int:
+    """A port of this machine that nobody listens to."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        return free.getsockname()[1]

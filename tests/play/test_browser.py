@@ -2,7 +2,6 @@
 
 import os
 import re
-import socket
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -123,21 +122,18 @@ def stored(tmp_path_factory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def address(stored) -> Iterator[str]:
+def address(stored, free_port) -> Iterator[str]:
     """Where `limner demo quickstart` serves its page."""
     if find_spec("gradio") is None:
         pytest.skip('the demo needs pip install "limner[demo]"')
     if find_spec("playwright") is None:
         pytest.skip("this test needs pip install playwright")
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    line = [sys.executable, "-m", "limner", "demo", "quickstart", "--no-open", "--port", str(port)]
+    line = [sys.executable, "-m", "limner", "demo", "quickstart", "--no-open", "--port", str(free_port)]
     environment = {**os.environ, "GRADIO_TEMP_DIR": str(stored), "OMP_NUM_THREADS": "1"}
     with subprocess.Popen(line, stdout=subprocess.PIPE, text=True, env=environment) as server:
         assert server.stdout is not None
-        assert server.stdout.readline() == f"The demo is at http://127.0.0.1:{port}/. Ctrl-C ends it.\n"
-        yield f"http://127.0.0.1:{port}/"
+        assert server.stdout.readline() == f"The demo is at http://127.0.0.1:{free_port}/. Ctrl-C ends it.\n"
+        yield f"http://127.0.0.1:{free_port}/"
         server.kill()
 
 

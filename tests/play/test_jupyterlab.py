@@ -3,12 +3,12 @@
 import os
 import re
 import secrets
-import socket
 import subprocess
 import sys
 import time
 import urllib.request
 from collections.abc import Iterator
+from importlib import import_module
 from importlib.util import find_spec
 from typing import Any
 
@@ -22,7 +22,7 @@ CELLS = (
 
 
 @pytest.fixture(scope="module")
-def notebook(tmp_path_factory) -> Iterator[str]:
+def notebook(tmp_path_factory, free_port) -> Iterator[str]:
     """The address of a notebook with `CELLS` in a JupyterLab of its own, with settings of its own."""
     for package in ("jupyterlab", "ipywidgets"):
         if find_spec(package) is None:
@@ -45,11 +45,8 @@ def notebook(tmp_path_factory) -> Iterator[str]:
         "IPYTHONDIR": str(home / "ipython"),
         "OMP_NUM_THREADS": "1",
     }
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    token, server = secrets.token_hex(16), f"http://127.0.0.1:{port}"
-    line = [sys.executable, "-m", "jupyterlab", "--no-browser", "--allow-root", "--ip=127.0.0.1", f"--port={port}"]
+    token, server = secrets.token_hex(16), f"http://127.0.0.1:{free_port}"
+    line = [sys.executable, "-m", "jupyterlab", "--no-browser", "--allow-root", "--ip=127.0.0.1", f"--port={free_port}"]
     line += [f"--IdentityProvider.token={token}", f"--ServerApp.root_dir={work}", "--LabApp.news_url=None"]
     line += ["--LabApp.extension_manager=readonly"]
     with (home / "log").open("w") as log, subprocess.Popen(line, env=environment, stdout=log, stderr=log) as running:
@@ -127,10 +124,6 @@ def test_the_playground_and_the_toy_by_hand(cells):
     changes(picture, before)
 
 
-def changes(picture: Any, before: str | None) -> None:
+def changes(picture: Any, before: str) -> None:
     """Wait until a picture is another one."""
-    for _ in range(600):
-        if picture.get_attribute("src") != before:
-            return
-        picture.page.wait_for_timeout(100)
-    raise AssertionError("the picture stays the same")
+    import_module("playwright.sync_api").expect(picture).not_to_have_attribute("src", before, timeout=60_000)

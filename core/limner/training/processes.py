@@ -98,9 +98,9 @@ def _kept(folder: Path | None) -> str:
         step = read_state(folder)["step"] if folder else None
     except LimnerError:  # it is on another machine, or nothing was saved yet
         step = None
-    if step is None:
+    if folder is None or step is None:
         return "; start it again, or continue it with `limner train --resume` if its run folder has a state."
-    return f". The state of step {step} is in {folder}; `{resume_command(cast(Path, folder))}` continues it."
+    return f". The state of step {step} is in {folder}; `{resume_command(folder)}` continues it."
 
 
 def is_first(store: TCPStore, attempt: str = "0") -> bool:
