@@ -20,7 +20,9 @@ from limner.testing import tiny_host, tiny_recipe
 from matplotlib.text import Text
 from PIL import Image
 
-COST = EntryCost(1_000_000, 2_500_000, batch_size=32, multiply_adds=144e6, paint_seconds=0.006, memory=500_000_000)
+COST = EntryCost(
+    1_000_000, 2_500_000, batch_size=32, multiply_adds=144e6, step_seconds=0.1, paint_seconds=0.006, memory=500_000_000
+)
 
 
 def league_of(qualities, **changes):
@@ -40,7 +42,7 @@ def league_of(qualities, **changes):
         {"limner": "1", "python": "3", "torch": "2"}, 0, runs,
     )  # fmt: skip
     costs = dict.fromkeys(qualities, COST)
-    return League.of(results, None, next(iter(qualities)), None, costs, 1, **changes)
+    return League.of(results, None, next(iter(qualities)), None, costs, **changes)
 
 
 # --- the table and the chart ----------------------------------------------------------------------------------------
@@ -54,7 +56,8 @@ def test_the_best_entry_is_first_and_one_without_a_score_last():
     assert first["held out exact"] == "0.480 ± 0.007"
     assert (first["generator weights"], first["all weights"]) == ("1.00 M", "2.50 M")
     assert (first["multiply-adds per image"], first["all multiply-adds"]) == ("144 M", "11.06 T")
-    assert (first["ms to paint"], first["memory"], first["seconds"]) == ("6.0", "0.50 GB", "340 ± 0")
+    assert (first["ms to paint"], first["memory"], first["seconds"]) == ("6.0", "0.50 GB", "240")
+    assert first["images/s"] == "320"
     assert first["runs"] == "[0](runs/better-0), [1](runs/better-1)"
     assert (last["trained exact"], last["runs"]) == ("", "[0 failed](runs/broken-0), [1 failed](runs/broken-1)")
 
@@ -68,18 +71,20 @@ def test_each_entry_is_compared_with_the_reference_in_a_sentence():
     assert all(sentence in made.markdown() for sentence in (better, problem))
 
 
-def test_several_trainings_at_once_are_marked():
-    made = league_of({"a": [0.5]})
-    assert "seconds" in made.rows()[0]
-    made = League(made.comparison, made.reference, made.quality, made.costs, jobs=2)
-    assert {"seconds *", "images/s *"} <= set(made.rows()[0])
-    assert "2 at once (*)" in made.conditions()
-
-
-def test_an_unknown_cost_is_told_and_its_panel_left_out():
-    made = league_of({"a": [0.5]}).with_costs({"a": "its process died"})
+def test_an_unknown_cost_is_told_and_its_entry_not_drawn():
+    made = league_of({"a": [0.5], "b": [0.6]}).with_costs({"a": "its process died"})
     assert "a: the cost is unknown, its process died" in made.sentences()
-    assert len(league_chart(made).axes) == 1
+    assert made.rows()[1]["seconds"] == made.rows()[1]["all multiply-adds"] == ""
+    assert [[text.get_text() for text in panel.texts] for panel in league_chart(made).axes] == [["b"], ["b"]]
+    with pytest.raises(LimnerError, match="no entry has a score and a known cost"):
+        league_chart(league_of({"a": [0.5]}).with_costs({"a": "its process died"}))
+
+
+def test_costs_with_other_figures_are_measured_again(tmp_path):
+    old = {name: value for name, value in vars(COST).items() if name != "step_seconds"}
+    costs = {"old": old, "new": vars(COST), "broken": "it failed"}
+    (tmp_path / "league.json").write_text(json.dumps({"reference": "a", "quality": "b", "jobs": 2, "costs": costs}))
+    assert league_table.read_league_file(tmp_path)["costs"] == {"new": COST, "broken": "it failed"}
 
 
 def test_names_cover_no_point_and_no_other_name():
@@ -108,6 +113,7 @@ def test_the_cost_is_that_of_the_recipe():
     cost = measure_entry(tiny_recipe(), 1, plugins)
     assert 0 < cost.generator < cost.weights
     assert cost.multiply_adds > 0 < cost.paint_seconds
+    assert cost.images_per_second == cost.batch_size / cost.step_seconds > 0
     assert cost.total(10) == 10 * cost.batch_size * cost.multiply_adds
 
 

@@ -7,7 +7,7 @@ from limner.plugins import host
 from limner.recipes.schema import Recipe
 from limner.testing import tiny_host, tiny_recipe
 from limner.training import cost
-from limner.training.cost import WorkCounter, average_work, count_work, measure_cost
+from limner.training.cost import WorkCounter, average_step, count_work, measure_cost
 from limner.training.run import set_up
 from torch import nn
 
@@ -60,7 +60,7 @@ def average(*changes):
         host(), "scenes-staged", ["data.count=40", "training.batch_size=4", "generator.freeze=false", *changes]
     )
     run = set_up(host(), recipe)
-    return average_work(host(), run), count_work(run)
+    return average_step(host(), run)[0], count_work(run)
 
 
 @pytest.mark.slow
@@ -78,6 +78,27 @@ def test_a_growing_generator_is_less_work_until_it_has_grown(monkeypatch):
     both, step = average("generator.grow=[0.5]", "losses.r1=false")
     assert small < both < step
     assert both == (small + step) / 2
+
+
+def test_the_time_of_a_step_is_an_average_of_the_moments_whose_work_differs(monkeypatch):
+    timed = []
+
+    def time_steps(run, steps):
+        timed.append((run.step, steps))
+        return float(len(timed))
+
+    def seconds(*changes):
+        timed.clear()
+        changes = ["data.count=40", "training.batch_size=4", "generator.freeze=false", "training.steps=200", *changes]
+        run = set_up(host(), Recipe.read(host(), "scenes-staged", changes))
+        return average_step(host(), run)[1]
+
+    monkeypatch.setattr(cost, "time_steps", time_steps)
+    monkeypatch.setattr(cost, "MOMENTS", 2)
+    monkeypatch.setattr(cost, "count_work", lambda run, step: run.step)  # it grows
+    assert seconds("losses.r1.every=4") == 1.5
+    assert [step for step, _ in timed] == [50, 150]
+    assert all(steps % 4 == 0 and steps >= cost.TIMED for _, steps in timed)  # whole cycles of the lazy loss
 
 
 def test_a_gpu_of_apple_is_waited_for(monkeypatch):

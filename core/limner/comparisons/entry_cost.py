@@ -13,6 +13,7 @@ class EntryCost:
         batch_size: real images per step.
         multiply_adds: of one training image: forward, backward, and its share of the update of the weights, on average
             over the training.
+        step_seconds: of one step of training while nothing else runs, on average over the training.
         paint_seconds: to paint one image of one prompt, the median of eleven.
         memory: the most that a process has used that makes training steps, in bytes; None where the system does not
             tell.
@@ -22,8 +23,14 @@ class EntryCost:
     weights: int
     batch_size: int
     multiply_adds: float
+    step_seconds: float
     paint_seconds: float
     memory: int | None
+
+    @property
+    def images_per_second(self) -> float:
+        """Real images that training reads."""
+        return self.batch_size / self.step_seconds
 
     def total(self, steps: int | float) -> float:
         """The multiply-adds of a training of so many steps."""

@@ -82,8 +82,7 @@ def league(
     with claim(folder):
         results.write(folder)
         before = read_league_file(folder)
-        jobs = max(jobs, before["jobs"])
-        made = League.of(results, folder, reference, quality or before["quality"], before["costs"], jobs)
+        made = League.of(results, folder, reference, quality or before["quality"], before["costs"])
         if not results.missing:
             made = made.with_costs(measure_missing(results, made, plugins))
         if results.runs:

@@ -33,15 +33,15 @@ def league_chart(league: "League") -> Chart:
     """Two panels with one scale of quality: large dots are means, small ones seeds, and the reference is orange.
 
     Raises:
-        LimnerError: if no run has a score.
+        LimnerError: if no entry has a score and a known cost.
     """
     scales = [
         Scale("multiply-adds of a training, 10¹²", lambda name: (league.work(name) or 0) / 1e12 or None, "{:g}"),
-        Scale(f"seconds of a training{', several at once' if league.jobs > 1 else ''}", league.seconds, "{:,g}"),
+        Scale("seconds of a training, alone", league.seconds, "{:,g}"),
     ]
     drawn = [(scale, points) for scale in scales if (points := points_of(league, scale))]
     if not drawn:
-        raise LimnerError("There is nothing to draw: no run has a score.")
+        raise LimnerError("There is nothing to draw: no entry has a score and a known cost.")
     chart = Chart(figsize=(0.8 + 4.2 * len(drawn), 4.4), layout="constrained")
     panels: list[Axes] = []
     for number, (scale, points) in enumerate(drawn):

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, fields, replace
 from functools import cached_property
 from pathlib import Path
 from statistics import mean
@@ -22,6 +22,16 @@ if TYPE_CHECKING:
 LEAGUE_FILE, PAINTED_FILE = "league.json", "painted.png"
 USUAL, HELD_OUT, DIVERSITY = "trained/exact", "held out/exact", "diversity"
 """The scores of the table, if the metrics have them."""
+COST_COLUMNS = (
+    "generator weights",
+    "all weights",
+    "multiply-adds per image",
+    "all multiply-adds",
+    "seconds",
+    "images/s",
+    "ms to paint",
+    "memory",
+)
 Costs = Mapping[str, EntryCost | str]
 """What each entry costs, or a sentence on why that could not be measured."""
 
@@ -35,19 +45,15 @@ class League:
         reference: the entry that the others are compared with.
         quality: the score by which entries are ordered, the higher the better.
         costs: by entry.
-        jobs: how many runs were trained at the same time.
     """
 
     comparison: Comparison
     reference: str
     quality: str
     costs: Costs
-    jobs: int = 1
 
     @classmethod
-    def of(
-        cls, results: Results, folder: Path | None, reference: str, quality: str | None, costs: Costs, jobs: int
-    ) -> "League":
+    def of(cls, results: Results, folder: Path | None, reference: str, quality: str | None, costs: Costs) -> "League":
         """The league of these results. Without `quality`, it is the usual score, or the first one.
 
         Raises:
@@ -58,7 +64,7 @@ class League:
         if quality is not None and scores:
             comparison.require_scores([quality])
         usual = scores[0] if scores and USUAL not in scores else USUAL
-        return cls(comparison, reference, quality or usual, costs, jobs)
+        return cls(comparison, reference, quality or usual, costs)
 
     def with_costs(self, costs: Costs) -> "League":
         """The league with the costs of more entries."""
@@ -74,11 +80,6 @@ class League:
         """The mean of a score over the seeds of an entry; None if no run has it."""
         return mean(values) if (values := self.values(entry, score)) else None
 
-    def seconds(self, entry: str) -> float | None:
-        """The mean time of a training; None if all of them failed."""
-        seconds = [run.seconds for run in self._runs[entry] if not run.problem]
-        return mean(seconds) if seconds else None
-
     def values(self, entry: str, score: str) -> list[float]:
         """The score of each run of an entry that has it."""
         return [run.scores[score] for run in self._runs[entry] if score in run.scores]
@@ -86,7 +87,12 @@ class League:
     def work(self, entry: str) -> float | None:
         """The multiply-adds of a whole training; None if they are unknown."""
         cost = self.costs.get(entry)
-        return cost.total(self.comparison.results.budget["steps"]) if isinstance(cost, EntryCost) else None
+        return cost.total(self._steps) if isinstance(cost, EntryCost) else None
+
+    def seconds(self, entry: str) -> float | None:
+        """The seconds of a whole training while nothing else runs; None if they are unknown."""
+        cost = self.costs.get(entry)
+        return cost.step_seconds * self._steps if isinstance(cost, EntryCost) else None
 
     def rows(self) -> list[dict[str, str]]:
         """The table, a row for each entry: the text of each column by its name."""
@@ -104,7 +110,7 @@ class League:
         """Quality against what training costs: in multiply-adds, and in seconds.
 
         Raises:
-            LimnerError: if no run has a score.
+            LimnerError: if no entry has a score and a known cost.
         """
         from limner.comparisons.league_chart import league_chart
 
@@ -114,17 +120,19 @@ class League:
         """The league as a page: how it was made, the table, the differences, and what the entries paint."""
         results, rows = self.comparison.results, self.rows()
         folder = self.comparison.folder
-        painted = [f"![The same prompts, painted by each entry]({PAINTED_FILE})"]
-        scored = any(self.mean(entry, self.quality) is not None for entry in self.entries)
+        chart, painted = (
+            "![Quality against cost](chart.png)",
+            f"![The same prompts, painted by each entry]({PAINTED_FILE})",
+        )
         parts = [
             f"# The league: {results.budget_text}, {results.seeds} {'seed' if results.seeds == 1 else 'seeds'}",
             f"    {' '.join(printable(results.command).split())}",
             self.conditions(),
             *([f"{results.missing} runs are still missing."] if results.missing else []),
             markdown_table(list(rows[0]), [list(row.values()) for row in rows]),
-            *(["![Quality against cost](chart.png)"] if scored else []),
+            *([chart] if folder and (folder / CHART_FILE).is_file() else []),
             *map(markdown_text, self.sentences()),
-            *(painted if folder and (folder / PAINTED_FILE).is_file() else []),
+            *([painted] if folder and (folder / PAINTED_FILE).is_file() else []),
         ]
         return "\n\n".join(parts) + "\n"
 
@@ -132,21 +140,20 @@ class League:
         """How the numbers came about, in words."""
         results = self.comparison.results
         machine, versions = results.machine, results.versions
-        together = f"{self.jobs} at once (*)" if self.jobs > 1 else "one at a time"
-        threads = f"{machine['threads']} {'thread' if machine['threads'] == 1 else 'threads'} each"
+        threads = f"{machine['threads']} {'thread' if machine['threads'] == 1 else 'threads'}"
         return (
-            f"Mean ± standard deviation over the seeds. Seconds and images/s are those of the trainings, {together}, "
-            f"{threads}, on {machine['processor']} ({machine['cores']} cores, {machine['device']}). Multiply-adds are "
-            "those of one training image (forward, backward, and its share of the update, averaged over the training) "
-            "and of the whole training. One image at a time is painted while nothing trains; memory is the peak of a "
-            f"process that makes some steps. limner {versions['limner']}, torch {versions['torch']}, Python "
-            f"{versions['python']}; {results.date[:10]}."
+            "Mean ± standard deviation over the seeds. Multiply-adds are those of one training image (forward, "
+            "backward, and its share of the update, averaged over the training) and of the whole training. Times are "
+            f"measured after the trainings, while nothing else of the league runs, with {threads} on "
+            f"{machine['processor']} ({machine['cores']} cores, {machine['device']}): the seconds are those of a step, "
+            "averaged over the training, times the steps. Memory is the peak of a process that makes some steps. "
+            f"limner {versions['limner']}, torch {versions['torch']}, Python {versions['python']}; {results.date[:10]}."
         )
 
     def table_of_values(self) -> dict[str, Any]:
         """The content of league.json."""
         costs = {name: cost if isinstance(cost, str) else asdict(cost) for name, cost in self.costs.items()}
-        return {"reference": self.reference, "quality": self.quality, "jobs": self.jobs, "costs": costs}
+        return {"reference": self.reference, "quality": self.quality, "costs": costs}
 
     def write(self, folder: Path) -> None:
         """Write league.json, painted.png, chart.png and table.md."""
@@ -155,8 +162,10 @@ class League:
             self.comparison.pictures(variants=self._painted()).save(folder / PAINTED_FILE)
         except LimnerError:  # no run could paint
             (folder / PAINTED_FILE).unlink(missing_ok=True)
-        if self.comparison.metrics:
+        try:
             replace_file(folder / CHART_FILE, self._repr_png_())
+        except LimnerError:  # no entry has a score and a known cost
+            (folder / CHART_FILE).unlink(missing_ok=True)
         replace_file(folder / TABLE_FILE, self.markdown().encode())
 
     def _repr_png_(self) -> bytes:
@@ -170,6 +179,10 @@ class League:
             runs.setdefault(run.variant, []).append(run)
         return runs
 
+    @property
+    def _steps(self) -> int | float:
+        return self.comparison.results.budget["steps"]
+
     def _painted(self) -> list[str]:
         """The entries that painted with the lowest seed, best first."""
         from limner.comparisons.painted_rows import read_rows
@@ -182,37 +195,25 @@ class League:
 
     def _row(self, entry: str) -> dict[str, str]:
         runs, scores = self._runs[entry], self.comparison.metrics
-        trained = [run for run in runs if not run.problem]
         shown = [score for score in dict.fromkeys([self.quality, HELD_OUT, DIVERSITY]) if score in scores]
         values = {score.replace("/", " "): mean_and_spread(self.values(entry, score), "{:.3f}") for score in shown}
-        mark = " *" if self.jobs > 1 else ""
-        timed = {
-            f"seconds{mark}": mean_and_spread([run.seconds for run in trained], "{:,.0f}"),
-            f"images/s{mark}": mean_and_spread([run.images_per_second for run in trained], "{:,.0f}"),
-        }
-        return {"entry": entry, **values, **self._cost(entry), **timed, "runs": ", ".join(map(_link, runs))}
+        return {"entry": entry, **values, **self._cost(entry), "runs": ", ".join(map(_link, runs))}
 
     def _cost(self, entry: str) -> dict[str, str]:
-        cost, work = self.costs.get(entry), self.work(entry)
-        texts = ("", "", "", "", "", "")
-        if isinstance(cost, EntryCost) and work is not None:
-            texts = (
-                f"{cost.generator / 1e6:.2f} M",
-                f"{cost.weights / 1e6:.2f} M",
-                f"{cost.multiply_adds / 1e6:,.0f} M",
-                f"{work / 1e12:.2f} T",
-                f"{1000 * cost.paint_seconds:.1f}",
-                f"{cost.memory / 1e9:.2f} GB" if cost.memory else "",
-            )
-        names = (
-            "generator weights",
-            "all weights",
-            "multiply-adds per image",
-            "all multiply-adds",
-            "ms to paint",
-            "memory",
+        cost = self.costs.get(entry)
+        if not isinstance(cost, EntryCost):
+            return dict.fromkeys(COST_COLUMNS, "")
+        texts = (
+            f"{cost.generator / 1e6:.2f} M",
+            f"{cost.weights / 1e6:.2f} M",
+            f"{cost.multiply_adds / 1e6:,.0f} M",
+            f"{cost.total(self._steps) / 1e12:.2f} T",
+            f"{cost.step_seconds * self._steps:,.0f}",
+            f"{cost.images_per_second:,.0f}",
+            f"{1000 * cost.paint_seconds:.1f}",
+            f"{cost.memory / 1e9:.2f} GB" if cost.memory else "",
         )
-        return dict(zip(names, texts))
+        return dict(zip(COST_COLUMNS, texts, strict=True))
 
 
 def _link(run: RunResult) -> str:
@@ -224,6 +225,8 @@ def _link(run: RunResult) -> str:
 def read_league_file(folder: Path) -> dict[str, Any]:
     """The content of league.json, with its costs; without the file, there are none.
 
+    Costs that another version of Limner measured, with other figures, are left out.
+
     Raises:
         LimnerError: if it is damaged.
     """
@@ -231,8 +234,13 @@ def read_league_file(folder: Path) -> dict[str, Any]:
     try:
         with reading(file):
             table = json.loads(file.read_text(encoding="utf-8")) if file.is_file() else {"costs": {}}
-        costs = {name: cost if isinstance(cost, str) else EntryCost(**cost) for name, cost in table["costs"].items()}
-        return {"reference": None, "quality": None, "jobs": 1, **table, "costs": costs}
+        figures = {field.name for field in fields(EntryCost)}
+        costs = {
+            name: cost if isinstance(cost, str) else EntryCost(**cost)
+            for name, cost in table["costs"].items()
+            if isinstance(cost, str) or cost.keys() == figures
+        }
+        return {"reference": None, "quality": None, **table, "costs": costs}
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise LimnerError(
             f"{file} is damaged: {type(error).__name__}: {error}. Remove it; the same command makes it again."
@@ -252,4 +260,4 @@ def load_league(folder: str | Path) -> League:
             f"There is no league in {folder}; 'limner league --out {shell_quote(str(folder))}' makes one."
         )
     results = load_comparison(folder).results
-    return League.of(results, folder, table["reference"], table["quality"], table["costs"], table["jobs"])
+    return League.of(results, folder, table["reference"], table["quality"], table["costs"])

@@ -16,7 +16,7 @@ from limner.plugin_checks import cause
 from limner.plugins import PluginHost, host
 from limner.recipes.build import parts_of
 from limner.recipes.schema import Recipe
-from limner.training.cost import average_work
+from limner.training.cost import average_step
 from limner.training.run import set_up
 
 WARM_UP, TIMED = 3, 11
@@ -34,13 +34,14 @@ def measure_entry(table: Mapping[str, Any], threads: int, plugins: PluginHost | 
     torch.set_num_threads(threads)
     plugins = plugins or host()
     run = set_up(plugins, Recipe.check(plugins, table, "the recipe"))
-    work, size = average_work(plugins, run), run.batches.batch_size
+    (work, seconds), size = average_step(plugins, run), run.batches.batch_size
     weights = {name: count_parameters(part) for name, part in parts_of(run.networks).items()}
     return EntryCost(
         generator=weights["generator"],
         weights=sum(weights.values()),
         batch_size=size,
         multiply_adds=work / size,
+        step_seconds=seconds,
         paint_seconds=seconds_to_paint(run.model, (run.prompts or ["a picture"])[0]),
         memory=most_memory(run.batches.device),
     )

@@ -4,7 +4,8 @@ import time
 from collections import Counter
 from dataclasses import dataclass
 from functools import partial
-from math import lcm
+from math import ceil, lcm
+from statistics import mean
 from typing import Any
 
 import torch
@@ -109,53 +110,66 @@ def count_work(run: Run, step: int = 1) -> int:
     return counter.operations // 2
 
 
-def average_work(plugins: PluginHost, run: Run) -> float:
-    """The multiply-adds per step over the whole training, which has a budget in steps.
+def average_step(plugins: PluginHost, run: Run) -> tuple[float, float]:
+    """The multiply-adds and the seconds of a step, averaged over the whole training, which has a budget in steps.
 
-    Lazy losses count as often as they are due. If the work changes, because a generator grows, it is counted at ten
-    moments of the training, each time with the stages that it has by then.
+    Lazy losses count as often as they are due. If the work changes, because a generator grows, it is measured at ten
+    moments of the training, each time with the stages that it has by then. The seconds are those of this machine, while
+    nothing else runs.
     """
     trained = [weight for weight in run.networks.parameters() if weight.requires_grad]
 
-    def work_at(moment: int) -> float:
+    def go_to(moment: int) -> None:
         for weight in trained:
             weight.requires_grad_(True)  # a later moment may have frozen it
         for step in (0, round((moment + 0.5) / MOMENTS * (run.recipe.training.steps or 1))):
             run.step = step
             plugins.call("limner_training_started", run=run)
+
+    def work_at(moment: int) -> float:
+        go_to(moment)
         return _work_of_a_cycle(run)
 
-    first, last = work_at(0), work_at(MOMENTS - 1)
-    if first == last:
-        return first
-    return (first + sum(map(work_at, range(1, MOMENTS - 1))) + last) / MOMENTS
+    def seconds_at(moment: int) -> float:
+        go_to(moment)
+        cycle = len(_due_losses(run))
+        return time_steps(run, cycle * ceil(TIMED / cycle))
+
+    work = {moment: work_at(moment) for moment in (0, MOMENTS - 1)}
+    if len(set(work.values())) > 1:
+        work |= {moment: work_at(moment) for moment in range(1, MOMENTS - 1)}
+    return mean(work.values()), mean(map(seconds_at, work))
 
 
 def _work_of_a_cycle(run: Run) -> float:
     """The multiply-adds per step, averaged over the steps until all lazy losses are due again."""
+    due = _due_losses(run)
+    return sum(count_work(run, due.index(which)) * often for which, often in Counter(due).items()) / len(due)
+
+
+def _due_losses(run: Run) -> list[tuple[bool, ...]]:
+    """Which losses are due in each step, until all lazy ones are due again."""
     losses, parts = run.networks.named_losses(), run.recipe.losses
     every = [loss.every for name, loss in losses.items() if parts[name].weight]
-    cycle = lcm(*every)
-    due = [tuple(step % one == 0 for one in every) for step in range(cycle)]
-    return sum(count_work(run, due.index(which)) * often for which, often in Counter(due).items()) / cycle
+    return [tuple(step % one == 0 for one in every) for step in range(lcm(*every))]
 
 
-def time_steps(run: Run) -> float:
-    """Seconds per step."""
+def time_steps(run: Run, timed: int = TIMED) -> float:
+    """Seconds per step; on a GPU, eight times as many steps are timed."""
     device, batches = run.batches.device, iter(run.batches)
     players = players_of(run)
     factor, start = 8 if device.type == "cuda" else 1, 0.0
     with PlayerThreads(device, len(players)) as threads:
         compute = partial(compute_step, run, players, threads)
         make_step = CapturedStep(run, compute, [player.optimizer for player in players.values()])
-        for number in range((WARM_UP + TIMED) * factor):
+        for number in range((WARM_UP + timed) * factor):
             if number == WARM_UP * factor:
                 _wait(device)
                 start = time.perf_counter()
             make_step(next(batches), run.draw_noise(run.batches.batch_size))
             run.step += 1
         _wait(device)
-    return (time.perf_counter() - start) / (TIMED * factor)
+    return (time.perf_counter() - start) / (timed * factor)
 
 
 def _wait(device: torch.device) -> None:
