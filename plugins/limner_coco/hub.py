@@ -14,7 +14,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Annotated, Any
 
-from limner import DECODER_VERSION, CaptionedImages, Dataset, LimnerError, decode_image
+from limner import DECODER_VERSION, CaptionedImages, Dataset, LimnerError, decode_images
 from PIL import Image
 from pydantic import Field
 from tqdm import tqdm
@@ -167,8 +167,6 @@ def texts_of(value: Any) -> list[str] | None:
 
 def _keep_square(content: bytes | None, file: Path, size: int) -> None:
     """Write the square of an image. Of one that cannot be decoded nothing is written, and it counts as missing."""
-    try:
-        square = decode_image(content or b"", size)
-    except Exception:  # for a damaged file, Pillow raises nearly any exception
-        return
-    Image.fromarray(square.transpose(1, 2, 0)).save(file)
+    [square] = decode_images([content or b""], size)
+    if not isinstance(square, str):
+        Image.fromarray(square.transpose(1, 2, 0)).save(file)
