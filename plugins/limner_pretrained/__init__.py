@@ -1,4 +1,4 @@
-"""Pretrained models of transformers: text models as encoders, frozen or fine-tuned, and CLIP as a metric."""
+"""Pretrained models of transformers: text models as encoders, and CLIP as a metric and within a discriminator."""
 
 from limner.hooks import hookimpl
 
@@ -6,6 +6,11 @@ from limner.hooks import hookimpl
 @hookimpl
 def limner_encoders():
     return {"pretrained": "limner_pretrained.encoder:PretrainedEncoder"}
+
+
+@hookimpl
+def limner_discriminators():
+    return {"clip": "limner_pretrained.clip_discriminator:ClipDiscriminator"}
 
 
 @hookimpl

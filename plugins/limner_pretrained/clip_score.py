@@ -8,11 +8,10 @@ from jaxtyping import Float
 from limner import Dataset, LimnerError, Metric, Painter, Scores, to_float
 from pydantic import Field
 from torch import Tensor
-from torch.nn.functional import interpolate
 from transformers import AutoTokenizer, CLIPModel
-from transformers.utils.constants import OPENAI_CLIP_MEAN, OPENAI_CLIP_STD
 
 from limner_pretrained.opening import find_model, first_line, quietly, read_configuration, with_weights
+from limner_pretrained.vision import as_clip_reads
 
 ROWS = 32  # images per forward pass
 
@@ -92,11 +91,8 @@ def clip_scores(
     """CLIPScore of image i, in [-1, 1], with text i."""
     vision: Any = clip.config.vision_config
     text: Any = clip.config.text_config
-    size = vision.image_size
-    mean, deviation = (torch.tensor(values)[:, None, None] for values in (OPENAI_CLIP_MEAN, OPENAI_CLIP_STD))
     scores = []
     for rows in torch.arange(len(images)).split(ROWS):
-        resized = interpolate(images[rows], (size, size), mode="bicubic", antialias=True, align_corners=False)
         chosen = [texts[int(row)] for row in rows]
         tokens = tokenizer(
             chosen, padding=True, truncation=True, max_length=text.max_position_embeddings, return_tensors="pt"
@@ -104,7 +100,7 @@ def clip_scores(
         found = clip(
             input_ids=tokens["input_ids"],
             attention_mask=tokens["attention_mask"],
-            pixel_values=(resized.clamp(-1, 1).add(1).div(2) - mean) / deviation,
+            pixel_values=as_clip_reads(images[rows], vision.image_size),
         )  # its embeddings have length 1
         scores.append(2.5 * (found.image_embeds * found.text_embeds).sum(1).clamp(min=0))
     return torch.cat(scores)

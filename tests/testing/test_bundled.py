@@ -26,7 +26,7 @@ from limner.training.loop import train
 from limner_scenes.dataset import Scenes
 
 BUNDLED = PluginHost()
-NEEDY = ("pretrained", "clip-score", "coco", "folder", "hub", "shards", "nlvr-judge")
+NEEDY = ("pretrained", "clip", "clip-score", "coco", "folder", "hub", "shards", "nlvr-judge")
 SMALL = {  # options that make a component small
     "convolutional generator": {"channels": [8, 8], "noise": 8},
     "convolutional discriminator": {"channels": [8, 8, 8], "head": 8},
