@@ -5,7 +5,7 @@ from typing import Any, cast
 import torch
 from jaxtyping import Float
 from limner import LimnerError
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn.functional import interpolate
 from transformers import CLIPVisionModel
 from transformers.utils.constants import OPENAI_CLIP_MEAN, OPENAI_CLIP_STD
@@ -36,7 +36,7 @@ class FrozenVision:
     def __call__(self, images: Float[Tensor, "B 3 H W"]) -> tuple[Float[Tensor, "B T D"], ...]:
         """What goes into the first layer and what comes out of each, for the class token and each patch."""
         if self.model.device != images.device:
-            self.model.to(images.device)
+            nn.Module.to(self.model, images.device)  # the types of transformers' own are wrong
         found = self.model(pixel_values=as_clip_reads(images, self.size), output_hidden_states=True)
         return found.hidden_states
 
