@@ -1,6 +1,6 @@
 """Make a trained run into a model that comes along with a plugin: small, and without what only training needs.
 
-    limner train quickstart --out runs/quickstart --evaluate
+    OMP_NUM_THREADS=1 limner train quickstart --set training.precision=float32 --out runs/quickstart --evaluate
     python tools/keep_model.py runs/quickstart plugins/limner_scenes/models/quickstart
     python tools/keep_model.py runs/scenes-128 plugins/limner_hierarchy/models/scenes-128 --without losses
     python tools/keep_model.py runs/first kept --without discriminator

@@ -29,10 +29,10 @@ kept = limner.load("quickstart")
 limner.playground(kept)
 
 # %% [markdown]
-# This *playground* has a model that was trained with this very lesson's recipe. Type a prompt and press Enter, or pick one.
-# Under each picture is what the judge says (✓ or ✗) and, in quotation marks, what the model itself reads in it. Can you find
-# a prompt that it gets wrong? Try another seed, a word that it does not know, and the way from one picture to another. By
-# the end of this lesson, you have trained such a model yourself.
+# This *playground* has a model that was trained with this very lesson's recipe, the best of several trainings. Type a
+# prompt and press Enter, or pick one. Under each picture is what the judge says (✓ or ✗) and, in quotation marks, what the
+# model itself reads in it. Can you find a prompt that it gets wrong? Try another seed, a word that it does not know, and
+# the way from one picture to another. By the end of this lesson, you have trained such a model yourself.
 
 # %%
 limner.host().plugins  # everything Limner can do comes from plugins; here are the installed ones
@@ -144,14 +144,15 @@ found = {prompt: shares(kept.paint_images([prompt] * 100)) for prompt in named_n
 found["the data"] = shares(limner.to_float(data.pixels[:2000]))
 table = pd.DataFrame.from_dict(found, orient="index")
 assert table.loc["the data"].between(0.2, 0.3).all()
-assert (table.loc[named_none].max(axis=1) > 0.5).all(), "one background is in most images of a prompt"
-assert ((table.loc[named_none] > 0.05).sum(axis=1) >= 2).all(), "but not in all of them"
+assert ((table.loc[named_none] > 0.1).sum(axis=1) >= 2).all(), "a prompt has several backgrounds"
+assert (table.loc[named_none].max(axis=1) > 0.4).all(), "one of them is more frequent than in the data"
+assert (table.loc[named_none].min(axis=1) < 0.05).any(), "and one may be missing"
 table.round(2)
 
 # %% [markdown]
-# No: the noise chooses between a few backgrounds, and for each prompt one of them is in most images, although no word asked
-# for it. This is one way in which a GAN shows less than its data has. [Lesson 5](05_diversity_and_consistency.ipynb) is about
-# it.
+# Not quite: the noise chooses between several backgrounds. But for each prompt one of them is too frequent, and another one
+# may be missing, although no word asked for that. This is one way in which a GAN shows less than its data has.
+# [Lesson 5](05_diversity_and_consistency.ipynb) is about it.
 #
 # ### Where the model looks
 #
@@ -159,12 +160,12 @@ table.round(2)
 # the more weight the word above has there.
 
 # %%
-kept.explain("a red circle above a blue square")
+kept.explain("a green heart to the left of a pink circle")
 
 # %% [markdown]
-# In the finer map, *red* acts on the circle and *blue* on the square. The other words put all their weight on one place
-# beside the objects. The weights of a word always sum to 1, so a word that has nothing to add must put them somewhere. Such
-# a place is called an **attention sink**. Is it the same for other prompts? We count how much of its weight each word has
+# *Green* acts on the heart and *pink* on the circle. The other words put nearly all their weight beside the objects, most of
+# them in a corner. The weights of a word always sum to 1, so a word that has nothing to add must put them somewhere. Such a
+# place is called an **attention sink**. Is it the same for other prompts? We count how much of its weight each word has
 # where the image shows a given color:
 
 # %%

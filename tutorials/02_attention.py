@@ -177,12 +177,12 @@ assert fixed[1, :, :, 2:].sum() == 0
 
 # %%
 quickstart = limner.load("quickstart")
-quickstart.explain("a red circle above a blue square")
+quickstart.explain("a green heart to the left of a pink circle")
 
 # %% [markdown]
-# Look at 8 x 8. *Red* has its weight on the circle and *blue* on the square: this is what tells the generator which color
-# belongs where. All other words, *circle* and *square* too, have nearly all of their weight at one place next to the
-# objects. One picture may be chance, so we measure twenty prompts: how much of a word's weight lies on which object?
+# Look at 8 x 8. *Green* has its weight on the heart and *pink* on the circle: this is what tells the generator which color
+# belongs where. The other words, *heart* and *circle* too, have nearly all of their weight beside the objects, most of them
+# in a corner. One picture may be chance, so we measure twenty prompts: how much of a word's weight lies on which object?
 
 # %%
 palette = torch.tensor(PALETTE[: len(COLORS)], dtype=torch.float)
@@ -222,7 +222,7 @@ assert share["another word, on both objects"] < 0.05
 # %% [markdown]
 # ### Words that have nothing to say
 #
-# Why do the other words share one place? The softmax leaves them no choice: in spatial attention, the weights of every
+# Why do the other words meet in a corner? The softmax leaves them no choice: in spatial attention, the weights of every
 # word sum to 1, so a word cannot be drawn *nowhere*. If it has nothing to say at this resolution, it needs a place where
 # it does no harm. Such a place is called an **attention sink**. Language models put much of their attention on the first
 # token of a text, whatever it is (Xiao et al. 2024). Vision transformers do something similar with patches of empty
@@ -260,9 +260,10 @@ painted = {
 judged = {name: score(read(images), asked.asked) for name, images in painted.items()}
 right = {f"{name}/{row}": float(judged[name][row].float().mean()) for name in judged for row in ("color", "exact")}
 assert right["all words/color"] > 0.95
-assert right["without the color words/color"] < 0.5
+assert right["without the color words/color"] < 0.9
+assert right["without the color words/exact"] < 0.5
 assert right["only the color words/color"] > 0.95
-assert right["only the color words/exact"] < 0.5
+assert 0.75 < right["only the color words/exact"] < right["all words/exact"]
 limner.Report(right)
 
 # %%
@@ -270,10 +271,10 @@ labels = [*asked.texts[:8], *(name for name in painted if name != "all words" fo
 limner.Pictures.of(torch.cat([images[:8] for images in painted.values()]), labels, columns=8)
 
 # %% [markdown]
-# Without the color words, most colors are wrong or mixed, although the sentence vector still names them: the map told the
-# truth about *red* and *blue*. With only the color words, both objects are right. But in place of the other words there is
-# a stain. The generator has learned that all of these words add something there, and corrects it later. So a sink is not
-# harmless to a model that was trained with it: it is part of how the model computes.
+# Without the color words, colors run into each other, and fewer than half of the images are exactly right, although the
+# sentence vector still names every color: the map told the truth about the colors. With only the color words, most images
+# stay right, but not all of those that were. The generator has learned with the other words at their sink, and misses a
+# little of what they add there.
 #
 # ## Train one yourself
 #

@@ -231,16 +231,16 @@ assert true.float().mean() > 0.95
 assert judged["exact"].float().mean() > 0.9
 
 # %% [markdown]
-# Here are images that the captioner reads as asked and the judge rejects. Look for stars with a bent or a missing point,
-# backgrounds of two colors, and backgrounds of a color that was not asked for.
+# Here are images that the captioner reads as asked and the judge rejects. Look for backgrounds of two colors or of a shade
+# between them, backgrounds of a color that was not asked for, and a few bent stars.
 
 # %%
 found = rejected.nonzero().flatten()
 limner.Pictures.of(painted[found], [f"asked: {prompts.texts[i]}. Read: {said[i]}" for i in found])
 
 # %% [markdown]
-# The captioner tells kinds apart; whether an outline is *clean* does not matter for its choice of words. And what it does
-# not mention can be anything. Its readings of the images with a wrong background say nothing about the background:
+# The captioner tells kinds apart; whether a color or an outline is *clean* does not matter for its choice of words. And what
+# it does not mention can be anything. Its readings of the images with a wrong background say nothing about the background:
 
 # %%
 wrong_background = rejected & ~judged["background"]

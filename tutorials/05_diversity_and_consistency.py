@@ -125,7 +125,7 @@ side_by_side(table)
 # *One each* is always right, and its diversity is 0: **exact match alone rewards it**, and so does precision.
 # Recall and coverage notice. *Whatever* has the distribution of real images and more than enough diversity, but is hardly
 # ever right; FID rewards it. So always look at one number of each kind. The quickstart is nearly always right, and has
-# about half of the diversity of real scenes.
+# about three quarters of the diversity of real scenes.
 
 # %%
 assert table["one each"]["exact"] == 1
@@ -133,12 +133,12 @@ assert table["one each"]["diversity"] < 0.01
 assert table["whatever"]["exact"] < 0.1
 assert table["whatever"]["FID"] < table["one each"]["FID"]
 assert table["quickstart"]["exact"] > 0.85
-assert 0.4 < table["quickstart"]["diversity"] < 0.7
+assert 0.65 < table["quickstart"]["diversity"] < 0.85
 
 # %% [markdown]
 # ## A collapse, found by numbers
 #
-# Where does the other half of the diversity go? Ask for 32 pictures of each of 16 prompts that name no background, and let
+# Where does the rest of the diversity go? Ask for 32 pictures of each of 16 prompts that name no background, and let
 # the judge read the backgrounds. How many *different* ones are there? The exponential of the entropy of their shares says
 # so: 4 if all four are equally frequent, 1 if there is only one.
 
@@ -165,9 +165,9 @@ for i in order:
     print(f"{different(own)[i]:.1f}  {open_prompts[i]}: {shares}")
 
 # %% [markdown]
-# For some prompts the noise has hardly any effect on the background: the model always paints its favorite one. This is a
-# **mode collapse**, and you would not find it by looking at one picture of each prompt. Here are the prompt with the
-# fewest backgrounds, and the one with the most:
+# For some prompts the model has a favorite background, and there are others that it never paints. This is a **mode
+# collapse**, though a partial one, and you would not find it by looking at one picture of each prompt. Here are the prompt
+# with the fewest backgrounds, and the one with the most:
 
 # %%
 fewest, most = open_prompts[order[0]], open_prompts[order[-1]]
@@ -175,8 +175,9 @@ model.paint([fewest, most], n=8, seed=2)
 
 # %%
 assert different(real).min() > 3
-assert different(own).min() < 1.5
-assert different(own).mean() < 2.5
+assert different(own).min() < 2.2
+assert different(own).mean() < 3.3
+assert (own == 0).any()
 
 # %% [markdown]
 # ## In training: make the noise count
@@ -262,7 +263,7 @@ limner.Pictures([image for by in kinds for image in best[by].images], [by for by
 # square among them.
 #
 # How much does the best of 8 gain over many prompts? Every image is now the best of eight candidates. The harder prompts
-# are those in wordings that no caption of the data has ("held-out wordings").
+# are those with pairs that no scene of the data has ("held out"), or in wordings that no caption has.
 
 # %%
 ways = {
@@ -278,17 +279,18 @@ limner.Report(
 )
 
 # %% [markdown]
-# On the prompts of the data, choosing gains nothing: the model has learned to please this matching and this captioner, so
-# they do not see what is still wrong. In new wordings the model is right less often, and there is more to choose from: both
-# seem to gain a little, but 200 prompts do not make that certain. The captioner's choice costs some diversity. Both cost
-# eight times the work.
+# Choosing gains hardly anything: the model has learned to please this matching and this captioner, so they do not see what
+# is still wrong. With held-out pairs both seem to gain a little, but 200 prompts do not make that certain. Both choices
+# cost diversity, that of matching more than that of the captioner. And both cost eight times the work.
 
 # %%
 usual = gains["as it comes"]
 for way in ("best of 8 by matching", "best of 8 by caption"):
     assert abs(gains[way]["trained/exact"] - usual["trained/exact"]) < 0.03
-    assert gains[way]["held-out wordings/exact"] > usual["held-out wordings/exact"]
-assert gains["best of 8 by caption"]["diversity"] < usual["diversity"]
+    assert abs(gains[way]["held-out wordings/exact"] - usual["held-out wordings/exact"]) < 0.03
+    assert gains[way]["held out/exact"] > usual["held out/exact"]
+matching, caption = (gains[f"best of 8 by {by}"]["diversity"] for by in ("matching", "caption"))
+assert matching < caption < usual["diversity"]
 
 # %% [markdown]
 # ## Several models
