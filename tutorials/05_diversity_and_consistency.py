@@ -258,9 +258,9 @@ best = {by: model.paint(prompt, n=8, seed=2, best_of=64, by=by) for by in kinds}
 limner.Pictures([image for by in kinds for image in best[by].images], [by for by in kinds for _ in range(8)], columns=8)
 
 # %% [markdown]
-# Look closely: none of the three knows what the judge wants. Matching does not mind blotched backgrounds. The captioner
-# likes white ones, and does not mind the notch in the circle. The most different ones are the odd ones, with the broken
-# square among them.
+# Look closely: none of the three knows what the judge wants. Matching likes backgrounds between black, gray and brown. The
+# captioner likes white ones, and does not mind those between white and gray. The most different ones have every
+# background, and the odd circle with a corner is among them.
 #
 # How much does the best of 8 gain over many prompts? Every image is now the best of eight candidates. The harder prompts
 # are those with pairs that no scene of the data has ("held out"), or in wordings that no caption has.

@@ -128,7 +128,16 @@ kept
 # %%
 import pandas as pd
 
-columns = ["entry", "trained exact", "held out exact", "diversity", "all weights", "all multiply-adds", "seconds", "ms to paint"]
+columns = [
+    "entry",
+    "trained exact",
+    "held out exact",
+    "diversity",
+    "all weights",
+    "all multiply-adds",
+    "seconds",
+    "ms to paint",
+]
 table = pd.DataFrame(kept.rows())
 table[[name for name in columns if name in table]].set_index(columns[0])
 

@@ -90,7 +90,9 @@ def test_changes_are_those_from_the_nearest_named_recipe(command, here, plugins)
     assert shown["changes"]["training.steps"] == {"recipe": 2400, "run": 7}
     assert shown["changes"]["encoder.name"] == {"recipe": "phrase", "run": "lstm"}
     assert shown["changes"]["losses.r1.weight"] == {"recipe": 0.05, "run": 0.5}
-    assert json.loads(command("show", "quickstart", "--json")[1])["changes"] == {}
+    assert json.loads(command("show", "scenes-128", "--json")[1])["changes"] == {}
+    only_precision = {"training.precision": {"recipe": "auto", "run": "float32"}}
+    assert json.loads(command("show", "quickstart", "--json")[1])["changes"] == only_precision
 
 
 @pytest.mark.parametrize(

@@ -39,6 +39,7 @@ VARIATIONS = {
     **{
         f"discriminator {name}": [f"discriminator.name={name}", *NEEDED_BY_DISCRIMINATOR.get(name, [])]
         for name in BUNDLED.components("discriminator")
+        if name != "clip"  # that one needs a model
     },
     **{f"attention {name}": [f"generator.attention={name}"] for name in BUNDLED.components("attention")},
     "residual generator": ["generator.residual=true"],
