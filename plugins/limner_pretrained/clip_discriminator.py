@@ -28,7 +28,7 @@ class ClipDiscriminator(Discriminator):
     3 x 3, and V covers the whole map. The sentence s stands at every place.
 
     The generator's gradient passes through CLIP. CLIP itself is not saved with the run, so it is needed again, at the
-    same place, when the run is resumed or evaluated.
+    same place, whenever the run is loaded, to paint as well.
     """
 
     def __init__(

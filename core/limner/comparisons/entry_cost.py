@@ -35,3 +35,7 @@ class EntryCost:
     def total(self, steps: int | float) -> float:
         """The multiply-adds of a training of so many steps."""
         return self.multiply_adds * self.batch_size * steps
+
+    def seconds(self, steps: int | float) -> float:
+        """The seconds of a training of so many steps."""
+        return self.step_seconds * steps

@@ -92,7 +92,7 @@ class League:
     def seconds(self, entry: str) -> float | None:
         """The seconds of a whole training while nothing else runs; None if they are unknown."""
         cost = self.costs.get(entry)
-        return cost.step_seconds * self._steps if isinstance(cost, EntryCost) else None
+        return cost.seconds(self._steps) if isinstance(cost, EntryCost) else None
 
     def rows(self) -> list[dict[str, str]]:
         """The table, a row for each entry: the text of each column by its name."""
@@ -120,10 +120,8 @@ class League:
         """The league as a page: how it was made, the table, the differences, and what the entries paint."""
         results, rows = self.comparison.results, self.rows()
         folder = self.comparison.folder
-        chart, painted = (
-            "![Quality against cost](chart.png)",
-            f"![The same prompts, painted by each entry]({PAINTED_FILE})",
-        )
+        chart = f"![Quality against cost]({CHART_FILE})"
+        painted = f"![The same prompts, painted by each entry]({PAINTED_FILE})"
         parts = [
             f"# The league: {results.budget_text}, {results.seeds} {'seed' if results.seeds == 1 else 'seeds'}",
             f"    {' '.join(printable(results.command).split())}",
@@ -208,7 +206,7 @@ class League:
             f"{cost.weights / 1e6:.2f} M",
             f"{cost.multiply_adds / 1e6:,.0f} M",
             f"{cost.total(self._steps) / 1e12:.2f} T",
-            f"{cost.step_seconds * self._steps:,.0f}",
+            f"{cost.seconds(self._steps):,.0f}",
             f"{cost.images_per_second:,.0f}",
             f"{1000 * cost.paint_seconds:.1f}",
             f"{cost.memory / 1e9:.2f} GB" if cost.memory else "",
