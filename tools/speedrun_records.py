@@ -11,6 +11,7 @@ from pathlib import Path
 from statistics import mean
 
 from limner import Speedrun
+from limner.comparisons.provenance import machine_text
 from limner.comparisons.results import mean_and_spread
 from limner.models.report import markdown_table
 
@@ -25,11 +26,10 @@ def table(folder: Path) -> str:
     for record in json.loads((folder / "records.json").read_text(encoding="utf-8")):
         log = Speedrun.read(folder / record["log"])
         steps, _ = log.figures()
-        machine = f"{log.machine['processor']}, {log.machine['threads']} of {log.machine['cores']} cores"
         seeds = f"{len(steps)} of {len(log.seeds)}"
         link = f"[{record['log']}](../comparisons/speedrun/{record['log']})"
         figures = map(mean_and_spread, log.figures())
-        row = [record["date"], record["new"], *figures, seeds, machine, record["by"], link]
+        row = [record["date"], record["new"], *figures, seeds, machine_text(log.machine), record["by"], link]
         rows.append((mean(steps) if steps else float("inf"), row))
     columns = ["date", "what is new", "steps", "seconds", "seeds", "machine", "by", "log"]
     return markdown_table(columns, [row for _, row in sorted(rows)]) if rows else "There is no record yet."

@@ -32,7 +32,7 @@ def test_results_json_says_how_it_was_made(kept, judged_recipe, widths):
     assert results["vary"] == widths
     assert results["budget"] == {"steps": 2}
     assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\+00:00", results["date"])
-    assert results["machine"].keys() == {"processor", "cores", "threads", "device"}
+    assert results["machine"].keys() == {"processor", "instructions", "cores", "threads", "device"}
     assert results["machine"]["processor"]
     assert results["machine"]["threads"] == 1
     assert results["versions"]["limner"] == limner.__version__

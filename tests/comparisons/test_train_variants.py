@@ -215,13 +215,14 @@ def test_the_folder_of_another_comparison_is_refused(kept, plugins, judged_recip
     assert sorted(folder.rglob("*")) == before
 
 
-def test_only_the_same_machine_may_resume(kept, tmp_path, compare, judged_recipe, diary):
+@pytest.mark.parametrize("key", ["processor", "instructions"])  # processors of one name may differ in the second
+def test_only_the_same_machine_may_resume(kept, tmp_path, compare, judged_recipe, diary, key):
     shutil.copytree(kept[1], tmp_path / "moved", ignore=shutil.ignore_patterns("runs"))
     results = read(tmp_path / "moved")
-    results["machine"]["processor"] = "Abacus"
+    results["machine"][key] = "Abacus"
     (tmp_path / "moved/results.json").write_text(json.dumps(results))
     assert len(compare(recipe=judged_recipe, out=tmp_path / "moved")) == 4, "nothing is missing"
-    with pytest.raises(LimnerError, match=r"another comparison: machine\.processor is Abacus there and"):
+    with pytest.raises(LimnerError, match=rf"another comparison: machine\.{key} is Abacus there and"):
         compare(seeds=3, recipe=judged_recipe, out=tmp_path / "moved")
     assert diary.runs == []
 

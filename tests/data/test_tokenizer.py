@@ -5,6 +5,8 @@ import time
 
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
 from limner import LimnerError, Tokenizer
 from limner.data.tokenizer import split_words
 from limner.recipes.schema import Text
@@ -45,6 +47,23 @@ def test_tokens_are_padded_with_zero_and_cut_at_the_length(tokenizer):
     assert tokens.ids[0, 5:].tolist() == [0] * 5
     assert tokens.ids.max() < tokenizer.vocabulary
     assert tokenizer.inner.decode(tokens.ids[0], skip_special_tokens=True) == "a red circle"
+
+
+LETTERS = st.sampled_from("ab é\u0301\u0308 ,.-'[]CLSEP中🙂\t\n\x1c\u00a0ßİ\u200d#") | st.characters(codec="utf-8")
+
+
+@given(st.lists(st.text(LETTERS, max_size=40), min_size=1, max_size=4), st.booleans())
+def test_reading_each_word_once_gives_the_tokens_of_the_inner_tokenizer(texts, full):
+    texts = [*texts, "a [SEP] red", "", "  a  "]
+    tokenizer, slow = (Tokenizer.learn(CAPTIONS, Text(length=10)) for _ in range(2))
+    assert tokenizer._frame
+    slow.__dict__["_frame"] = None
+    found, expected = tokenizer(texts, full), slow(texts, full)
+    assert torch.equal(found.ids, expected.ids)
+    assert torch.equal(found.mask, expected.mask)
+    encoded = slow.inner(texts, padding="max_length" if full else True, truncation=True, max_length=10)
+    assert found.ids.tolist() == encoded["input_ids"]
+    assert found.mask.tolist() == encoded["attention_mask"]
 
 
 def test_case_does_not_matter_and_words_stay_whole(tokenizer):

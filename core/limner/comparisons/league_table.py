@@ -9,6 +9,7 @@ from statistics import mean
 from typing import TYPE_CHECKING, Any
 
 from limner.comparisons.entry_cost import EntryCost
+from limner.comparisons.provenance import machine_text
 from limner.comparisons.results import CHART_FILE, TABLE_FILE, Comparison, load_comparison, mean_and_spread
 from limner.comparisons.results_file import Results, RunResult
 from limner.errors import LimnerError, printable
@@ -137,14 +138,13 @@ class League:
     def conditions(self) -> str:
         """How the numbers came about, in words."""
         results = self.comparison.results
-        machine, versions = results.machine, results.versions
-        threads = f"{machine['threads']} {'thread' if machine['threads'] == 1 else 'threads'}"
+        versions = results.versions
         return (
             "Mean ± standard deviation over the seeds. Multiply-adds are those of one training image (forward, "
             "backward, and its share of the update, averaged over the training) and of the whole training. Times are "
-            f"measured after the trainings, while nothing else of the league runs, with {threads} on "
-            f"{machine['processor']} ({machine['cores']} cores, {machine['device']}): the seconds are those of a step, "
-            "averaged over the training, times the steps. Memory is the peak of a process that makes some steps. "
+            f"measured after the trainings, while nothing else of the league runs, on {machine_text(results.machine)}: "
+            "the seconds are those of a step, averaged over the training, times the steps. Memory is the peak of a "
+            "process that makes some steps. "
             f"limner {versions['limner']}, torch {versions['torch']}, Python {versions['python']}; {results.date[:10]}."
         )
 

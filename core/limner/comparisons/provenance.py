@@ -3,6 +3,7 @@
 import os
 import platform
 import subprocess
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -10,12 +11,17 @@ import torch
 
 import limner
 from limner.plugins import PluginHost
+from limner.training.precision import fast_bfloat16
 
 
 def machine(device: torch.device) -> dict[str, Any]:
-    """The processor, its cores, the number of threads that torch uses, and the device that trains."""
+    """The processor, its instructions and cores, the number of threads that torch uses, and the device that trains.
+
+    Processors of one name can differ in their instructions, and so in the precision of a training.
+    """
     return {
         "processor": _processor(),
+        "instructions": _instructions(),
         "cores": os.cpu_count(),
         "threads": torch.get_num_threads(),
         "device": torch.cuda.get_device_name(device) if device.type == "cuda" else device.type,
@@ -31,6 +37,20 @@ def versions(plugins: PluginHost) -> dict[str, Any]:
         "torch": torch.__version__,
         "plugins": healthy,
     }
+
+
+def machine_text(about: Mapping[str, Any]) -> str:
+    """A machine in words, such as "AMD EPYC (AVX2, 2 cores, 1 thread, cpu)"."""
+    threads = f"{about['threads']} {'thread' if about['threads'] == 1 else 'threads'}"
+    known = [about["instructions"]] if "instructions" in about else []  # older results do not tell them
+    details = ", ".join([*known, f"{about['cores']} cores", threads, about["device"]])
+    return f"{about['processor']} ({details})"
+
+
+def _instructions() -> str:
+    """What torch uses of the processor, such as "AVX512, bfloat16"."""
+    names = [torch.backends.cpu.get_cpu_capability()]
+    return ", ".join(names + ["bfloat16"] * fast_bfloat16(torch.device("cpu")))
 
 
 def _processor() -> str:

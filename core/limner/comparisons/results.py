@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, cast
 import pandas as pd
 from PIL import Image
 
+from limner.comparisons.provenance import machine_text
 from limner.comparisons.results_file import Results, read_results
 from limner.errors import LimnerError, nearest, printable
 from limner.files import replace_file
@@ -191,13 +192,11 @@ def require_known(names: Iterable[str], known: Sequence[str]) -> None:
 
 def _conditions(results: Results) -> str:
     """The budget, the machine and the versions, in a sentence."""
-    machine, versions = results.machine, results.versions
-    threads = f"{machine['threads']} {'thread' if machine['threads'] == 1 else 'threads'}"
+    versions = results.versions
     precisions = " and ".join(dict.fromkeys(run.precision for run in results.runs))
     return (
-        f"{results.budget_text} each, one after the other, on {machine['processor']} ({machine['cores']} cores, "
-        f"{threads}, {machine['device']}, {precisions}); limner {versions['limner']}, "
-        f"torch {versions['torch']}, Python {versions['python']}; {results.date[:10]}."
+        f"{results.budget_text} each, in {precisions}, on {machine_text(results.machine)}; "
+        f"limner {versions['limner']}, torch {versions['torch']}, Python {versions['python']}; {results.date[:10]}."
     )
 
 

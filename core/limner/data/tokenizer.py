@@ -5,6 +5,7 @@ import re
 import unicodedata
 from collections.abc import Iterable, Sequence
 from functools import cache, cached_property
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
@@ -64,15 +65,40 @@ class Tokenizer:
 
     def __call__(self, captions: Sequence[str], full: bool = False) -> Tokens:
         """Tokens [B, T] of captions; T is the length of the longest, at most `length`, or always that if `full`."""
-        encoded = self._encode(
-            [self._readable(caption) for caption in captions],
-            padding="max_length" if full else True,
-            truncation=True,
-            max_length=self.length,
-            return_token_type_ids=False,
-        )
-        ids, mask = (np.array(encoded[name], dtype=np.int64) for name in ("input_ids", "attention_mask"))
-        return Tokens(torch.from_numpy(ids), torch.from_numpy(mask).bool())
+        texts = [self._readable(caption) for caption in captions]
+        if self._frame:
+            rows = self._rows_of_words(texts, *self._frame)
+        else:
+            rows = self._encode(texts, truncation=True, max_length=self.length)["input_ids"]
+        lengths = np.array([len(row) for row in rows])
+        mask = np.arange(self.length if full else lengths.max(initial=0)) < lengths[:, None]
+        ids = np.full(mask.shape, self.inner.pad_token_id, dtype=np.int64)
+        ids[mask] = np.fromiter(chain.from_iterable(rows), dtype=np.int64, count=lengths.sum())
+        return Tokens(torch.from_numpy(ids), torch.from_numpy(mask))
+
+    @cached_property
+    def _frame(self) -> tuple[int, int] | None:
+        """The tokens around those of the words, if each word has the same tokens wherever it stands, as in WordPiece.
+
+        Then each distinct word is read once. Captions repeat their words, so this is several times as fast.
+        """
+        inner = getattr(self.inner, "backend_tokenizer", None)
+        parts = inner and (inner.model, inner.normalizer, inner.pre_tokenizer)
+        kinds = (models.WordPiece, normalizers.BertNormalizer, pre_tokenizers.BertPreTokenizer)
+        across = any(t.lstrip or t.rstrip or " " in t.content for t in self.inner.added_tokens_decoder.values())
+        if not parts or across or not all(map(isinstance, parts, kinds)):
+            return None
+        start, *pieces, end = self._encode("a word")["input_ids"]
+        return (start, end) if pieces == self._encode("a word", add_special_tokens=False)["input_ids"] else None
+
+    def _rows_of_words(self, texts: Sequence[str], start: int, end: int) -> list[list[int]]:
+        """The tokens of each text, joined from those of its words, between `start` and `end`."""
+        parts = [text.split(" ") for text in texts]
+        words = list(dict.fromkeys(chain.from_iterable(parts)))
+        found = self._encode(words, add_special_tokens=False)["input_ids"] if words else []
+        tokens = dict(zip(words, found, strict=True))
+        joined = ([start, *chain.from_iterable(tokens[word] for word in part)] for part in parts)
+        return [[*row[: self.length - 1], end] for row in joined]
 
     def _encode(self, texts: str | list[str], **options: Any) -> Any:
         """What the inner tokenizer makes of texts.

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from limner.comparisons.painted_rows import PaintedRow, read_rows
+from limner.comparisons.provenance import machine_text
 from limner.comparisons.results import Comparison
 from limner.errors import LimnerError
 from limner.play.markup import figure
@@ -15,14 +16,13 @@ from limner.reports.html import Section, missing, paragraph, scrolling, text
 def comparison_intro(found: Comparison) -> str:
     """How it was made, and what is missing."""
     results = found.results
-    machine, versions = results.machine, results.versions
+    versions = results.versions
     rows: list[tuple[str, object]] = [
         ("recipe", results.source),
         *((f"varied: {key}", ", ".join(map(str, values))) for key, values in results.vary.items()),
         ("budget", f"{results.budget_text} each"),
         ("seeds", results.seeds),
-        ("machine", f"{machine['processor']}, {machine['cores']} cores, {machine['threads']} threads"),
-        ("device", machine["device"]),
+        ("machine", machine_text(results.machine)),
         ("versions", f"limner {versions['limner']}, torch {versions['torch']}, Python {versions['python']}"),
         ("date", results.date[:10]),
     ]
