@@ -9,8 +9,7 @@ quickstart: .venv/lab        ## train on drawn scenes, paint, and judge: three t
 
 test: .venv/dev              ## all the tests, notebooks included: under half an hour on two cores
 	$(BIN)/pytest -m "not notebook" --slow -n 2 --dist loadfile
-	$(BIN)/pytest -m notebook -k "00_quickstart or 01_adversarial"  # these must paint well, so they run alone
-	OMP_NUM_THREADS=1 $(BIN)/pytest -m notebook -k "not 00_quickstart and not 01_adversarial" -n 2 --dist loadfile
+	OMP_NUM_THREADS=1 $(BIN)/pytest -m notebook -n 2 --dist loadfile --no-loadscope-reorder  # the longest lesson first
 
 quick: .venv/dev             ## the tests without the notebooks and the slow ones: about three minutes
 	$(BIN)/pytest -m "not notebook" -n 2 --dist loadfile

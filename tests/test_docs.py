@@ -117,6 +117,7 @@ def test_the_plugin_of_the_authors_page_works(install, recipe, monkeypatch):
     assert losses["least-squares"].options == {"target": 0.9}
     recipe["losses"] = {"least-squares": {}}
     limner.train(recipe, quiet=True, plugins=host)
+    (site / "glow.toml").write_text(files["glow.toml"] + "\n[data]\ncount = 64\n")  # a step needs no more scenes
     monkeypatch.chdir(site)
     monkeypatch.setattr("limner.testing.waiting.host", lambda: host)  # as if it was installed before this process
     tests = [block for block in re.findall(r"```python\n(.*?)```", PAGE.read_text(), re.DOTALL) if "def test" in block]

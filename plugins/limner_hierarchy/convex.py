@@ -29,9 +29,10 @@ class ConvexEnlargement(nn.Module):
             self.masks.weight.mul_(0.1)
             self.masks.bias.zero_()  # pyright: ignore[reportOptionalMemberAccess]
         # for an even and for an odd new pixel: the weights of the old pixels before, at and after it
-        along = torch.tensor([[0.25, 0.75, 0.01], [0.01, 0.75, 0.25]])
-        weights = rearrange(einsum(along, along, "i y, j x -> y x i j"), "y x i j -> (y x) (i j) 1 1")
-        self.register_buffer("bilinear", weights.log(), persistent=False)
+        with torch.device("cpu"):  # constants have values even in a network without memory
+            along = torch.tensor([[0.25, 0.75, 0.01], [0.01, 0.75, 0.25]])
+            weights = rearrange(einsum(along, along, "i y, j x -> y x i j"), "y x i j -> (y x) (i j) 1 1")
+            self.register_buffer("bilinear", weights.log(), persistent=False)
 
     def forward(self, hidden: Float[Tensor, "B C h w"], image: Float[Tensor, "B 3 H W"]) -> Float[Tensor, "B 3 H2 W2"]:
         height, width = image.shape[2:]

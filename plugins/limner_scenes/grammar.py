@@ -9,6 +9,7 @@ form, which of two objects comes first, and which synonyms. The first wording is
 
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import cache
 from random import Random
 
 from .scenes import ANY, BACKGROUNDS, COLORS, COLUMNS, HELD_OUT, SHAPES, SIZES
@@ -24,6 +25,8 @@ from .wordings import (
     plural,
 )
 
+HELD_OUT_INDICES = {(COLORS.index(color), SHAPES.index(shape)) for color, shape in HELD_OUT}
+
 
 def caption(asked: Sequence[int], wording: Wording) -> str:
     """The caption that asks for exactly `asked` (4 or 6 integers; only the background can be ``ANY``)."""
@@ -32,40 +35,42 @@ def caption(asked: Sequence[int], wording: Wording) -> str:
     form = ALL_FORMS[objects][wording.form]
     if objects == 2 and asked[2] == asked[4]:
         form = EQUAL_SHAPES.get(form, form)
-    text = form.format(**slots, **_describe_background(asked[-1], wording))
+    text = form.format(**slots, **_describe_background(asked[-1], wording.background, wording.more))
     return f"{text[0].upper()}{text[1:]}." if wording.sentence else text
 
 
 def _describe_one(asked: Sequence[int], wording: Wording) -> dict[str, str]:
     size = SIZE_WORDS[asked[0]].pick(wording.size, wording.more)
-    color, shape = _object(asked[1:3], wording)
-    return {"a": f"a {size} {color} {shape}", "an": _article(color), "size": size, "color": color, "shape": shape}
+    article, color, shape = _object(asked[1], asked[2], wording.shape, wording.more)
+    return {"a": f"a {size} {color} {shape}", "an": article, "size": size, "color": color, "shape": shape}
 
 
 def _describe_two(asked: Sequence[int], wording: Wording) -> dict[str, str]:
-    relation = RELATION_WORDS[2 * asked[0] + wording.flipped].pick(wording.relation, wording.more)
-    slots, names = {"relation": relation}, "ba" if wording.flipped else "ab"
-    for name, facts in zip(names, (asked[1:3], asked[3:5]), strict=True):
-        color, shape = _object(facts, wording)
-        slots |= {name: f"{_article(color)} {color} {shape}", f"color_{name}": color, f"shape_{name}": shape}
-    return {**slots, "shapes": plural(slots["shape_a"])}
+    one = _object(asked[1], asked[2], wording.shape, wording.more)
+    other = _object(asked[3], asked[4], wording.shape, wording.more)
+    if wording.flipped:
+        one, other = other, one
+    return {
+        "relation": RELATION_WORDS[2 * asked[0] + wording.flipped].pick(wording.relation, wording.more),
+        **{"a": " ".join(one), "color_a": one[1], "shape_a": one[2], "shapes": plural(one[2])},
+        **{"b": " ".join(other), "color_b": other[1], "shape_b": other[2]},
+    }
 
 
-def _describe_background(background: int, wording: Wording) -> dict[str, str]:
+@cache
+def _describe_background(background: int, synonym: int, more: bool) -> dict[str, str]:
     if background == ANY:
         return {"front": "", "background": "", "clause": ""}
     color = BACKGROUNDS[background]
-    place = BACKGROUND_PHRASES.pick(wording.background, wording.more).format(color)
+    place = BACKGROUND_PHRASES.pick(synonym, more).format(color)
     return {"front": f"{place}, ", "background": f" {place}", "clause": f", {BACKGROUND_CLAUSE.format(color)}"}
 
 
-def _object(facts: Sequence[int], wording: Wording) -> tuple[str, str]:
-    color, shape = facts
-    return COLORS[color], SHAPE_WORDS[shape].pick(wording.shape, wording.more)
-
-
-def _article(word: str) -> str:
-    return "an" if word[0] in "aeiou" else "a"
+@cache
+def _object(color: int, shape: int, synonym: int, more: bool) -> tuple[str, str, str]:
+    """Article, color and shape in words."""
+    words = COLORS[color], SHAPE_WORDS[shape].pick(synonym, more)
+    return "an" if words[0][0] in "aeiou" else "a", *words
 
 
 def distractors(asked: Sequence[int], wording: Wording, random: Random, count: int = 4) -> list[str]:
@@ -85,11 +90,11 @@ def distractors(asked: Sequence[int], wording: Wording, random: Random, count: i
             (axis, color_2, shape_1, color_1, shape_2, background),
             (axis, color_1, shape_2, color_2, shape_1, background),
         ]
-    true, found = caption(asked, wording), dict[str, None]()
+    true, allowed, found = caption(asked, wording), _held_out_pairs(asked), dict[str, None]()
     while len(found) < count:
         changed, its_wording = (exchanges.pop(0), wording) if exchanges else _change_one_word(asked, wording, random)
         wrong = caption(changed, its_wording)
-        if wrong != true and not _held_out_pairs(changed) - _held_out_pairs(asked):
+        if wrong != true and _held_out_pairs(changed) <= allowed:
             found[wrong] = None
     return list(found)
 
@@ -115,6 +120,6 @@ def _change_relation(asked: Sequence[int], wording: Wording, random: Random) -> 
     return [axis, *objects, asked[-1]], replace(wording, flipped=bool(flipped))
 
 
-def _held_out_pairs(asked: Sequence[int]) -> set[tuple[str, str]]:
-    pairs = {(COLORS[color], SHAPES[shape]) for color, shape in zip(asked[1:-1:2], asked[2:-1:2], strict=True)}
-    return pairs & set(HELD_OUT)
+def _held_out_pairs(asked: Sequence[int]) -> set[tuple[int, int]]:
+    """The held-out pairs that a caption names, as indices of color and shape."""
+    return HELD_OUT_INDICES.intersection(zip(asked[1:-1:2], asked[2:-1:2], strict=True))

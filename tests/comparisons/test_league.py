@@ -72,12 +72,12 @@ def test_each_entry_is_compared_with_the_reference_in_a_sentence():
 
 
 def test_an_unknown_cost_is_told_and_its_entry_not_drawn():
-    made = league_of({"a": [0.5], "b": [0.6]}).with_costs({"a": "its process died"})
+    made = league_of({"a": [0.5], "b": [0.6]}).with_costs({"a": "its process died"}, {})
     assert "a: the cost is unknown, its process died" in made.sentences()
     assert made.rows()[1]["seconds"] == made.rows()[1]["all multiply-adds"] == ""
     assert [[text.get_text() for text in panel.texts] for panel in league_chart(made).axes] == [["b"], ["b"]]
     with pytest.raises(LimnerError, match="no entry has a score and a known cost"):
-        league_chart(league_of({"a": [0.5]}).with_costs({"a": "its process died"}))
+        league_chart(league_of({"a": [0.5]}).with_costs({"a": "its process died"}, {}))
 
 
 def test_costs_with_other_figures_are_measured_again(tmp_path):

@@ -216,15 +216,29 @@ def test_the_folder_of_another_comparison_is_refused(kept, plugins, judged_recip
 
 
 @pytest.mark.parametrize("key", ["processor", "instructions"])  # processors of one name may differ in the second
-def test_only_the_same_machine_may_resume(kept, tmp_path, compare, judged_recipe, diary, key):
+def test_all_runs_of_a_seed_come_from_one_machine(kept, tmp_path, compare, judged_recipe, diary, key):
     shutil.copytree(kept[1], tmp_path / "moved", ignore=shutil.ignore_patterns("runs"))
     results = read(tmp_path / "moved")
+    here = dict(results["machine"])
     results["machine"][key] = "Abacus"
     (tmp_path / "moved/results.json").write_text(json.dumps(results))
     assert len(compare(recipe=judged_recipe, out=tmp_path / "moved")) == 4, "nothing is missing"
-    with pytest.raises(LimnerError, match=rf"another comparison: machine\.{key} is Abacus there and"):
-        compare(seeds=3, recipe=judged_recipe, out=tmp_path / "moved")
+    more = {"encoder.width": [8, 16, 24]}
+    with pytest.raises(
+        LimnerError, match=rf"runs with seed 0 from another machine: machine\.{key} is Abacus there and"
+    ):
+        compare(more, recipe=judged_recipe, out=tmp_path / "moved")
     assert diary.runs == []
+    found = compare(seeds=3, recipe=judged_recipe, out=tmp_path / "moved")
+    assert len(found) == 6
+    results = read(tmp_path / "moved")
+    assert results["machine"][key] == "Abacus"
+    assert results["other_machines"] == {"2": here}
+    told = (tmp_path / "moved/table.md").read_text()
+    assert "Abacus" in told
+    assert ", seed 2 on " in told
+    assert len(compare(seeds=4, recipe=judged_recipe, out=tmp_path / "moved")) == 8
+    assert read(tmp_path / "moved")["other_machines"] == {"2": here, "3": here}
 
 
 def test_a_folder_of_something_else_is_refused(compare, trained, diary, out):

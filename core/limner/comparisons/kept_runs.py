@@ -31,7 +31,7 @@ def with_kept_runs(results: Results, folder: Path, asked: Set[tuple[str, int]], 
     kept = read_results(folder)
     if retry:
         _forget_failed(kept, asked)
-    missing = len(asked - kept.finished)
+    missing = asked - kept.finished
     shared = sorted(kept.recipes.keys() & results.recipes.keys())
     resumes = bool(missing and kept.runs)
     asked_for = Results.from_json(json.loads(json.dumps(results.to_json())))  # tuples become lists, as in the file
@@ -41,12 +41,30 @@ def with_kept_runs(results: Results, folder: Path, asked: Set[tuple[str, int]], 
         raise LimnerError(f"{folder} holds another comparison: {difference}; name another folder.")
     if not missing:
         return replace(kept, missing=0)
+    machines = _with_machine(kept, asked_for.machine, {seed for _, seed in missing}, folder) if resumes else {}
     vary = {
         key: _distinct([*(run.settings[key] for run in kept.runs), *values]) for key, values in results.vary.items()
     }
     seeds = max([results.seeds, *(run.seed + 1 for run in kept.runs)])
     recipes = kept.recipes | results.recipes
-    return replace(results, vary=vary, recipes=recipes, seeds=seeds, missing=missing, runs=kept.runs)
+    return replace(results, vary=vary, recipes=recipes, seeds=seeds, missing=len(missing), runs=kept.runs, **machines)
+
+
+def _with_machine(kept: Results, here: dict[str, Any], seeds: Set[int], folder: Path) -> dict[str, Any]:
+    """The machines of the results, if this one trains what is missing of these seeds.
+
+    Raises:
+        LimnerError: if another machine has trained a part of them. Its runs could not be compared with those from here.
+    """
+    begun = {run.seed for run in kept.runs}
+    for seed in sorted(seeds & begun):
+        if difference := _difference(kept.machine_of(seed), here, "machine"):
+            raise LimnerError(
+                f"{folder} holds runs with seed {seed} from another machine: {difference}. All runs of a seed come "
+                "from one machine; go on there, ask for more seeds, or name another folder."
+            )
+    new = {str(seed): here for seed in sorted(seeds - begun) if here != kept.machine}
+    return {"machine": kept.machine, "other_machines": kept.other_machines | new}
 
 
 def _forget_failed(kept: Results, asked: Set[tuple[str, int]]) -> None:
@@ -61,7 +79,7 @@ def _forget_failed(kept: Results, asked: Set[tuple[str, int]]) -> None:
 def _identity(results: Results, shared: Sequence[str], plugins: Set[str], resumes: bool) -> dict[str, Any]:
     """What must be equal in two parts of one comparison, which share these recipes and these plugins.
 
-    Machine and versions only matter if training resumes.
+    Versions only matter if training resumes.
     """
     of_plugins = results.versions.get("plugins", {})
     versions = results.versions | {"plugins": {name: of_plugins[name] for name in sorted(plugins)}}
@@ -69,7 +87,7 @@ def _identity(results: Results, shared: Sequence[str], plugins: Set[str], resume
         "recipe": spelled_out(results.recipe),  # keys of older recipes get their new names
         "recipes": {name: spelled_out(results.recipes[name]) for name in shared},
         "varied": " and ".join(results.vary),
-        **({"machine": results.machine, "versions": versions} if resumes else {}),
+        **({"versions": versions} if resumes else {}),
     }
 
 

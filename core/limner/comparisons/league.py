@@ -2,9 +2,14 @@
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import cast
 
-from limner.comparisons.league_table import Costs, League, read_league_file
+import torch
+from accelerate import PartialState
+
+from limner.comparisons.league_table import League, read_league_file
 from limner.comparisons.measure_entry import measure_apart
+from limner.comparisons.provenance import machine
 from limner.comparisons.results import require_known
 from limner.comparisons.results_file import Results
 from limner.comparisons.train_variants import compare, portable
@@ -82,9 +87,11 @@ def league(
     with claim(folder):
         results.write(folder)
         before = read_league_file(folder)
-        made = League.of(results, folder, reference, quality or before["quality"], before["costs"])
-        if not results.missing:
-            made = made.with_costs(measure_missing(results, made, plugins))
+        made = League.of(results, folder, **before | {"reference": reference, "quality": quality or before["quality"]})
+        if not results.missing and (unknown := _without_costs(results, made)):
+            threads = results.machine["threads"]
+            costs = {name: measure_apart(results.recipes[name], threads, plugins) for name in unknown}
+            made = made.with_costs(costs, machine(cast(torch.device, PartialState().device)) | {"threads": threads})
         if results.runs:
             made.write(folder)
     return made
@@ -125,12 +132,10 @@ def check_alike(plugins: PluginHost, entries: Sequence[str], changes: Sequence[s
                 )
 
 
-def measure_missing(results: Results, made: League, plugins: PluginHost) -> Costs:
-    """The costs of the entries that have none yet, or a sentence on why one cannot be measured."""
-    threads = results.machine["threads"]
+def _without_costs(results: Results, made: League) -> list[str]:
+    """The trained entries whose costs have not been measured yet."""
     trained = {run.variant for run in results.runs if not run.problem}
-    names = [name for name in results.vary["recipe"] if name in trained and name not in made.costs]
-    return {name: measure_apart(results.recipes[name], threads, plugins) for name in names}
+    return [name for name in results.vary["recipe"] if name in trained and name not in made.costs]
 
 
 def _shared(plugins: PluginHost, name: str, changes: Sequence[str]) -> dict[str, object]:

@@ -46,15 +46,25 @@ class League:
         reference: the entry that the others are compared with.
         quality: the score by which entries are ordered, the higher the better.
         costs: by entry.
+        measured_on: the machine that the costs are measured on; by default that of the trainings.
     """
 
     comparison: Comparison
     reference: str
     quality: str
     costs: Costs
+    measured_on: Mapping[str, Any] | None = None
 
     @classmethod
-    def of(cls, results: Results, folder: Path | None, reference: str, quality: str | None, costs: Costs) -> "League":
+    def of(
+        cls,
+        results: Results,
+        folder: Path | None,
+        reference: str,
+        quality: str | None,
+        costs: Costs,
+        measured_on: Mapping[str, Any] | None = None,
+    ) -> "League":
         """The league of these results. Without `quality`, it is the usual score, or the first one.
 
         Raises:
@@ -65,11 +75,11 @@ class League:
         if quality is not None and scores:
             comparison.require_scores([quality])
         usual = scores[0] if scores and USUAL not in scores else USUAL
-        return cls(comparison, reference, quality or usual, costs)
+        return cls(comparison, reference, quality or usual, costs, measured_on)
 
-    def with_costs(self, costs: Costs) -> "League":
-        """The league with the costs of more entries."""
-        return replace(self, costs={**self.costs, **costs})
+    def with_costs(self, costs: Costs, machine: Mapping[str, Any]) -> "League":
+        """The league with the costs of more entries, measured on this machine."""
+        return replace(self, costs={**self.costs, **costs}, measured_on=machine)
 
     @property
     def entries(self) -> list[str]:
@@ -140,9 +150,10 @@ class League:
         results = self.comparison.results
         versions = results.versions
         return (
-            "Mean ± standard deviation over the seeds. Multiply-adds are those of one training image (forward, "
-            "backward, and its share of the update, averaged over the training) and of the whole training. Times are "
-            f"measured after the trainings, while nothing else of the league runs, on {machine_text(results.machine)}: "
+            f"Mean ± standard deviation over the seeds, in {results.precisions}, on {results.trained_on}. "
+            "Multiply-adds are those of one training image (forward, backward, and its share of the update, averaged "
+            "over the training) and of the whole training. Times are measured after the trainings, while nothing else "
+            f"of the league runs, on {machine_text(self.measured_on or results.machine)}: "
             "the seconds are those of a step, averaged over the training, times the steps. Memory is the peak of a "
             "process that makes some steps. "
             f"limner {versions['limner']}, torch {versions['torch']}, Python {versions['python']}; {results.date[:10]}."
@@ -151,7 +162,8 @@ class League:
     def table_of_values(self) -> dict[str, Any]:
         """The content of league.json."""
         costs = {name: cost if isinstance(cost, str) else asdict(cost) for name, cost in self.costs.items()}
-        return {"reference": self.reference, "quality": self.quality, "costs": costs}
+        table = {"reference": self.reference, "quality": self.quality, "costs": costs}
+        return table | ({"measured_on": dict(self.measured_on)} if self.measured_on else {})
 
     def write(self, folder: Path) -> None:
         """Write league.json, painted.png, chart.png and table.md."""
@@ -238,7 +250,7 @@ def read_league_file(folder: Path) -> dict[str, Any]:
             for name, cost in table["costs"].items()
             if isinstance(cost, str) or cost.keys() == figures
         }
-        return {"reference": None, "quality": None, **table, "costs": costs}
+        return {"reference": None, "quality": None, "measured_on": None, **table, "costs": costs}
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise LimnerError(
             f"{file} is damaged: {type(error).__name__}: {error}. Remove it; the same command makes it again."
@@ -258,4 +270,4 @@ def load_league(folder: str | Path) -> League:
             f"There is no league in {folder}; 'limner league --out {shell_quote(str(folder))}' makes one."
         )
     results = load_comparison(folder).results
-    return League.of(results, folder, table["reference"], table["quality"], table["costs"])
+    return League.of(results, folder, **table)

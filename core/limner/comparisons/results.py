@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any, cast
 import pandas as pd
 from PIL import Image
 
-from limner.comparisons.provenance import machine_text
 from limner.comparisons.results_file import Results, read_results
 from limner.errors import LimnerError, nearest, printable
 from limner.files import replace_file
@@ -193,9 +192,8 @@ def require_known(names: Iterable[str], known: Sequence[str]) -> None:
 def _conditions(results: Results) -> str:
     """The budget, the machine and the versions, in a sentence."""
     versions = results.versions
-    precisions = " and ".join(dict.fromkeys(run.precision for run in results.runs))
     return (
-        f"{results.budget_text} each, in {precisions}, on {machine_text(results.machine)}; "
+        f"{results.budget_text} each, in {results.precisions}, on {results.trained_on}; "
         f"limner {versions['limner']}, torch {versions['torch']}, Python {versions['python']}; {results.date[:10]}."
     )
 

@@ -3,13 +3,14 @@
 import json
 import re
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, field, fields
 from itertools import chain, count
 from pathlib import Path, PureWindowsPath
 from typing import Any
 
 from pydantic import TypeAdapter
 
+from limner.comparisons.provenance import machine_text
 from limner.errors import LimnerError, shortened
 from limner.files import reading, replace_file, writing
 from limner.shell import shell_quote
@@ -48,7 +49,7 @@ class RunResult:
     def from_json(cls, table: dict[str, Any]) -> "RunResult":
         """Read a run of results.json."""
         table = {"problem": None, **table, "images_per_second": table["images/s"]}
-        return cls(**{field.name: table[field.name] for field in fields(cls)})
+        return cls(**{each.name: table[each.name] for each in fields(cls)})
 
     def to_json(self) -> dict[str, Any]:
         """The run as it stands in results.json."""
@@ -73,6 +74,7 @@ class Results:
     versions: dict[str, Any]
     missing: int  # number of runs that are not finished
     runs: list[RunResult]
+    other_machines: dict[str, dict[str, Any]] = field(default_factory=dict)  # by seed, if another one trained it
 
     @property
     def finished(self) -> set[tuple[str, int]]:
@@ -84,6 +86,21 @@ class Results:
         """The budget of each run, such as "2000 steps"."""
         return " ".join(f"{amount:.10g} {unit}" for unit, amount in self.budget.items())
 
+    @property
+    def precisions(self) -> str:
+        """The precisions of the runs, such as "bfloat16 and float32"."""
+        return " and ".join(dict.fromkeys(run.precision for run in self.runs))
+
+    @property
+    def trained_on(self) -> str:
+        """The machines in words, such as "AMD EPYC (...), seed 2 on Apple M2 (...)"."""
+        others = [f"seed {seed} on {machine_text(about)}" for seed, about in self.other_machines.items()]
+        return ", ".join([machine_text(self.machine), *others])
+
+    def machine_of(self, seed: int) -> dict[str, Any]:
+        """The machine that trains the runs of a seed: all of them, so that they can be compared."""
+        return self.other_machines.get(str(seed), self.machine)
+
     def ordered_runs(self) -> list[RunResult]:
         """The runs in the order of the varied values, and of the seeds within each variant."""
         place = {key: values.index for key, values in self.vary.items()}
@@ -92,12 +109,18 @@ class Results:
     @classmethod
     def from_json(cls, table: dict[str, Any]) -> "Results":
         """Read results.json."""
-        table = {"recipes": {}, **table, "runs": [RunResult.from_json(run) for run in table["runs"]]}
-        return cls(**{field.name: table[field.name] for field in fields(cls)})
+        table = {
+            "recipes": {},
+            "other_machines": {},
+            **table,
+            "runs": [RunResult.from_json(run) for run in table["runs"]],
+        }
+        return cls(**{each.name: table[each.name] for each in fields(cls)})
 
     def to_json(self) -> dict[str, Any]:
         """The results as they stand in results.json."""
-        return vars(self) | {"runs": [run.to_json() for run in self.runs]}
+        table = vars(self) | {"runs": [run.to_json() for run in self.runs]}
+        return table if self.other_machines else {key: table[key] for key in table if key != "other_machines"}
 
     def write(self, folder: Path) -> None:
         """Write results.json into a folder, which is created if needed."""
@@ -114,7 +137,8 @@ def _check(results: Results) -> None:
     """
     TypeAdapter(Results).validate_python(asdict(results))
     results.ordered_runs()
-    for table, keys in ((results.machine, MACHINE), (results.versions, VERSIONS)):
+    machines = [(about, MACHINE) for about in (results.machine, *results.other_machines.values())]
+    for table, keys in (*machines, (results.versions, VERSIONS)):
         if missing := [key for key in keys if key not in table]:
             raise KeyError(missing[0])
     for run in results.runs:

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from limner.data.tokenizer import Tokenizer
 from limner.errors import LimnerError
 from limner.files import reading
+from limner.meta import without_memory
 from limner.models.animation import Animation, film_animation
 from limner.models.explain import Explanation, record_attention
 from limner.models.hub import download, hub_model, is_on_hub
@@ -197,7 +198,7 @@ class Model(TrainedPainter, nn.Module):
         folder, source = run_folder(folder, plugins)
         with reading(folder):
             saved = read_run(folder, plugins)
-        with torch.device("meta"):  # a model that the weights do not fit takes no memory
+        with without_memory():  # a model that the weights do not fit takes no memory
             check_shapes(folder, cls._built(plugins, saved).state_dict())
         model = cls._built(plugins, saved)
         model.load_state_dict(read_weights(folder))

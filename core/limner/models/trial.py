@@ -9,6 +9,7 @@ from torch import Tensor
 
 from limner.errors import LimnerError
 from limner.interfaces import Loss
+from limner.meta import without_memory
 from limner.models.painter import TrainedPainter, measure
 from limner.plugins import PluginHost
 from limner.recipes.build import build_networks
@@ -22,7 +23,7 @@ class StandIn(TrainedPainter):
 
     def __init__(self, plugins: PluginHost, recipe: Recipe):
         self.plugins, self.recipe = plugins, recipe
-        with torch.device("meta"):
+        with without_memory():
             networks = build_networks(recipe, recipe.text.vocabulary)
         self.generator, self.losses = networks.conditional_generator.generator, networks.named_losses()
 

@@ -5,11 +5,11 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
-import torch
 from torch import nn
 
 from limner.errors import LimnerError, nearest
 from limner.interfaces import Dataset, Discriminator, Generator, Loss, Metric, TextEncoder
+from limner.meta import without_memory
 from limner.plugins import PluginHost
 from limner.recipes.options import resolve_component
 from limner.recipes.scorers import losses_that, pick_scorer
@@ -205,7 +205,7 @@ def dry_run(host: PluginHost, recipe: "Recipe") -> None:
     """
     pretrained_model(recipe)
     build_trackers(recipe)
-    with torch.device("meta"):
+    with without_memory():
         networks = build_networks(recipe, recipe.text.vocabulary)
         parts_named(networks, recipe.training.freeze, "training.freeze")
         parts_named(networks, recipe.training.load_parts, "training.load_parts")

@@ -4,7 +4,6 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from limner.comparisons.painted_rows import PaintedRow, read_rows
-from limner.comparisons.provenance import machine_text
 from limner.comparisons.results import Comparison
 from limner.errors import LimnerError
 from limner.play.markup import figure
@@ -22,7 +21,7 @@ def comparison_intro(found: Comparison) -> str:
         *((f"varied: {key}", ", ".join(map(str, values))) for key, values in results.vary.items()),
         ("budget", f"{results.budget_text} each"),
         ("seeds", results.seeds),
-        ("machine", machine_text(results.machine)),
+        ("machine", results.trained_on),
         ("versions", f"limner {versions['limner']}, torch {versions['torch']}, Python {versions['python']}"),
         ("date", results.date[:10]),
     ]

@@ -15,6 +15,7 @@ from safetensors.torch import load_model, save_model
 from torch import Tensor, nn
 
 from limner.errors import LimnerError
+from limner.meta import without_memory
 from limner.recipes.options import option_model
 from limner.slots import Slot
 from limner.types import Sizes, TextFeatures, Tokens
@@ -155,7 +156,7 @@ def _check_saving(component: type, network: nn.Module, build: Build, apply: Appl
 
 def _check_devices(component: type, network: nn.Module, build: Build, apply: Apply) -> None:
     with promise(component, "it can be built without memory, so that recipes are checked before any work"):
-        with torch.device("meta"):
+        with without_memory():
             built = build()
         require(all(weight.is_meta for weight in built.parameters()), "there are weights on another device.")
     with promise(component, "it computes in bfloat16 under autocast"), torch.no_grad():
