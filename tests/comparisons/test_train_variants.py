@@ -215,30 +215,35 @@ def test_the_folder_of_another_comparison_is_refused(kept, plugins, judged_recip
     assert sorted(folder.rglob("*")) == before
 
 
-@pytest.mark.parametrize("key", ["processor", "instructions"])  # processors of one name may differ in the second
-def test_all_runs_of_a_seed_come_from_one_machine(kept, tmp_path, compare, judged_recipe, diary, key):
-    shutil.copytree(kept[1], tmp_path / "moved", ignore=shutil.ignore_patterns("runs"))
-    results = read(tmp_path / "moved")
+def moved(kept, folder, key):
+    """A copy of the finished comparison, as if a machine that differs in `key` had made it; and this machine."""
+    shutil.copytree(kept[1], folder, ignore=shutil.ignore_patterns("runs"))
+    results = read(folder)
     here = dict(results["machine"])
     results["machine"][key] = "Abacus"
-    (tmp_path / "moved/results.json").write_text(json.dumps(results))
-    assert len(compare(recipe=judged_recipe, out=tmp_path / "moved")) == 4, "nothing is missing"
-    more = {"encoder.width": [8, 16, 24]}
-    with pytest.raises(
-        LimnerError, match=rf"runs with seed 0 from another machine: machine\.{key} is Abacus there and"
-    ):
-        compare(more, recipe=judged_recipe, out=tmp_path / "moved")
+    (folder / "results.json").write_text(json.dumps(results))
+    return here
+
+
+@pytest.mark.parametrize("key", ["processor", "instructions"])  # processors of one name may differ in the second
+def test_all_runs_of_a_seed_come_from_one_machine(kept, out, compare, judged_recipe, diary, key):
+    moved(kept, out, key)
+    assert len(compare(recipe=judged_recipe)) == 4, "nothing is missing"
+    told = rf"runs with seed 0 from another machine: machine\.{key} is Abacus there and"
+    with pytest.raises(LimnerError, match=told):
+        compare({"encoder.width": [8, 16, 24]}, recipe=judged_recipe)
     assert diary.runs == []
-    found = compare(seeds=3, recipe=judged_recipe, out=tmp_path / "moved")
-    assert len(found) == 6
-    results = read(tmp_path / "moved")
-    assert results["machine"][key] == "Abacus"
+
+
+def test_another_machine_trains_further_seeds(kept, out, compare, judged_recipe):
+    here = moved(kept, out, "processor")
+    assert len(compare(seeds=3, recipe=judged_recipe)) == 6
+    results = read(out)
+    assert results["machine"]["processor"] == "Abacus"
     assert results["other_machines"] == {"2": here}
-    told = (tmp_path / "moved/table.md").read_text()
-    assert "Abacus" in told
-    assert ", seed 2 on " in told
-    assert len(compare(seeds=4, recipe=judged_recipe, out=tmp_path / "moved")) == 8
-    assert read(tmp_path / "moved")["other_machines"] == {"2": here, "3": here}
+    assert re.search(r"float32, on Abacus \(.*\), seed 2 on .*;", (out / "table.md").read_text())
+    with pytest.raises(LimnerError, match=r"runs with seed 0 from another machine"):
+        compare({"encoder.width": [8, 16, 24]}, seeds=4, recipe=judged_recipe)
 
 
 def test_a_folder_of_something_else_is_refused(compare, trained, diary, out):
