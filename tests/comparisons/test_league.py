@@ -84,7 +84,25 @@ def test_costs_with_other_figures_are_measured_again(tmp_path):
     old = {name: value for name, value in vars(COST).items() if name != "step_seconds"}
     costs = {"old": old, "new": vars(COST), "broken": "it failed"}
     (tmp_path / "league.json").write_text(json.dumps({"reference": "a", "quality": "b", "jobs": 2, "costs": costs}))
-    assert league_table.read_league_file(tmp_path)["costs"] == {"new": COST, "broken": "it failed"}
+    read = league_table.read_league_file(tmp_path)
+    assert read == {
+        "reference": "a",
+        "quality": "b",
+        "measured_on": None,
+        "costs": {"new": COST, "broken": "it failed"},
+    }
+
+
+def test_the_page_names_the_machines_of_the_trainings_and_of_the_costs():
+    made = league_of({"a": [0.5]})
+    assert "on a processor (2 cores, 1 thread, cpu)." in made.conditions()
+    assert "while nothing else of the league runs, there: " in made.conditions()
+    assert "runs, there: " in made.with_costs({"a": COST}, made.comparison.results.machine).conditions()
+    other = {"processor": "another", "instructions": "AVX2", "cores": 4, "threads": 1, "device": "cpu"}
+    made.comparison.attrs["other_machines"] = {"1": other}
+    told = made.with_costs({"a": COST}, other).conditions()
+    assert "(2 cores, 1 thread, cpu), seed 1 on another (AVX2, 4 cores, 1 thread, cpu). Multiply-adds" in told
+    assert "runs, on another (AVX2, 4 cores, 1 thread, cpu): the seconds" in told
 
 
 def test_names_cover_no_point_and_no_other_name():

@@ -149,11 +149,13 @@ class League:
         """How the numbers came about, in words."""
         results = self.comparison.results
         versions = results.versions
+        measured_on = self.measured_on or results.machine
+        place = "there" if measured_on == results.machine else f"on {machine_text(measured_on)}"
         return (
             f"Mean ± standard deviation over the seeds, in {results.precisions}, on {results.trained_on}. "
             "Multiply-adds are those of one training image (forward, backward, and its share of the update, averaged "
             "over the training) and of the whole training. Times are measured after the trainings, while nothing else "
-            f"of the league runs, on {machine_text(self.measured_on or results.machine)}: "
+            f"of the league runs, {place}: "
             "the seconds are those of a step, averaged over the training, times the steps. Memory is the peak of a "
             "process that makes some steps. "
             f"limner {versions['limner']}, torch {versions['torch']}, Python {versions['python']}; {results.date[:10]}."
@@ -250,7 +252,9 @@ def read_league_file(folder: Path) -> dict[str, Any]:
             for name, cost in table["costs"].items()
             if isinstance(cost, str) or cost.keys() == figures
         }
-        return {"reference": None, "quality": None, "measured_on": None, **table, "costs": costs}
+        if measured_on := table.get("measured_on"):
+            machine_text(measured_on)
+        return {key: table.get(key) for key in ("reference", "quality", "measured_on")} | {"costs": costs}
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise LimnerError(
             f"{file} is damaged: {type(error).__name__}: {error}. Remove it; the same command makes it again."
