@@ -4,14 +4,14 @@ BIN := .venv/bin
 
 .PHONY: quickstart test quick fuzz check notebooks lab docs kill soak
 
-quickstart: .venv/lab        ## train on drawn scenes, paint, and judge: three to five minutes after the installation
+quickstart: .venv/lab        ## train on drawn scenes, paint, and judge: four to ten minutes after the installation
 	$(BIN)/limner train quickstart --evaluate
 
-test: .venv/dev              ## all the tests, notebooks included: under half an hour on two cores
+test: .venv/dev              ## all the tests, notebooks included: half an hour to an hour on two cores
 	$(BIN)/pytest -m "not notebook" --slow -n 2 --dist loadfile
 	OMP_NUM_THREADS=1 $(BIN)/pytest -m notebook -n 2 --dist loadfile --no-loadscope-reorder  # the longest lesson first
 
-quick: .venv/dev             ## the tests without the notebooks and the slow ones: about three minutes
+quick: .venv/dev             ## the tests without the notebooks and the slow ones: three to seven minutes
 	$(BIN)/pytest -m "not notebook" -n 2 --dist loadfile
 
 fuzz: .venv/dev              ## ten thousand examples of odd input for each property; an hour or more

@@ -77,10 +77,11 @@ def distractors(asked: Sequence[int], wording: Wording, random: Random, count: i
     """Wrong captions in the same wording. None of them is true of an image of which `asked` is true.
 
     For two objects: the objects exchanged (the same words, with the relation reversed), the colors exchanged, the
-    shapes exchanged (if that changes anything), then single words replaced. For one object: single words replaced. A
-    wrong caption never introduces a held-out pair, or a model in training would learn that such a pair is always wrong.
+    shapes exchanged (if that changes anything), then single words replaced. For one object: two with other shapes, since
+    outlines take longest to learn, then single words replaced. A wrong caption never introduces a held-out pair, or a
+    model in training would learn that such a pair is always wrong.
 
-    The first one is the only caption that a model cannot reject by its colors and shapes.
+    The first one for two objects is the only caption that a model cannot reject by its colors and shapes.
     """
     exchanges: list[Sequence[int]] = []
     if len(asked) == len(COLUMNS[2]):
@@ -90,6 +91,9 @@ def distractors(asked: Sequence[int], wording: Wording, random: Random, count: i
             (axis, color_2, shape_1, color_1, shape_2, background),
             (axis, color_1, shape_2, color_2, shape_1, background),
         ]
+    else:
+        others = random.sample([shape for shape in range(len(SHAPES)) if shape != asked[2]], 2)
+        exchanges = [(*asked[:2], shape, asked[-1]) for shape in others]
     true, allowed, found = caption(asked, wording), _held_out_pairs(asked), dict[str, None]()
     while len(found) < count:
         changed, its_wording = (exchanges.pop(0), wording) if exchanges else _change_one_word(asked, wording, random)

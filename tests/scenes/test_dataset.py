@@ -34,14 +34,18 @@ def test_captions_ask_for_what_their_image_shows(objects, wordings):
 @pytest.mark.parametrize(
     ("objects", "wordings", "expected"),
     [
-        (1, 1, "5af923bc57ff6990"),
-        (1, 8, "978bf43e80eb8bff"),
+        (1, 1, "07690bf1c7b87b73"),
+        (1, 8, "7e51e1abae32fa56"),
         (2, 1, "efbaa8f2e6cc3296"),
         (2, 8, "c15642c1fa1962cc"),
     ],
 )
 def test_measured_figures_stay_valid(objects, wordings, expected):
-    """The captions and prompts with one wording and with the eight usual ones never change."""
+    """The captions and prompts with one wording and with the eight usual ones never change.
+
+    The wrong captions of one object did, on 2026-11-28: two of the four have another shape. Before, any single word was
+    replaced, so figures of models of one object that are older were measured with these.
+    """
     scenes = Scenes(16, objects=objects, wordings=wordings, count=500)
     prompts = [scenes.prompts(200, 3, held_out=held_out).texts for held_out in (False, True)]
     texts = [scenes.captions(scenes.scenes())["annotations"], *prompts, scenes.preview_prompts()]

@@ -88,6 +88,15 @@ def test_the_first_distractor_reverses_the_relation_in_the_same_words(form):
         assert parse(first) == [1, *ABOVE[3:5], *ABOVE[1:3], ANY]
 
 
+def test_two_distractors_of_one_object_have_another_shape():
+    facts = [0, COLORS.index("purple"), SHAPES.index("circle"), ANY]
+    for seed in range(20):
+        first, second, *_ = distractors(facts, Wording(), Random(seed))
+        shapes = {text.removeprefix("a small purple ") for text in (first, second)}
+        assert len(shapes) == 2
+        assert shapes <= set(SHAPES) - {"circle"}
+
+
 @pytest.mark.parametrize("objects", [1, 2])
 def test_distractors_of_trained_scenes_name_no_held_out_pair(objects):
     random = Random(1)
