@@ -16,8 +16,8 @@ from limner.hooks import API_VERSION
 from limner.kinds import COMPONENTS
 from limner.plugins import host
 
-RECIPE = "scenes-one"
-"""The recipe that the notebook of a new plugin trains."""
+RECIPE, RECIPE_OF_ANY_DATA = "scenes-one", "scenes-32"
+"""What the notebook of a new plugin trains; the first needs wrong captions, which only some data sets have."""
 
 
 def write_plugin(distribution: str, kind: str, folder: Path | None = None) -> list[Path]:
@@ -81,7 +81,7 @@ def _names(distribution: str, kind: str) -> dict[str, str]:
         "Class": f"{words}{kind.capitalize()}",
         "hook": about.hook,
         "summary": about.example.summary,
-        "recipe": RECIPE,
+        "recipe": RECIPE_OF_ANY_DATA if kind == "dataset" else RECIPE,
         "api": API_VERSION,
         "version": version("limner"),
         "year": str(date.today().year),
