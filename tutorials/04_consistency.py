@@ -10,7 +10,7 @@
 # **Goal.** Learn three ways to ask whether an image shows what its caption says: *judge* the pair, *match* it against
 # others, or *read* the image back into words. Compare models with and without, on an equal budget. See what a captioner
 # sees in the course of a training, what it overlooks, and how it is fooled. **You need**
-# [lesson 1](01_adversarial_training.ipynb). **Time**: about four minutes on two CPU cores, for 1,350 training steps in
+# [lesson 1](01_adversarial_training.ipynb). **Time**: about four minutes on two CPU cores, for 1,400 training steps in
 # all. A slow machine takes longer.
 
 # %%
@@ -27,7 +27,8 @@ limner.diagram("consistency")
 #
 # How wrong is $c'$? A **random** caption (`mismatched = true`) is wrong in nearly everything, and easy to spot. The
 # **nearest** one in the batch (`"nearest"`) is harder. Hardest is the right caption with one or two words **swapped**
-# (`"swapped"`), which is possible if the data knows the attributes of its captions:
+# (`"swapped"`), which is possible if the data knows the attributes of its captions. The recipe `scenes-one` trains with
+# these:
 
 # %%
 import inspect
@@ -252,11 +253,11 @@ assert not any("background" in said[i] for i in wrong_background.nonzero().flatt
 # ## To please only the captioner
 #
 # How far can a captioner be fooled? Remove every other loss, so that the generator has to please *only* the captioner,
-# and train for 150 steps. The captioner still learns from real scenes.
+# and train for 200 steps. The captioner still learns from real scenes.
 
 # %%
 alone = [f"losses.{name}.weight=0.0" for name in ("hinge", "r1", "sentence-contrast", "noise-reading")]
-flatterer = limner.train("scenes-one", overrides=[*alone, "training.steps=150"], quiet=True)
+flatterer = limner.train("scenes-one", overrides=[*alone, "training.steps=200"], quiet=True)
 wanted = one.prompts(100, seed=1)
 flattering = flatterer.paint_images(wanted.texts)
 answers = flatterer.caption(flattering)

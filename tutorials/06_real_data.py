@@ -482,12 +482,12 @@ assert raw_bert.max() < whitened.min()
 #
 # ## Your own training
 #
-# Now the whole way once, live: the files, BERT, whitening, 1,200 steps. (Allow two to three minutes on two cores; a slow
-# machine takes longer.)
+# Now the whole way once, live: the files, BERT, whitening, 900 steps. (Allow two minutes on two cores with AVX-512, and
+# four with AVX2 alone.)
 
 # %%
 here = [f"data={{name='folder', root='{folder}'}}", f"encoder={{name='pretrained', model='{root / 'bert'}'}}"]
-model = limner.train("scenes-one", overrides=[*here, "training.steps=1200"], quiet=True)
+model = limner.train("scenes-one", overrides=[*here, "training.steps=900"], quiet=True)
 prompts = ["a large red circle", "a small blue square on a white background", "a large green star"]
 model.paint(prompts, n=6, seed=1)
 
