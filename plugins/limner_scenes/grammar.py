@@ -77,9 +77,9 @@ def distractors(asked: Sequence[int], wording: Wording, random: Random, count: i
     """Wrong captions in the same wording. None of them is true of an image of which `asked` is true.
 
     For two objects: the objects exchanged (the same words, with the relation reversed), the colors exchanged, the
-    shapes exchanged (if that changes anything), then single words replaced. For one object: two with other shapes, since
-    outlines take longest to learn, then single words replaced. A wrong caption never introduces a held-out pair, or a
-    model in training would learn that such a pair is always wrong.
+    shapes exchanged (if that changes anything), then single words replaced. For one object: two with other shapes,
+    since outlines take longest to learn, then single words replaced. A wrong caption never introduces a held-out pair,
+    or a model in training would learn that such a pair is always wrong.
 
     The first one for two objects is the only caption that a model cannot reject by its colors and shapes.
     """
