@@ -19,7 +19,6 @@ from pathlib import Path
 import jupytext
 import limner
 import nbformat
-import torch
 from limner.comparisons.provenance import machine
 from limner.training.cost import measure_cost
 from nbclient import NotebookClient
@@ -90,7 +89,7 @@ def stamp(seconds: float, images: float) -> str:
         seconds: that it took.
         images: per second that the machine trains.
     """
-    about = machine(torch.device("cuda" if torch.cuda.is_available() else "cpu"))
+    about = machine()
     processor = about["processor"] if about["device"] == "cpu" else about["device"]
     head = ["git", "rev-parse", "--short", "HEAD"]
     commit = subprocess.run(head, cwd=FOLDER, capture_output=True, text=True, check=True).stdout.strip()

@@ -246,6 +246,18 @@ def test_another_machine_trains_further_seeds(kept, out, compare, judged_recipe)
         compare({"encoder.width": [8, 16, 24]}, seeds=4, recipe=judged_recipe)
 
 
+def test_a_seed_whose_runs_are_forgotten_is_trained_here(kept, out, compare, judged_recipe):
+    here = moved(kept, out, "processor")
+    results = read(out)
+    elsewhere = results["machine"]
+    for run in results["runs"]:
+        if run["seed"] == 1:
+            run |= {"problem": "It failed.", "scores": {}}
+    (out / "results.json").write_text(json.dumps(results | {"machine": here, "other_machines": {"1": elsewhere}}))
+    assert len(compare(recipe=judged_recipe, keep_going=True)) == 4
+    assert "other_machines" not in read(out)
+
+
 def test_a_folder_of_something_else_is_refused(compare, trained, diary, out):
     with pytest.raises(LimnerError, match="is there already and is not an empty folder"):
         compare(out=trained)

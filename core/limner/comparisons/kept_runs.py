@@ -63,8 +63,9 @@ def _with_machine(kept: Results, here: dict[str, Any], seeds: Set[int], folder: 
                 f"{folder} holds runs with seed {seed} from another machine: {difference}. All runs of a seed come "
                 "from one machine; go on there, ask for more seeds, or name another folder."
             )
+    others = {seed: about for seed, about in kept.other_machines.items() if int(seed) in begun}
     new = {str(seed): here for seed in sorted(seeds - begun) if here != kept.machine}
-    return {"machine": kept.machine, "other_machines": kept.other_machines | new}
+    return {"machine": kept.machine, "other_machines": others | new}
 
 
 def _forget_failed(kept: Results, asked: Set[tuple[str, int]]) -> None:

@@ -2,10 +2,6 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import cast
-
-import torch
-from accelerate import PartialState
 
 from limner.comparisons.league_table import League, read_league_file
 from limner.comparisons.measure_entry import measure_apart
@@ -91,7 +87,7 @@ def league(
         if not results.missing and (unknown := _without_costs(results, made)):
             threads = results.machine["threads"]
             costs = {name: measure_apart(results.recipes[name], threads, plugins) for name in unknown}
-            made = made.with_costs(costs, machine(cast(torch.device, PartialState().device)) | {"threads": threads})
+            made = made.with_costs(costs, machine() | {"threads": threads})
         if results.runs:
             made.write(folder)
     return made

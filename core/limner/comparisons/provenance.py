@@ -5,20 +5,22 @@ import platform
 import subprocess
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import torch
+from accelerate import PartialState
 
 import limner
 from limner.plugins import PluginHost
 from limner.training.precision import fast_bfloat16
 
 
-def machine(device: torch.device) -> dict[str, Any]:
+def machine() -> dict[str, Any]:
     """The processor, its instructions and cores, the number of threads that torch uses, and the device that trains.
 
     Processors of one name can differ in their instructions, and so in the precision of a training.
     """
+    device = cast(torch.device, PartialState().device)
     return {
         "processor": _processor(),
         "instructions": _instructions(),

@@ -14,9 +14,6 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, cast
 
-import torch
-from accelerate import PartialState
-
 from limner.comparisons.provenance import machine, versions
 from limner.comparisons.results import mean_and_spread
 from limner.comparisons.train_variants import portable
@@ -175,7 +172,7 @@ def speedrun(
         date=datetime.now(UTC).isoformat(timespec="seconds"),
         rules=rules,
         recipe=checked.table(),
-        machine=machine(cast(torch.device, PartialState().device)),
+        machine=machine(),
         versions=versions(plugins),
     )
     if file.exists():

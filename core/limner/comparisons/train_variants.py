@@ -9,9 +9,6 @@ from functools import partial
 from pathlib import Path
 from typing import Any, cast
 
-import torch
-from accelerate import PartialState
-
 from limner.comparisons.kept_runs import with_kept_runs
 from limner.comparisons.painted_rows import paint_missing_rows
 from limner.comparisons.parallel import run_in_parallel, threads_of
@@ -136,7 +133,7 @@ def _plan(
         budget={"steps": training.steps} if training.steps else {"seconds": cast(float, training.seconds)},
         recipe=base,
         recipes={str(value): table_of(value) for value in vary.get("recipe", ())},
-        machine=machine(cast(torch.device, PartialState().device)),
+        machine=machine(),
         versions=versions(plugins),
         missing=len(variants) * seeds,
         runs=[],
