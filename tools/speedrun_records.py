@@ -11,8 +11,8 @@ from pathlib import Path
 from statistics import mean
 
 from limner import Speedrun
-from limner.comparisons.provenance import machine_text
 from limner.comparisons.results import mean_and_spread
+from limner.comparisons.results_file import machine_text
 from limner.models.report import markdown_table
 
 ROOT = Path(__file__).parents[1]

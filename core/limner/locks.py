@@ -5,8 +5,6 @@ from contextlib import contextmanager, suppress
 from datetime import datetime
 from pathlib import Path
 
-from filelock import SoftFileLock, Timeout
-
 from limner.errors import LimnerError
 
 LOCK_FILE = ".lock"
@@ -23,6 +21,8 @@ def claim(folder: Path) -> Iterator[None]:
     Raises:
         LimnerError: if the folder is held already, or nothing can be written into it.
     """
+    from filelock import SoftFileLock, Timeout  # here, because the command line answers sooner without it
+
     created = [path for path in (folder, *folder.parents) if not path.exists()]
     lock = SoftFileLock(folder / LOCK_FILE, timeout=0)
     try:

@@ -9,9 +9,8 @@ from statistics import mean
 from typing import TYPE_CHECKING, Any
 
 from limner.comparisons.entry_cost import EntryCost
-from limner.comparisons.provenance import machine_text
 from limner.comparisons.results import CHART_FILE, TABLE_FILE, Comparison, load_comparison, mean_and_spread
-from limner.comparisons.results_file import Results, RunResult
+from limner.comparisons.results_file import Results, RunResult, machine_text
 from limner.errors import LimnerError, printable
 from limner.files import reading, replace_file
 from limner.models.report import markdown_table, markdown_text

@@ -3,7 +3,6 @@
 import os
 import platform
 import subprocess
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, cast
 
@@ -39,14 +38,6 @@ def versions(plugins: PluginHost) -> dict[str, Any]:
         "torch": torch.__version__,
         "plugins": healthy,
     }
-
-
-def machine_text(about: Mapping[str, Any]) -> str:
-    """A machine in words, such as "AMD EPYC (AVX2, 2 cores, 1 thread, cpu)"."""
-    threads = f"{about['threads']} {'thread' if about['threads'] == 1 else 'threads'}"
-    known = [about["instructions"]] if "instructions" in about else []  # older results do not tell them
-    details = ", ".join([*known, f"{about['cores']} cores", threads, about["device"]])
-    return f"{about['processor']} ({details})"
 
 
 def _instructions() -> str:

@@ -10,7 +10,6 @@ from typing import Any
 
 from pydantic import TypeAdapter
 
-from limner.comparisons.provenance import machine_text
 from limner.errors import LimnerError, shortened
 from limner.files import reading, replace_file, writing
 from limner.shell import shell_quote
@@ -127,6 +126,14 @@ class Results:
         with writing(folder):
             folder.mkdir(parents=True, exist_ok=True)
         replace_file(folder / RESULTS_FILE, json.dumps(self.to_json(), indent=1, ensure_ascii=False).encode())
+
+
+def machine_text(about: Mapping[str, Any]) -> str:
+    """A machine in words, such as "AMD EPYC (AVX2, 2 cores, 1 thread, cpu)"."""
+    threads = f"{about['threads']} {'thread' if about['threads'] == 1 else 'threads'}"
+    known = [about["instructions"]] if "instructions" in about else []  # older results do not tell them
+    details = ", ".join([*known, f"{about['cores']} cores", threads, about["device"]])
+    return f"{about['processor']} ({details})"
 
 
 def _check(results: Results) -> None:
