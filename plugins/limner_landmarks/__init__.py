@@ -8,6 +8,7 @@ RECIPES = (
     "gan-int-cls",
     "df-gan",
     "ssa-gan",
+    "gigagan",
     "r3gan",
     "stackgan",
     "stackgan-v2",
@@ -29,6 +30,7 @@ def limner_generators() -> Mapping[str, str]:
         "dcgan": "limner_landmarks.dcgan:DCGANGenerator",
         "deep-fusion": "limner_landmarks.deep_fusion:DeepFusionGenerator",
         "spatial-fusion": "limner_landmarks.spatial_fusion:SpatialFusionGenerator",
+        "adaptive-kernels": "limner_landmarks.adaptive_kernels:AdaptiveKernelGenerator",
         "r3gan": "limner_landmarks.r3gan:R3GANGenerator",
     }
 

@@ -1,4 +1,4 @@
-"""The convolutional blocks of the StackGAN family: batch normalization, nearest-neighbor enlargement, gates."""
+"""Blocks of several landmark models: batch normalization, nearest-neighbor enlargement, gates."""
 
 import torch
 from einops import repeat
@@ -7,6 +7,9 @@ from limner import LimnerError, Sizes, TextFeatures
 from limner.layers import ConditioningAugmentation
 from torch import Tensor, nn
 from torch.nn.functional import batch_norm, interpolate
+
+GAIN = (2 / (1 + 0.2**2)) ** 0.5
+"""What keeps the scale of the activations before a leaky ReLU (He et al. 2015)."""
 
 
 class RowNorm(nn.BatchNorm1d):

@@ -12,13 +12,11 @@ from pydantic import Field
 from torch import Tensor, nn
 from torch.nn.functional import avg_pool2d, interpolate, leaky_relu, pixel_shuffle
 
-from .blocks import remaining
+from .blocks import GAIN, remaining
 
 Channels = Annotated[int, Field(ge=1)]
 Count = Annotated[int, Field(ge=1)]
 LayerT = TypeVar("LayerT", nn.Conv2d, nn.Linear)
-GAIN = (2 / (1 + 0.2**2)) ** 0.5
-"""What keeps the scale of the activations before a leaky ReLU (He et al. 2015)."""
 
 
 class R3GANGenerator(Generator):

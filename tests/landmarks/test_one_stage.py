@@ -1,4 +1,4 @@
-"""The parts of GAN-INT-CLS, DF-GAN, SSA-GAN and R3GAN: their equations by hand, and the published sizes."""
+"""The parts of GAN-INT-CLS, DF-GAN, SSA-GAN, GigaGAN and R3GAN: their equations by hand, and the published sizes."""
 
 from types import SimpleNamespace
 
@@ -7,6 +7,7 @@ import pytest
 import torch
 from limner import Discriminator, Judgement, LimnerError, Sizes, TextFeatures
 from limner.shared_rows import AllRows
+from limner_landmarks.adaptive_kernels import AdaptiveConvolution
 from limner_landmarks.dcgan import DCGANDiscriminator, DCGANGenerator
 from limner_landmarks.deep_fusion import DeepFusion, DeepFusionBlock, DeepFusionGenerator
 from limner_landmarks.fusion import ChannelAffine
@@ -79,6 +80,22 @@ def test_masked_fusion_changes_the_normalized_map_where_the_mask_is_open():
     fused = fuse(hidden, sentence, mask).detach().numpy()
     np.testing.assert_allclose(fused, expected, atol=1e-12)
     np.testing.assert_allclose(fused[:, :, 0], normal[:, :, 0], atol=1e-12)
+
+
+def test_an_adaptive_convolution_has_a_kernel_of_its_own_for_each_image():
+    torch.manual_seed(0)
+    convolution, hidden, style = AdaptiveConvolution(5, 3, 2, kernels=4).double(), random(2, 3, 4, 4), random(2, 5)
+    with torch.no_grad():
+        convolution.bias.copy_(torch.tensor([0.5, -0.5]))
+    found = convolution(hidden, style)
+    for row in range(2):
+        shares = convolution.select(style[row]).exp()
+        kernel = sum(share / shares.sum() * each for share, each in zip(shares, convolution.kernels))
+        kernel = kernel * convolution.scale(style[row])[None, :, None, None]
+        length = kernel.square().sum((1, 2, 3), keepdim=True).sqrt()
+        gain = (2 / 1.04) ** 0.5
+        expected = nn.functional.conv2d(hidden[row], gain * kernel / length, convolution.bias, padding=1)
+        torch.testing.assert_close(found[row], expected, atol=1e-7, rtol=1e-7)
 
 
 def test_the_one_way_discriminator_starts_with_its_shortcuts():

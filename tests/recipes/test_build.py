@@ -18,6 +18,7 @@ NEEDED = {  # to be of any use
     "deep-fusion": ["generator.channels=[16, 8]"],
     "spatial-fusion": ["generator.channels=[16, 8]"],
     "r3gan": ["generator.channels=[16, 16]"],
+    "adaptive-kernels": ["generator.channels=[16, 8]"],
     "flow-matching": ["generator={name='flow-unet', channels=[8, 8]}"],
     "conditioning-divergence": ["generator.augmentation=4", "losses.non-saturating={}"],
 }

@@ -37,6 +37,7 @@ SMALL = {  # options that make a component small
     "deep-fusion generator": {"channels": [8, 8], "noise": 8},
     "spatial-fusion generator": {"channels": [8, 8], "noise": 8, "hidden": 8, "mask": 8},
     "one-way discriminator": {"channels": [8, 8], "head": 8},
+    "adaptive-kernels": {"channels": [8, 8], "noise": 8, "mapping": 8, "kernels": 2},
     "r3gan generator": {"channels": [8, 8], "noise": 8, "group": 4},
     "r3gan discriminator": {"channels": [8, 8], "group": 4},
     "initial": {"size": 4, "channels": [8]},
