@@ -107,6 +107,9 @@ paints("df-gan")
 paints("ssa-gan")
 
 # %% [markdown]
+# **GigaGAN** (Kang et al. 2023) gives each convolution several kernels. Noise and sentence mix them, for each image anew. The
+# recipe `gigagan` came after the stored league, so it has no picture here, and no row below.
+#
 # **R3GAN** (Huang et al. 2024) asks how little a modern GAN needs: a relativistic loss, gradient penalties at real and at
 # generated images, grouped convolutions, and no normalization. It has class labels; our recipe gives it captions.
 
@@ -119,7 +122,8 @@ paints("r3gan")
 # `limner league` trains them, measures quality and cost, and writes a table and a chart. The stored one was made by
 #
 # ```
-# limner league --seeds 2 --steps 2400 --jobs 2 --out comparisons/league
+# limner league scenes-64 flow-64 r3gan df-gan attngan dm-gan gan-int-cls mirrorgan stackgan ssa-gan stackgan-v2 \
+#     --reference scenes-64 --league scenes --seeds 2 --steps 2400 --jobs 2 --out comparisons/league
 # ```
 
 # %%
