@@ -5,6 +5,7 @@ import sys
 from collections.abc import Mapping
 from contextlib import redirect_stdout
 from dataclasses import dataclass
+from functools import lru_cache
 from importlib.metadata import entry_points
 from typing import Any, Protocol, runtime_checkable
 
@@ -54,10 +55,15 @@ def installed() -> dict[str, list[Entry]]:
 
 def distribution(entry: Entry) -> tuple[str, str]:
     """The name and the version of the distribution that an entry point belongs to."""
+    return _name_and_version(owner) if (owner := getattr(entry, "dist", None)) else ("?", "")
+
+
+@lru_cache(maxsize=100)  # the metadata hold a whole README, and are parsed anew at each access
+def _name_and_version(owner: Any) -> tuple[str, str]:
     try:
-        metadata = owner.metadata if (owner := getattr(entry, "dist", None)) else {}
+        metadata = owner.metadata
     except FileNotFoundError:  # a half-removed distribution
-        metadata = {}
+        return "?", ""
     return metadata.get("Name", "?"), metadata.get("Version", "")
 
 
