@@ -307,6 +307,18 @@ def test_all_entries_can_train_on_the_data_of_one_recipe(run_league, tmp_path, r
         assert (table["data"]["count"], table["text"]["length"]) == (24, 20)
 
 
+def test_metrics_by_which_models_judge_themselves_are_left_out(run_league, tmp_path, recipe):
+    file = tmp_path / "data.toml"
+    itself = {"retrieval": {"trials": 2, "candidates": 2}}
+    file.write_text(tomli_w.dumps(recipe | {"metrics": {"scene-diversity": {"prompts": 2, "images": 2}, **itself}}))
+    with pytest.warns(UserWarning, match="leaves out the metric 'retrieval'. .* can match images with captions"):
+        made = run_league(data_of=str(file))
+    assert made.comparison.metrics == ["diversity"]
+    file.write_text(tomli_w.dumps(recipe | {"metrics": itself}))
+    with pytest.raises(LimnerError, match="can match images with captions"):
+        run_league(data_of=str(file))
+
+
 def test_the_bundled_entries_share_all_conditions():
     plugins = PluginHost()
     module.check_alike(plugins, module.entries_of(plugins, module.SCENES), [])

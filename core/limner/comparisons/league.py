@@ -1,7 +1,9 @@
 """The league: recipes trained on equal budgets and seeds, judged alike, with what each of them costs."""
 
-from collections.abc import Sequence
+import warnings
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from limner.comparisons.league_table import League, read_league_file
 from limner.comparisons.measure_entry import measure_apart
@@ -12,7 +14,7 @@ from limner.comparisons.train_variants import compare, portable
 from limner.comparisons.variants import text_of
 from limner.errors import LimnerError, nearest, shortened
 from limner.locks import claim
-from limner.models.trial import try_metrics
+from limner.models.trial import try_metric_of_images, try_metrics
 from limner.plugins import PluginHost, host
 from limner.recipes.merging import resolve
 from limner.recipes.nearest_recipe import flat
@@ -58,6 +60,7 @@ def league(
             league "scenes", and the first entry in any other.
         steps: of each training.
         data_of: a recipe; all entries train on its data, with its image size, length of captions, prompts and metrics.
+            A metric by which models would judge themselves is left out, with a note.
         overrides: changes to all entries, such as `["data.root=nlvr"]`.
         quality: the score by which entries are ordered; by default "trained/exact" if there is one, or else the first.
         quiet: show no progress bar.
@@ -72,7 +75,7 @@ def league(
     entries = list(entries) or entries_of(plugins, name)
     reference = reference or (REFERENCE if name == SCENES else entries[0])
     entries = list(dict.fromkeys([reference, *entries]))
-    changes = [*(_data_of(plugins, data_of) if data_of else ()), *overrides]
+    changes = [*(_data_of(plugins, data_of, reference, overrides) if data_of else ()), *overrides]
     check_alike(plugins, entries, changes)
     if quality and (known := try_metrics(plugins, Recipe.read(plugins, reference, changes))):
         require_known([quality], list(known))
@@ -141,10 +144,34 @@ def _shared(plugins: PluginHost, name: str, changes: Sequence[str]) -> dict[str,
     return flat({key: table[key] for key in SHARED if key in table}) | {"training.batch_size": size}
 
 
-def _data_of(plugins: PluginHost, name: str) -> list[str]:
+def _data_of(plugins: PluginHost, name: str, reference: str, overrides: Sequence[str]) -> list[str]:
     """The changes that give any recipe the data of this one, with what depends on the data."""
     table = resolve(plugins, name)
-    return [f"{key}={text_of(table[key])}" for key in FROM_DATA if key in table]
+    changes = {key: f"{key}={text_of(table[key])}" for key in FROM_DATA if key in table}
+    if "metrics" in table:
+        recipe = Recipe.read(plugins, reference, [*changes.values(), *overrides])
+        changes["metrics"] = f"metrics={text_of(_of_images(plugins, recipe, table['metrics']))}"
+    return list(changes.values())
+
+
+def _of_images(plugins: PluginHost, recipe: Recipe, metrics: Mapping[str, Any]) -> dict[str, Any]:
+    """The metrics that need no more of a model than that it paints. Those that ask it to match or to caption images
+    differ in the judge, and some entries cannot do it.
+
+    Raises:
+        LimnerError: if there are only others.
+    """
+    problems: dict[str, LimnerError] = {}
+    for metric in metrics:
+        try:
+            try_metric_of_images(plugins, recipe, metric)
+        except LimnerError as error:
+            problems[metric] = error
+    if problems and len(problems) == len(metrics):
+        raise next(iter(problems.values()))
+    for metric, problem in problems.items():
+        warnings.warn(f"This league leaves out the metric '{metric}'. {problem}", stacklevel=4)
+    return {metric: options for metric, options in metrics.items() if metric not in problems}
 
 
 def _command(results: Results, name: str, folder: Path, jobs: int) -> str:

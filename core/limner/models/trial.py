@@ -74,3 +74,24 @@ def try_metrics(plugins: PluginHost, recipe: Recipe) -> Scores:
         raise
     except Exception:  # a metric may look into the model, which is not there
         return {}
+
+
+class OnlyPaints:
+    """Paints what a stand-in paints, and can do nothing else: neither match images with captions, nor caption them."""
+
+    def __init__(self, stand_in: StandIn):
+        self.paint_images = stand_in.paint_images
+
+
+def try_metric_of_images(plugins: PluginHost, recipe: Recipe, name: str) -> None:
+    """Try whether a metric needs no more of a model than that it paints.
+
+    Raises:
+        LimnerError: if it needs more, or cannot measure this data.
+    """
+    try:
+        measure(plugins, recipe, OnlyPaints(StandIn(plugins, recipe)), [name])
+    except LimnerError:
+        raise
+    except Exception:  # a metric may look into the model, which is not there
+        pass
