@@ -31,7 +31,7 @@ print(files("limner_landmarks").joinpath("recipes/df-gan.toml").read_text())
 
 # %% [markdown]
 # The pictures below were painted by the models of the stored league: the same eight prompts, each model trained for 2,400
-# steps. There are two seeds of each; these are the pictures of the first.
+# steps. There are three seeds of each; these are the pictures of the first.
 
 # %%
 from dataclasses import replace
@@ -123,8 +123,11 @@ paints("r3gan")
 #
 # ```
 # limner league scenes-64 flow-64 r3gan df-gan attngan dm-gan gan-int-cls mirrorgan stackgan ssa-gan stackgan-v2 \
-#     --reference scenes-64 --league scenes --seeds 2 --steps 2400 --jobs 2 --out comparisons/league
+#     --reference scenes-64 --league scenes --seeds 3 --steps 2400 --jobs 2 --out comparisons/league
 # ```
+#
+# The third seed comes from another machine, whose processor has no bfloat16. Each model is compared with `scenes-64` seed by
+# seed, so both sides of a difference come from the same machine.
 
 # %%
 kept
@@ -155,7 +158,7 @@ means.round(2)
 
 # %% [markdown]
 # After 2,400 steps, only the recipe of this course paints shapes, and it also costs least. All others have learned most
-# backgrounds. AttnGAN, DM-GAN, MirrorGAN and flow matching know most colors. What the three GANs among them have in common
+# backgrounds, but for one of DF-GAN's three seeds. AttnGAN, DM-GAN, MirrorGAN and flow matching know most colors. What the three GANs among them have in common
 # is the DAMSM, which compares single words with regions of the image (SSA-GAN has it, too, but with a hundredth of
 # AttnGAN's weight). It does not say which object is above the other: their relations are no better than a guess, and so
 # are those of flow matching. The images that these three GANs paint for one prompt hardly differ, while those of flow
@@ -164,8 +167,8 @@ means.round(2)
 #
 # None of them is wrong: they were made for budgets a hundred times as large. What `scenes-64` has and they lack, other lessons
 # have measured: without matching and the cycle, nothing is exact after as many steps ([lesson 4](04_consistency.ipynb)), and
-# Adam needs more steps than Muon ([lesson 8](08_optimizers.ipynb)). There are two seeds of each, so the order of those
-# behind may be luck.
+# Adam needs more steps than Muon ([lesson 8](08_optimizers.ipynb)). With three seeds of each, the order of those behind may
+# still be luck.
 
 
 # %%
@@ -178,7 +181,8 @@ others = [entry for entry in kept.entries if entry != "scenes-64"]
 of_words = ("attngan", "dm-gan", "mirrorgan")
 assert score("scenes-64", "trained/shape") > 0.9
 assert max(score(entry, "trained/shape") for entry in others) < 0.1
-assert min(score(entry, "trained/background") for entry in others) > 0.8
+backgrounds = kept.comparison.set_index(["variant", "seed"])["trained/background"]
+assert backgrounds[backgrounds < 0.7].index.tolist() == [("df-gan", 2)]
 assert min(score(entry, "trained/color") for entry in ("flow-64", *of_words)) > 0.7
 assert max(score(entry, "trained/relation") for entry in ("flow-64", *of_words)) < 0.55
 assert [entry for entry in others if score(entry, "trained/relation") > 0.8] == ["stackgan-v2"]
