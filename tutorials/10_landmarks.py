@@ -181,6 +181,7 @@ others = [entry for entry in kept.entries if entry != "scenes-64"]
 of_words = ("attngan", "dm-gan", "mirrorgan")
 assert score("scenes-64", "trained/shape") > 0.9
 assert max(score(entry, "trained/shape") for entry in others) < 0.1
+assert min(score(entry, "trained/background") for entry in others if entry != "df-gan") > 0.8
 runs = kept.comparison.results.runs
 assert [(run.variant, run.seed) for run in runs if run.scores["trained/background"] < 0.7] == [("df-gan", 2)]
 assert min(score(entry, "trained/color") for entry in ("flow-64", *of_words)) > 0.7
