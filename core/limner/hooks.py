@@ -31,12 +31,12 @@ if TYPE_CHECKING:
 GROUP = "limner"
 """The entry-point group, and the project name of the hooks."""
 
-API_VERSION = "1.4"
+API_VERSION = "1.5"
 """The version of the hooks and of the names in `limner`, major and minor. 1.1 added `DivergedError`, `Optimizer`,
 `RealImages`, `coco_index`, `resize`, `to_bytes` and `to_float`, and the attribute `renamed_options` of components.
 1.2 added `ImageStream`, `StreamedImage` and `Dataset.stream`. 1.3 added the hooks `limner_trackers`,
 `limner_training_failed` and `limner_model_evaluated`, and `TextEncoder.fit`. 1.4 added the hook
-`limner_league_entries` and `shell_quote`."""
+`limner_league_entries` and `shell_quote`. 1.5 added `other_captions` of a `Batch` and of a `Step`."""
 
 hookspec = pluggy.HookspecMarker(GROUP)
 hookimpl = pluggy.HookimplMarker(GROUP)

@@ -120,6 +120,12 @@ class Step:
         return None if wrong is None else self.encode(wrong)
 
     @cached_property
+    def other_captions(self) -> TextFeatures:
+        """Another caption of each image, encoded; its own where the image has only one."""
+        others = self.batch.other_captions
+        return self.text if others is None else self.encode(others)
+
+    @cached_property
     def real_features(self) -> Float[Tensor, "B C h w"]:
         """The discriminator's feature map of the real images."""
         return self.look([self.rows.own(images) for images in self.real_images])

@@ -169,7 +169,8 @@ class Batch:
     `mismatched[i]` is the row of a caption in this batch that is *not* true of image i; `has_mismatch[i]` is False if
     there is none. `confusable[i, j]` is True if caption j belongs to another image but is true of image i too, so that
     a contrastive loss must not count it as wrong. `distractors` are K wrong captions per image that resemble the right
-    one, row-major (the first K belong to image 0); None if the data has none.
+    one, row-major (the first K belong to image 0); None if the data has none. `other_captions` has another caption of
+    each image, or its own again where it has only one; None if the batch was made without them.
     """
 
     images: Float[Tensor, "B 3 H W"]
@@ -178,6 +179,7 @@ class Batch:
     has_mismatch: Bool[Tensor, " B"]
     confusable: Bool[Tensor, "B B"]
     distractors: Tokens | None = None
+    other_captions: Tokens | None = None
 
     def __len__(self) -> int:
         return len(self.images)

@@ -7,6 +7,7 @@ from limner.hooks import hookimpl
 def limner_losses():
     return {
         "sentence-contrast": "limner_consistency.contrast:SentenceContrast",
+        "caption-contrast": "limner_consistency.caption_contrast:CaptionContrast",
         "word-contrast": "limner_consistency.word_contrast:WordContrast",
         "damsm": "limner_consistency.damsm:DAMSM",
         "cycle": "limner_consistency.cycle:CycleConsistency",

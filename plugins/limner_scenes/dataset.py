@@ -107,10 +107,9 @@ class Scenes(Dataset):
         return {"info": info, "images": images, "annotations": annotations}
 
     def _captions_of(self, facts: list[int], random: Random) -> dict[str, dict[str, Any]]:
-        """Distinct captions of one image, each with what it asks for and its distractors."""
-        captions = {}
+        """Distinct captions of one image, all of which ask for the same, each with its distractors."""
+        asked, captions = self._asked(facts, random), {}
         for _ in range(1 if self.wordings == 1 else CAPTIONS_PER_IMAGE):
-            asked = self._asked(facts, random)
             wording = draw_wording(random, self.wordings)
             text = caption(asked, wording)
             captions[text] = {"asked": asked, "distractors": distractors(asked, wording, random)}

@@ -116,6 +116,30 @@ def test_an_image_gets_another_of_its_captions_each_epoch(tokenizer):
     assert seen == {(i, f"image {i} caption {j}") for i in range(4) for j in range(3)}
 
 
+def test_each_image_comes_with_another_of_its_captions():
+    """Every other caption of its image, in turn; its own again where it has only one."""
+    data = captioned([["a cat"], ["a dog", "a big dog with a bone"], ["one", "one two", "one two three"], ["a bird"]])
+    tokenizer = Tokenizer.learn(data.captions, Text(length=8))
+    seen = set()
+    for batch in islice(Batches(data, tokenizer, 4, seed=0), 60):
+        assert batch.other_captions is not None
+        assert batch.other_captions.ids.shape[1] == batch.other_captions.mask.sum(1).max(), "no wider than the longest"
+        captions, others = (
+            [tokenizer.inner.decode(ids, skip_special_tokens=True) for ids in tokens.ids]
+            for tokens in (batch.tokens, batch.other_captions)
+        )
+        seen |= set(zip(images_of(batch), captions, others))
+    assert seen == {
+        (0, "a cat", "a cat"),
+        (1, "a dog", "a big dog with a bone"),
+        (1, "a big dog with a bone", "a dog"),
+        (2, "one", "one two"),
+        (2, "one two", "one two three"),
+        (2, "one two three", "one"),
+        (3, "a bird", "a bird"),
+    }
+
+
 @pytest.mark.parametrize("other", [0, 1])
 def test_batches_follow_from_the_seed(tokenizer, other):
     first, second = (islice(Batches(numbered(16), tokenizer, 4, seed=seed), 8) for seed in (0, other))

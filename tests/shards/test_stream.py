@@ -115,6 +115,21 @@ def test_batches_go_on_into_the_next_epoch(folder):
     assert read[:20] != read[20:]
 
 
+def test_each_image_comes_with_another_of_its_captions(folder):
+    batches, read = batches_of(folder, 4), set()
+    for batch in islice(batches, 10):
+        assert batch.other_captions is not None
+        captions, others = (
+            [str(batches.tokenizer.inner.decode(ids, skip_special_tokens=True)) for ids in tokens.ids]
+            for tokens in (batch.tokens, batch.other_captions)
+        )
+        numbers = ((batch.images[:, 0, 0, 0] + 1) * 127.5).round().int().tolist()
+        for number, caption, other in zip(numbers, captions, others):
+            assert {caption, other} == {f"wall number {number}", "a plain wall"}
+            read.add(caption == "a plain wall")
+    assert read == {True, False}, "each of the two is drawn"
+
+
 @pytest.mark.parametrize("made", [1, 4, 6, 12])
 def test_batches_continue_exactly(folder, made):
     first = batches_of(folder, 4, shuffle=6)

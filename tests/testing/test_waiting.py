@@ -6,7 +6,10 @@ from limner.testing import find_waits, tiny_host, tiny_recipe
 from limner.testing.tiny import LeastSquares
 from limner.testing.waiting import WaitingOperations
 
-RECIPES = ("scenes-32", "quickstart", "scenes-one", "scenes-64", "scenes-staged", "scenes-super-resolution")
+RECIPES = (
+    *("scenes-32", "quickstart", "scenes-wordings", "scenes-one"),
+    *("scenes-64", "scenes-staged", "scenes-super-resolution"),
+)
 LOSSES = (
     *("minimax", "non-saturating", "relativistic", "matching-aware-penalty", "word-contrast"),
     *("sentence-contrast", "cycle", "noise-reading", "mode-seeking", "autoencoding"),

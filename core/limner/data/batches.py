@@ -102,29 +102,33 @@ class Batches:
     def batch(self, images: Int[Tensor, " B"], captions: Int[Tensor, " B"], mirrored: Bool[Tensor, " B"]) -> Batch:
         """One batch: images (rows of the captioned ones), captions (rows of all captions), and which are mirrored."""
         pixels = send(self.pixels[send(self.image_rows[images], self.pixels.device)], self.device)
-        length = wrong_length = None  # the longest
+        first, last = self.first_caption[images], self.first_caption[images + 1]
+        others = torch.where(captions + 1 < last, captions + 1, first)
+        length = wrong_length = other_length = None  # the longest
         if not self.fixed_length:
             length = int(self.lengths[captions].max())
+            other_length = int(self.lengths[others].max())
             wrong_length = None if self.wrong_lengths is None else int(self.wrong_lengths[captions].max())
-        images, captions = send(images, self.device), send(captions, self.device)
+        images, captions, others = (send(rows, self.device) for rows in (images, captions, others))
         distractors = None
         if self.distractors is not None:
             unique, rows = self.distractors
             distractors = unique[rearrange(rows[captions], "b k -> (b k)")].cut(wrong_length)
         confusable = true_of(self.asked[captions], self.facts[images])
         pixels = mirror(pixels, mirrored)
-        return assemble(pixels, self.tokens[captions], length, confusable, distractors, self.own_random)
+        tokens = self.tokens[captions].cut(length)
+        return assemble(pixels, tokens, confusable, distractors, self.tokens[others].cut(other_length), self.own_random)
 
 
 def assemble(
     pixels: UInt8[Tensor, "B 3 H W"],
     tokens: Tokens,
-    length: int | None,
     confusable: Bool[Tensor, "B B"],
     distractors: Tokens | None,
+    other_captions: Tokens,
     random: torch.Generator,
 ) -> Batch:
-    """A batch of images with captions of at most `length` tokens.
+    """A batch of images with captions.
 
     `confusable`: which captions are true of which images; equal captions are added.
     """
@@ -133,11 +137,12 @@ def assemble(
     mismatched, has_mismatch = draw_mismatched(confusable, random)
     return Batch(
         images=to_float(pixels),
-        tokens=tokens.cut(length),
+        tokens=tokens,
         mismatched=mismatched,
         has_mismatch=has_mismatch,
         confusable=confusable.fill_diagonal_(False),
         distractors=distractors,
+        other_captions=other_captions,
     )
 
 

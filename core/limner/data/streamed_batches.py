@@ -14,13 +14,13 @@ from limner.data.batches import assemble, counts_of_full, mirror, send, true_of
 from limner.data.tokenizer import Tokenizer
 from limner.errors import LimnerError
 from limner.shared_rows import AllRows
-from limner.types import Batch, ImageStream, StreamedImage
+from limner.types import Batch, ImageStream, StreamedImage, Tokens
 
 CHUNK = 10_000  # captions whose tokens are counted at a time
 MOST = 200_000  # captions from which a tokenizer learns
 
-Row = tuple[int, list[int] | None, dict[str, Any]]
-"""The number of an image, its facts, and the caption that was drawn."""
+Row = tuple[int, list[int] | None, dict[str, Any], str]
+"""The number of an image, its facts, the caption that was drawn, and the text of another one."""
 
 
 class StreamedBatches:
@@ -106,8 +106,10 @@ class StreamedBatches:
         used = [usable[row % len(usable)] for row in range(len(read))]
         rows, mirrored = [], []
         for image, (choice, chance) in ((image, chances.tolist()) for image, chances in used):
-            annotation = image.annotations[int(choice * len(image.annotations))]
-            rows.append((image.number, image.facts, annotation))
+            drawn = int(choice * len(image.annotations))
+            annotation = image.annotations[drawn]
+            other = image.annotations[(drawn + 1) % len(image.annotations)]["caption"]
+            rows.append((image.number, image.facts, annotation, other))
             mirrored.append(bool(annotation.get("mirrors")) and chance < 0.5)
         own = send(torch.stack([image.pixels for image, _ in used]), self.device)
         pixels = self.shared.gather(mirror(own, torch.tensor(mirrored)), self.batch_size)
@@ -115,14 +117,16 @@ class StreamedBatches:
 
     def _whole(self, pixels: UInt8[Tensor, "B 3 H W"], rows: list[Row]) -> Batch:
         """The batch of all processes."""
-        annotations = [annotation for _, _, annotation in rows]
-        tokens = self.tokenizer([a["caption"] for a in annotations], full=self.fixed_length).to(self.device)
+        annotations, others = [row[2] for row in rows], [row[3] for row in rows]
+        tokens = self._tokens([a["caption"] for a in annotations])
         distractors = None
         if count := min(len(a.get("distractors") or ()) for a in annotations):
-            texts = [text for a in annotations for text in a["distractors"][:count]]
-            distractors = self.tokenizer(texts, full=self.fixed_length).to(self.device)
+            distractors = self._tokens([text for a in annotations for text in a["distractors"][:count]])
         confusable = true_of(*(send(part, self.device) for part in _meanings(rows)))
-        return assemble(pixels, tokens, None, confusable, distractors, self.own_random)
+        return assemble(pixels, tokens, confusable, distractors, self._tokens(others), self.own_random)
+
+    def _tokens(self, texts: list[str]) -> Tokens:
+        return self.tokenizer(texts, full=self.fixed_length).to(self.device)
 
 
 def seed_of(*numbers: int) -> int:
@@ -137,7 +141,7 @@ def some_captions(stream: ImageStream) -> list[str]:
 
 def _meanings(rows: list[Row]) -> tuple[Tensor, Tensor]:
     """What each caption asks, and each image's facts. If one of them has none, the image's number stands for both."""
-    if all(facts and "asked" in annotation for _, facts, annotation in rows):
-        return torch.tensor([annotation["asked"] for _, _, annotation in rows]), torch.tensor([f for _, f, _ in rows])
-    numbers = torch.tensor([[number] for number, _, _ in rows])
+    if all(facts and "asked" in annotation for _, facts, annotation, _ in rows):
+        return torch.tensor([row[2]["asked"] for row in rows]), torch.tensor([row[1] for row in rows])
+    numbers = torch.tensor([row[:1] for row in rows])
     return numbers, numbers
