@@ -139,7 +139,7 @@ def test_plugins_and_recipes_are_listed(command):
     status, out, _ = command("plugins")
     assert status == 0
     assert "limner 0.1.0" in out
-    assert "loss: cycle, damsm, sentence-contrast" in out
+    assert "loss: caption-contrast, cycle, damsm," in out
     report = json.loads(command("plugins", "--json")[1])
     assert [plugin["name"] for plugin in report["plugins"] if plugin["problem"]] == []
     assert report["clashes"] == []

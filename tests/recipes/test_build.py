@@ -29,6 +29,8 @@ NEEDED_BY_DISCRIMINATOR = {
 LOOKS_ITSELF = {"damsm"}
 """Losses with a network of their own for images, which do not read the discriminator's features."""
 
+READS_TEXT_ONLY = {"caption-contrast"}
+
 ENCODERS = [name for name in BUNDLED.components("encoder") if name != "pretrained"]  # that one needs a model
 
 VARIATIONS = {
@@ -110,7 +112,7 @@ def test_each_loss_moves_those_whom_it_concerns(recipe, name):
     networks, judge_loss, painter_loss = first_step(recipe | {"losses": {name: {}}}, NEEDED.get(name, []))
     loss = networks.losses[name]
     assert judge_loss.requires_grad or painter_loss.requires_grad
-    if judge_loss.requires_grad and name not in LOOKS_ITSELF:
+    if judge_loss.requires_grad and name not in LOOKS_ITSELF | READS_TEXT_ONLY:
         judging = networks.conditional_discriminator
         assert judging is not None
         pixels = next(judging.discriminator.parameters())  # the weights that see the image first

@@ -112,14 +112,15 @@ def test_capture_on_a_cpu_is_refused():
 def test_all_tensors_of_a_batch_are_copied():
     run, _, batch = training({"extends": "scenes-32", "data": {"count": 40}, "training": {"steps": 1}}, host())
     shapes = [tuple(tensor.shape) for tensor in tensors_of((batch, run.draw_noise(32)))]
-    assert len(shapes) == 9  # images, ids, mask, mismatched, has_mismatch, confusable, distractors' ids and mask, noise
+    captions = ["of the images", "of the distractors", "other ones"]
+    assert len(shapes) == 5 + 2 * len(captions)  # images, mismatched, has_mismatch, confusable, noise; ids and masks
     assert shapes[0] == (32, 3, 32, 32)
     assert shapes[-1] == (32, 32)
 
 
 def test_captions_of_fixed_length_give_the_same_losses():
     """Captured steps never trim captions, and padding has no influence."""
-    recipe = {"extends": "quickstart", "data": {"count": 40}, "training": {"steps": 1, "precision": "float32"}}
+    recipe = {"extends": "scenes-wordings", "data": {"count": 40}, "training": {"steps": 1, "precision": "float32"}}
     found = []
     for fixed in (False, True):
         run = set_up(host(), Recipe.read(host(), recipe))
