@@ -228,8 +228,8 @@ pd.DataFrame(rows, columns=["sentence", "the same", "cosine", "exchanged", "its 
 # Does it help a model to paint? Six trainings on captions in twenty wordings, without this loss (weight 0) and with it:
 #
 # ```
-# limner compare quickstart --set data.wordings=20 --vary losses.caption-contrast.weight=0.0,2.0 \\
-#     --seeds 3 --steps 1600 --out comparisons/captions
+# limner compare scenes-wordings --vary losses.caption-contrast.weight=0.0,2.0 --seeds 3 --steps 1600 \
+#     --out comparisons/captions
 # ```
 #
 # *Held-out wordings* are the four sentence forms that no caption has.
@@ -242,7 +242,26 @@ kept.plot(["trained/exact", "held out/exact", "held-out wordings/exact", "divers
 kept.pictures()
 
 # %%
-kept.summary()
+print(kept.differences(["trained/exact", "held out/exact", "held-out wordings/exact", "diversity"]))
+clear = {difference.metric for difference in kept.differences() if difference.clear}
+assert {"trained/exact", "held-out wordings/exact"} <= clear
+assert not {"held out/exact", "diversity", "trained/relation"} & clear
+
+# %% [markdown]
+# After 1,600 of the recipe's 2,400 steps, a model with this loss is ahead with every seed. Twice as many images show
+# everything that was asked for, in the trained wordings and in new ones. The encoder knows its part sooner, so outlines can
+# come sooner. With pairs of color and shape that no scene shows, three seeds leave it open. And the loss is no cure for bad
+# luck: with seed 1, one model still puts the objects in the wrong order half of the time, and the other a quarter.
+
+# %%
+runs = kept.set_index(["variant", "seed"])
+without, with_it = runs.loc["0.0"], runs.loc["2.0"]
+assert (with_it["trained/exact"] > without["trained/exact"] + 0.2).all()
+assert (with_it["held-out wordings/exact"] > without["held-out wordings/exact"] + 0.2).all()
+assert with_it["trained/exact"].mean() > 2 * without["trained/exact"].mean()
+assert with_it["held-out wordings/exact"].mean() > 2 * without["held-out wordings/exact"].mean()
+assert without["trained/relation"].min() < 0.55
+assert 0.7 < with_it["trained/relation"].min() < 0.8
 
 # %% [markdown]
 # ## Learning to read, learning to paint
