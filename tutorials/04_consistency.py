@@ -221,6 +221,7 @@ assert abs(course[0]["the same is nearer"] - 0.5) < 0.15
 assert course[100]["the same is nearer"] < 0.7
 assert course[600]["the same is nearer"] > 0.9
 same, opposite = cosines()
+pd.set_option("display.max_colwidth", None)  # whole sentences
 rows = list(zip(new.texts, reworded, same.tolist(), exchanged, opposite.tolist()))[:6]
 pd.DataFrame(rows, columns=["sentence", "the same", "cosine", "exchanged", "its cosine"]).round(2)
 
