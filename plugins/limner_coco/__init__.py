@@ -38,4 +38,4 @@ def limner_data_commands() -> Mapping[str, str]:
 @hookimpl
 def limner_recipes() -> Mapping[str, str]:
     """Photographs, drawings that people described, and emoji; each of them needs `data.root`."""
-    return {name: f"limner_coco:recipes/{name}.toml" for name in ("coco", "nlvr", "emoji")}
+    return {name: f"limner_coco:recipes/{name}.toml" for name in ("coco", "coco-small", "nlvr", "emoji")}

@@ -11,6 +11,7 @@ def limner_losses():
         "word-contrast": "limner_consistency.word_contrast:WordContrast",
         "damsm": "limner_consistency.damsm:DAMSM",
         "cycle": "limner_consistency.cycle:CycleConsistency",
+        "reconstruction": "limner_consistency.reconstruction:Reconstruction",
     }
 
 
