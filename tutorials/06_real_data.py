@@ -11,7 +11,7 @@
 # and tokens, padding and mask, pixels. See what goes wrong on the way, and how Limner handles it. See what a model makes of
 # a handful of photographs. Then change one line: replace a text encoder learned from scratch (LSTM) with a pretrained one
 # (BERT), find out why that helps less than expected, and repair it. **You need** [lesson 0](00_quickstart.ipynb).
-# **Time**: about four minutes on two CPU cores.
+# **Time**: about five minutes on two CPU cores.
 
 # %%
 import limner
