@@ -168,6 +168,13 @@ def test_a_complete_folder(command, make_folder):
     assert count_as_trained(suggested(out, "To train on it: ")) == 8
 
 
+@pytest.mark.parametrize(("few", "named"), [(8, True), (7, False)])
+def test_a_few_images_have_a_recipe_of_their_own(command, make_folder, monkeypatch, few, named):
+    monkeypatch.setattr("limner_coco.commands.FEW", few)
+    _, out, _ = command("data", "folder", "--root", make_folder(count=8))
+    assert ("coco-small" in out) == named
+
+
 def test_the_options_of_the_check_go_to_the_training(command, make_folder):
     root = make_folder("photos", count=3)
     (root / "images").rename(root / "pictures")

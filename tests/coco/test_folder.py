@@ -313,6 +313,7 @@ def test_photographs_have_no_metric_of_their_own(photographs, make_folder):
     ("name", "change", "images", "captions"),
     [
         ("coco", {"root": "coco_mini"}, 60, 301),
+        ("coco-small", {"root": "coco_mini"}, 60, 301),
         ("nlvr", {}, 1641, 1641),
         ("emoji", {}, 1644, 1644),
     ],
