@@ -223,7 +223,8 @@ limner.Pictures.of(left.pixels.float() / 127.5 - 1, [of[0]["caption"] for of in 
 # and ask them for the first caption of each photograph. The recipe `coco` is a GAN as in the other lessons: its
 # discriminator says how well an image fits its caption. But here each caption has a photograph of its own. So the recipe
 # `coco-small` adds **reconstruction**, the loss of pix2pix (Isola et al. 2017), which says how far each pixel is from the
-# photograph. It also turns the noise down, since there is little left for the noise to decide.
+# photograph. It also leaves out noise reading and the cycle, and turns the noise down, since there is little left for the
+# noise to decide.
 
 # %%
 Code(inspect.getsource(Reconstruction), language="python")
@@ -262,7 +263,8 @@ limner.Pictures.of(shown, [name for name in rows for _ in range(6)], columns=6)
 
 # %% [markdown]
 # The second model is less than half as far from the photographs after the same number of steps. Where a caption has many
-# images, as in the scenes, this loss would do harm: the image that is closest to all of them is a blur.
+# images, as in the scenes, this loss does not fit: the image with the smallest distance from all of them is their median,
+# pixel by pixel, and that is a blur.
 #
 # These look like photographs because they *are* the photographs, with errors. The model has **overfitted**: it remembers twelve
 # images, and knows which sentence calls for which. That is not painting. Ask for something that is in none of them:
