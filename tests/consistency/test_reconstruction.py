@@ -35,21 +35,12 @@ def test_the_discriminator_learns_nothing_from_it(make_step, sizes):
     assert Reconstruction(sizes).discriminator(make_step()) is None
 
 
-def test_the_images_of_a_batch_are_paired_with_their_own_captions():
+def test_the_images_of_a_batch_are_paired_with_their_own_captions(smallest_recipe):
     """A generator that paints the real image of each caption has no loss; one that paints them shuffled has some."""
     plugins = PluginHost()
-    table = {
-        "image_size": 16,
-        "data": {"name": "scenes", "count": 64},
-        "encoder": {"name": "mlp", "width": 16},
-        "generator": {"name": "convolutional", "channels": [8, 8], "noise": 8},
-        "discriminator": {"name": "convolutional", "channels": [8, 8, 8], "head": 8},
-        "losses": {"reconstruction": {}},
-        "training": {"steps": 1},
-    }
-    run = set_up(plugins, Recipe.read(plugins, table))
+    run = set_up(plugins, Recipe.read(plugins, smallest_recipe() | {"losses": {"reconstruction": {}}}))
     loss = run.networks.named_losses()["reconstruction"]
-    step = new_step(run, next(iter(run.batches)), torch.zeros(32, 8))
+    step = new_step(run, next(iter(run.batches)), torch.zeros(8, 8))
     vars(step)["generated_images"] = [step.batch.images]
     painted_right = loss.generator(step)
     vars(step)["generated_images"] = [step.batch.images.flip(0)]
