@@ -92,6 +92,7 @@ class ImageDecoder(nn.Module):
         mapping: int,
         palette: int,
         residual: bool = False,
+        blocks: Sequence[int] = (),
     ) -> None:
         """
         Args:
@@ -104,9 +105,11 @@ class ImageDecoder(nn.Module):
             mapping: K, the width of w.
             palette: how many colors the pixels are mixed from; 0 for `PlainPixels`.
             residual: whether each level adds a shortcut around its convolution.
+            blocks: resolutions at which a residual block is added, before the attention modules.
 
         Raises:
-            LimnerError: if `size` is not a multiple of the last map's, or an attention names another resolution.
+            LimnerError: if `size` is not a multiple of the last map's, or an attention or block names another
+                resolution.
         """
         resolutions = [4 * 2**level for level in range(len(channels))]
         shuffle, remainder = divmod(size, resolutions[-1])
@@ -116,12 +119,20 @@ class ImageDecoder(nn.Module):
                 "is not a multiple of it; use fewer levels or another size."
             )
         attention.require(resolutions)
+        if unknown := [wanted for wanted in blocks if wanted not in resolutions]:
+            raise LimnerError(
+                f"blocks: this generator has no map of {unknown[0]} pixels; it has {', '.join(map(str, resolutions))}."
+            )
         self.noise_scale = noise_scale
         self.mapping = Mapping(noise, text, mapping)
         self.dense = nn.Linear(mapping, channels[0] * 16)
         self.places = nn.Parameter(torch.randn(channels[0], 4, 4) / 2)
         self.attentions = nn.ModuleList(attention.build(sizes, c, at) for c, at in zip(channels, resolutions))
         self.levels = nn.ModuleList(UpLevel(mapping, c, following, residual) for c, following in pairwise(channels))
+        self.blocks = nn.ModuleList(
+            nn.ModuleList(ModulatedBlock(mapping, c) for _ in range(list(blocks).count(at)))
+            for c, at in zip(channels, resolutions)
+        )
         last = channels[-1]
         self.modulate = Modulate(mapping, last)
         self.pixels = PalettePixels(mapping, last, shuffle, palette) if palette else PlainPixels(last, shuffle)
@@ -135,7 +146,9 @@ class ImageDecoder(nn.Module):
         hidden = rearrange(self.dense(condition), "b (c h w) -> b c h w", h=4, w=4) + self.places  # [B, C, 4, 4]
         if noise_at_input:
             condition = self.mapping(torch.zeros_like(noise), sentence)
-        for level, attentions in zip([*self.levels, None], self.attentions):
+        for level, blocks, attentions in zip([*self.levels, None], self.blocks, self.attentions):
+            for block in blocks.children():
+                hidden = block(hidden, condition)
             for attend in attentions.children():
                 hidden = attend(hidden, text)
             if level is not None:
@@ -160,6 +173,18 @@ class UpLevel(nn.Module):
         if self.shortcut is not None:
             doubled = doubled + interpolate(self.shortcut(hidden), scale_factor=2)
         return doubled
+
+
+class ModulatedBlock(nn.Module):
+    """y = x + Conv3x3(leaky(Modulate(x; w))) (He et al. 2016); the resolution stays the same."""
+
+    def __init__(self, condition: int, channels: int):
+        super().__init__()
+        self.modulate = Modulate(condition, channels)
+        self.convolution = nn.Conv2d(channels, channels, 3, padding=1)
+
+    def forward(self, hidden: Float[Tensor, "B C H W"], condition: Float[Tensor, "B K"]) -> Float[Tensor, "B C H W"]:
+        return hidden + self.convolution(leaky_relu(self.modulate(hidden, condition), 0.2))
 
 
 class Modulate(nn.Module):

@@ -35,6 +35,7 @@ class ConvolutionalGenerator(ImageDecoder, Generator):
         mapping: Annotated[int, Field(ge=1)] = 256,
         palette: Annotated[int, Field(ge=0)] = 0,
         noise_at: Literal["input", "every level"] = "every level",
+        blocks: list[int] = [],  # noqa: B006
         augmentation: Annotated[int, Field(ge=0)] = 0,
     ):
         """
@@ -48,11 +49,13 @@ class ConvolutionalGenerator(ImageDecoder, Generator):
             mapping: width of the mapping network's two layers.
             palette: how many colors the pixels are mixed from; 0 for pixels from a plain convolution.
             noise_at: where the noise enters: at the first map only, or at every level.
+            blocks: resolutions of the map at which a residual block is added, such as [8, 16], before the attention
+                modules.
             augmentation: width of the sentence's conditioning augmentation; 0 for the plain sentence. Use it together
                 with the loss "conditioning-divergence".
 
         Raises:
-            LimnerError: if the levels do not fit the image size, or an attention names another resolution.
+            LimnerError: if the levels do not fit the image size, or an attention or a block names another resolution.
         """
         super().__init__(sizes)
         self.noise_width, self.resolutions = noise + augmentation, (sizes.image,)
@@ -69,6 +72,7 @@ class ConvolutionalGenerator(ImageDecoder, Generator):
             mapping=mapping,
             palette=palette,
             residual=residual,
+            blocks=blocks,
         )
 
     def forward(self, noise: Float[Tensor, "B Z"], text: TextFeatures) -> list[Float[Tensor, "B 3 _ _"]]:

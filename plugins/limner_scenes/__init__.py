@@ -29,7 +29,7 @@ def limner_metrics() -> Mapping[str, str]:
 @hookimpl
 def limner_recipes() -> Mapping[str, str]:
     """The recipes of the first lessons and of the published figures."""
-    names = ("quickstart", "scenes-wordings", "scenes-one", "scenes-32", "scenes-64")
+    names = ("quickstart", "scenes-wordings", "scenes-one", "scenes-32", "scenes-64", "scenes-64-diverse")
     return {name: f"limner_scenes:recipes/{name}.toml" for name in names}
 
 

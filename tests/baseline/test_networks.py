@@ -7,7 +7,7 @@ import limner
 import pytest
 import torch
 from limner import Attention, LimnerError, Sizes, Slot, TextFeatures
-from limner.layers import PalettePixels, ResidualBlock, TextHead, rename_weights
+from limner.layers import ModulatedBlock, PalettePixels, ResidualBlock, TextHead, rename_weights
 from limner.plugins import PluginHost
 from limner.recipes.options import fill_slot, resolve_component
 from limner.testing import check_discriminator
@@ -48,7 +48,7 @@ def seeded():
 # --- shapes ---------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("options", [{}, {"residual": True}, {"palette": 3}], ids=str)
+@pytest.mark.parametrize("options", [{}, {"residual": True}, {"palette": 3}, {"blocks": [4]}], ids=str)
 @pytest.mark.parametrize("channels", [[8], [8, 4], [8, 6, 4]], ids=len)
 @pytest.mark.parametrize("image", [16, 32, 64])
 def test_the_generator_paints_at_every_size(image, channels, options):
@@ -79,6 +79,11 @@ def test_the_discriminator_looks_at_every_size(image, stem_stride):
             ConvolutionalGenerator,
             {"channels": [8, 8, 8]},
             "channels: 3 levels make a map of 16 pixels, and the image size 24 is not a multiple",
+        ),
+        (
+            ConvolutionalGenerator,
+            {"channels": [8, 8], "blocks": [4, 12]},
+            "blocks: this generator has no map of 12 pixels; it has 4, 8.",
         ),
         (ConvolutionalDiscriminator, {"channels": [8, 8], "stem_stride": 5}, "channels: .* shrink 24 pixels too far"),
         (ConvolutionalDiscriminator, {"channels": [8, 8, 8], "residual": [12, 8]}, "residual: .* no map of 8 .* 12, 6"),
@@ -120,6 +125,25 @@ def test_every_requested_residual_block_is_there_once(stem_stride, residual):
     options = {"channels": [4, 6, 8, 8], "stem_stride": stem_stride, "residual": residual}
     discriminator = ConvolutionalDiscriminator(sizes_of(32), **options)
     assert sum(isinstance(part, ResidualBlock) for part in discriminator.modules()) == len(residual)
+
+
+def test_blocks_of_the_generator_stand_at_their_resolutions():
+    generator = ConvolutionalGenerator(sizes_of(32), channels=[8, 6, 4], noise=8, blocks=[8, 16, 8])
+    seen = []
+    for part in generator.modules():
+        if isinstance(part, ModulatedBlock):
+            part.register_forward_hook(lambda block, inputs, output: seen.append((block, *inputs, output)))
+    (image,) = generator(torch.randn(2, 8), text_of(2))
+    assert [list(output.shape) for *_, output in seen] == [[2, 6, 8, 8], [2, 6, 8, 8], [2, 4, 16, 16]]
+    assert seen[0][0] is not seen[1][0]
+    for block, hidden, condition, output in seen:
+        scale, shift = block.modulate.affine(condition)[..., None, None].chunk(2, 1)
+        normal = hidden / (hidden.square().mean(1, keepdim=True) + 1e-6).sqrt()
+        expected = hidden + block.convolution(leaky_relu((1 + scale) * normal + shift, 0.2))
+        torch.testing.assert_close(output, expected)
+    gradients = torch.autograd.grad(image.square().sum(), list(generator.blocks.parameters()))
+    assert len(gradients) == 12
+    assert all(gradient.abs().max() > 0 for gradient in gradients)
 
 
 # --- scores of regions ----------------------------------------------------------------------------------------------
