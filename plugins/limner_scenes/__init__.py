@@ -29,8 +29,8 @@ def limner_metrics() -> Mapping[str, str]:
 @hookimpl
 def limner_recipes() -> Mapping[str, str]:
     """The recipes of the first lessons and of the published figures."""
-    names = ("quickstart", "scenes-wordings", "scenes-one", "scenes-32", "scenes-64", "scenes-64-diverse")
-    return {name: f"limner_scenes:recipes/{name}.toml" for name in names}
+    scenes = ("scenes-one", "scenes-32", "scenes-32-short", "scenes-64", "scenes-64-diverse")
+    return {name: f"limner_scenes:recipes/{name}.toml" for name in ("quickstart", "scenes-wordings", *scenes)}
 
 
 @hookimpl

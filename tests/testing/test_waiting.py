@@ -7,7 +7,7 @@ from limner.testing.tiny import LeastSquares
 from limner.testing.waiting import WaitingOperations
 
 RECIPES = (
-    *("scenes-32", "quickstart", "scenes-wordings", "scenes-one", "scenes-64-diverse"),
+    *("scenes-32", "scenes-32-short", "quickstart", "scenes-wordings", "scenes-one", "scenes-64-diverse"),
     *("scenes-64", "scenes-staged", "scenes-super-resolution"),
 )
 LOSSES = (
