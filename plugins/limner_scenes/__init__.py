@@ -29,8 +29,11 @@ def limner_metrics() -> Mapping[str, str]:
 @hookimpl
 def limner_recipes() -> Mapping[str, str]:
     """The recipes of the first lessons and of the published figures."""
-    scenes = ("scenes-one", "scenes-32", "scenes-32-short", "scenes-64", "scenes-64-diverse")
-    return {name: f"limner_scenes:recipes/{name}.toml" for name in ("quickstart", "scenes-wordings", *scenes)}
+    names = (
+        *("quickstart", "scenes-wordings", "scenes-one", "scenes-32", "scenes-64"),
+        *("scenes-32-short", "scenes-32-diverse", "scenes-64-diverse"),
+    )
+    return {name: f"limner_scenes:recipes/{name}.toml" for name in names}
 
 
 @hookimpl

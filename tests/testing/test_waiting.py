@@ -7,8 +7,8 @@ from limner.testing.tiny import LeastSquares
 from limner.testing.waiting import WaitingOperations
 
 RECIPES = (
-    *("scenes-32", "scenes-32-short", "quickstart", "scenes-wordings", "scenes-one", "scenes-64-diverse"),
-    *("scenes-64", "scenes-staged", "scenes-super-resolution"),
+    *("scenes-32", "quickstart", "scenes-wordings", "scenes-one", "scenes-64", "scenes-32-short"),
+    *("scenes-32-diverse", "scenes-64-diverse", "scenes-staged", "scenes-super-resolution"),
 )
 LOSSES = (
     *("minimax", "non-saturating", "relativistic", "matching-aware-penalty", "word-contrast"),
