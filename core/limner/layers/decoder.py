@@ -12,6 +12,7 @@ from torch.nn.functional import interpolate, leaky_relu
 from limner.errors import LimnerError
 from limner.interfaces import Attention
 from limner.layers.condition import Mapping
+from limner.layers.maps import require_maps
 from limner.layers.pixels import PalettePixels, PlainPixels
 from limner.slots import Slot
 from limner.types import Canvas, Sizes, TextFeatures
@@ -20,11 +21,13 @@ from limner.types import Canvas, Sizes, TextFeatures
 class ImageDecoder(nn.Module):
     """From noise and a sentence to an image: what the convolutional generator and the first stage have in common.
 
-        w = Mapping(k z, s),  h_0 = W w + p,  h_{i+1} = Up_i(Attend_i(h_i); w),  x = Pixels(leaky(Modulate(h_n; w)), w)
+        w = Mapping(k z, s),  h_0 = W w + p,  h_{i+1} = Up_i(g_i; w),  g_i = Attend_i(Block_i(h_i; w)),
+        x = Pixels(leaky(Modulate(g_n; w)), w)
 
     A dense layer makes a 4 x 4 map and adds p, a learned value for each position. Each level doubles the resolution;
-    the last map is turned into pixels. k scales the noise relative to the sentence. This is a mixin: a subclass calls
-    `build_decoder` in its constructor, and `decode` in its forward pass.
+    the last map is turned into pixels. Blocks and attention modules stand where the recipe names them. k scales the
+    noise relative to the sentence. This is a mixin: a subclass calls `build_decoder` in its constructor, and `decode`
+    in its forward pass.
     """
 
     def build_decoder(
@@ -67,10 +70,7 @@ class ImageDecoder(nn.Module):
                 "is not a multiple of it; use fewer levels or another size."
             )
         attention.require(resolutions)
-        if unknown := [wanted for wanted in blocks if wanted not in resolutions]:
-            raise LimnerError(
-                f"blocks: this generator has no map of {unknown[0]} pixels; it has {', '.join(map(str, resolutions))}."
-            )
+        require_maps("blocks", "generator", blocks, resolutions)
         self.noise_scale = noise_scale
         self.mapping = Mapping(noise, text, mapping)
         self.dense = nn.Linear(mapping, channels[0] * 16)
@@ -86,7 +86,7 @@ class ImageDecoder(nn.Module):
         self.pixels = PalettePixels(mapping, last, shuffle, palette) if palette else PlainPixels(last, shuffle)
 
     def decode(self, noise: Tensor, sentence: Tensor, text: TextFeatures, noise_at_input: bool = False) -> Canvas:
-        """The image x and the last map h_n, from z [B, Z], s [B, D] and the words that the attention modules read.
+        """The image x and the last map g_n, from z [B, Z], s [B, D] and the words that the attention modules read.
 
         With `noise_at_input`, only h_0 depends on the noise: everything after it gets w = Mapping(0, s).
         """

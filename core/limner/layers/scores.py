@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from torch.nn.functional import leaky_relu
 
 from limner.errors import LimnerError
+from limner.layers.maps import require_maps
 from limner.types import TextFeatures
 
 LayerT = TypeVar("LayerT", bound=nn.Module)
@@ -46,10 +47,7 @@ def halving_layers(channels: Sequence[int], size: int, residual: Collection[int]
     if size % 2**halvings:
         raise LimnerError(f"channels: {len(channels)} layers shrink a map of {size} pixels too far; use fewer.")
     sizes = [size // 2**step for step in range(halvings + 1)]
-    if unknown := [wanted for wanted in residual if wanted not in sizes]:
-        raise LimnerError(
-            f"residual: this discriminator has no map of {unknown[0]} pixels; it has {', '.join(map(str, sizes))}."
-        )
+    require_maps("residual", "discriminator", residual, sizes)
     for step, (before, after) in enumerate(pairwise(channels)):
         if sizes[step] in residual:
             yield ResidualBlock(before)
