@@ -11,8 +11,8 @@
 # others, or *read* the image back into words. Compare models with and without, on an equal budget. Learn from two captions
 # of one image that other words can say the same. See what a captioner sees in the course of a training, what it overlooks,
 # and how it is fooled. **You need**
-# [lesson 1](01_adversarial_training.ipynb). **Time**: about four minutes on two CPU cores, for 1,400 training steps in
-# all. A slow machine takes longer.
+# [lesson 1](01_adversarial_training.ipynb). **Time**: about four minutes on two CPU cores, for 1,400 training steps of two
+# models and 800 of an encoder. A slow machine takes longer.
 
 # %%
 import limner

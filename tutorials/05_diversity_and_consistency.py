@@ -365,10 +365,10 @@ differences = kept.comparison.differences(["trained/exact", "diversity"], to="1.
 differences
 
 # %% [markdown]
-# - **Truncation** to ±1 is the same trade here: with noise reading, the images are a little more often exact (.03) and much
-#   less diverse (.18). Both intervals leave out 0.
-# - **Noise reading** is no trade: without it, the images are less often exact. They are also less diverse in each of the
-#   three seeds, but by so different amounts that the interval holds 0: by how much is not certain.
+# - **Truncation** to ±1 is the same trade here: with noise reading, the images are a little more often exact (.02) and much
+#   less diverse (.12). Both intervals leave out 0.
+# - **Noise reading** is no trade: without it, the images are less often exact (.14), and hardly differ (.03). In this recipe,
+#   the noise enters at the first map only, so it is easy to ignore: without this loss, all images of a prompt are nearly one.
 # - **The best of 8 by matching** costs diversity, and whether it gains exactness cannot be told from three seeds.
 #
 # So the whole frontier is made of models with noise reading.
@@ -383,9 +383,8 @@ assert found["diversity", narrow].clear
 assert diverse[narrow] < diverse["1.0, 1, 4.0"]
 assert found["trained/exact", without].clear
 assert exact[without] < exact["1.0, 1, 4.0"]
-assert not found["diversity", without].clear
-by_seed = kept.comparison.pivot(index="seed", columns="variant", values="diversity")
-assert all(by_seed[without] < by_seed["1.0, 1, 4.0"])
+assert found["diversity", without].clear
+assert diverse[without] < 0.05 < 0.4 < diverse["1.0, 1, 4.0"]
 assert found["diversity", best_of_8].clear
 assert diverse[best_of_8] < diverse["1.0, 1, 4.0"]
 assert not found["trained/exact", best_of_8].clear

@@ -276,8 +276,8 @@ limner.Pictures.of(answers, [f"{asked}. Closest to: {firsts[i]}" for asked, i in
 
 # %% [markdown]
 # It answers with a photograph that it remembers, or with a mixture of several. To learn what *blue* and *stop sign* mean
-# apart from each other, a model must see each in many combinations. So for the rest of this lesson we go back to scenes, of which we can draw as many as we like. We
-# write 3,000 of them to files, in the same layout:
+# apart from each other, a model must see each in many combinations. So for the rest of this lesson we go back to scenes,
+# of which we can draw as many as we like. We write 3,000 of them to files, in the same layout:
 
 # %%
 folder = root / "scenes"

@@ -5,7 +5,7 @@ building twice gives the same file. The notebook holds the exercises and their c
 without the solutions (`limner.course.lessons.student`), so one run covers both versions.
 
 Below the title, a notebook says where and when it ran, and how long it takes on other machines. How fast a machine is
-means here: how many images of the recipe `scenes-one` it trains in a second, as `limner train scenes-one --dry-run` says.
+means here: how many images of the recipe `scenes-32` it trains in a second, as `limner train scenes-32 --dry-run` says.
 """
 
 import io
@@ -78,8 +78,8 @@ def smaller(picture: str) -> str:
 
 
 def speed() -> float:
-    """Images per second that this machine trains of the recipe `scenes-one`."""
-    return measure_cost(limner.host(), limner.Recipe.read(limner.host(), "scenes-one")).images_per_second
+    """Images per second that this machine trains of the recipe `scenes-32`."""
+    return measure_cost(limner.host(), limner.Recipe.read(limner.host(), "scenes-32")).images_per_second
 
 
 def stamp(seconds: float, images: float) -> str:
@@ -98,7 +98,7 @@ def stamp(seconds: float, images: float) -> str:
     return (
         f"*Ran in {seconds:.0f} s on {processor}, {about['threads']} of {about['cores']} cores, at {images:.0f} images/s; "
         f"{date.today()}, Limner {limner.__version__}, after commit {commit}. It takes {elsewhere}. "
-        f"`limner train scenes-one --dry-run` tells how many your machine makes.*"
+        f"`limner train scenes-32 --dry-run` tells how many your machine makes.*"
     )
 
 
