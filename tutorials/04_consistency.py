@@ -302,8 +302,8 @@ limner.Report(course)
 # %% [markdown]
 # The captioner learns from real scenes, so it can read long before the generator can paint. That is why the cycle has
 # something to teach. **R-precision** (Xu et al. 2018) asks whether an image's own caption can be found among 99 others.
-# Here the model's own matching decides, so it is ahead of the judge all the way; remember that when you see it in a paper.
-# At the end there are shapes, and most of them are the right ones.
+# Here the model's own matching decides, so it is far ahead of the judge at steps 180 and 480; remember that when you see it in
+# a paper. At the end there are shapes, and nearly all of them are the right ones.
 
 # %%
 assert (
@@ -311,10 +311,10 @@ assert (
     > course["step 180/painted images are exactly right (judge)"] + 0.3
 )
 assert all(
-    course[f"step {step}/R-precision"] >= course[f"step {step}/painted images are exactly right (judge)"]
-    for step in moments
+    course[f"step {step}/R-precision"] > course[f"step {step}/painted images are exactly right (judge)"] + 0.1
+    for step in (180, 480)
 )
-assert course["step 1200/painted images are exactly right (judge)"] > 0.6
+assert course["step 1200/painted images are exactly right (judge)"] > 0.8
 
 # %% [markdown]
 # ## What the captioner sees, and what it overlooks
@@ -380,17 +380,18 @@ labels = [f"asked: {asked}. Read: {answer}" for asked, answer in zip(wanted.text
 limner.Pictures.of(flattering[:8], labels[:8])
 
 # %% [markdown]
-# These patterns are meant to look like this: to a person they mean nothing. But the captioner reads in them the color that
-# was asked for, out of eight, and the size; the shape not yet. The judge accepts none. A captioner alone can be fooled.
-# There must also be a discriminator that knows what is real: nothing else asks for an image that looks like the data.
+# These patterns are meant to look like this: to a person they mean nothing. But in most of them, the captioner reads the
+# size, the color and the shape that were asked for. The judge accepts none. A captioner alone can be fooled. There must also
+# be a discriminator that knows what is real: nothing else asks for an image that looks like the data.
 
 # %%
 answered = truths(answers, wanted.asked.tolist())
 limner.Report(answered)
 
 # %%
-assert answered["color"] > 0.5
 assert answered["size"] > 0.8
+assert answered["color"] > 0.8
+assert answered["shape"] > 0.5
 assert not score(read(flattering), wanted.asked)["exact"].any()
 
 # %% [markdown]
