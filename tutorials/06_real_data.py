@@ -473,7 +473,8 @@ assert curves["BERT, whitened"][:, 4].min() > 0.95 > 0.5 > curves["BERT"][:, 4].
 # ```
 #
 # The three recipes differ in one line, such as `encoder = {name = "pretrained", model = "bert", whiten = false}`, where `bert`
-# is the folder of the small BERT above.
+# is the folder of the small BERT above. In all three, the noise enters at the first map only, and the first layers of the
+# discriminator are half as wide: `generator.noise_at = "input"`, `discriminator.channels = [16, 32, 64, 128, 128]`.
 
 # %%
 encoders = limner.load_comparison("../comparisons/encoders")
