@@ -288,7 +288,7 @@ model.film_strip()
 
 # %%
 report = model.evaluate()
-assert report["trained/exact"] > 0.6  # everything that most prompts ask for, shapes included
+assert report["trained/exact"] > 0.8  # everything that most prompts ask for, shapes included
 report
 
 # %%
