@@ -100,7 +100,7 @@ limner.Pictures.of(batch.images[:8], wrong)
 # The recipe `scenes-one` paints one object. Its adversarial loss is the hinge loss with mismatched pairs. The wrong captions
 # are the right ones with one word changed, most often the shape (`mismatched = "swapped"`), so the discriminator has to look
 # closely. Two more losses help to hold an image to its text; [lesson 4](04_consistency.ipynb) is about them. We train it for
-# its 1,200 steps. This takes about two minutes on two CPU cores with AVX-512, and about five with AVX2 alone. Each row shows
+# its 1,200 steps. This takes about three minutes on two CPU cores with AVX-512, and about six with AVX2 alone. Each row shows
 # one prompt in the course of training:
 
 # %%

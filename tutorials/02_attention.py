@@ -279,8 +279,8 @@ limner.Pictures.of(torch.cat([images[:8] for images in painted.values()]), label
 # ## Train one yourself
 #
 # One line of a recipe says which attention the generator uses: `generator.attention = "multi-head"`, at 4 x 4, 8 x 8 and
-# 16 x 16 unless you say otherwise. We train one object for 1,200 steps. This takes about two minutes on two CPU cores with
-# AVX-512, and five with AVX2 alone. Each row shows one prompt in the course of training:
+# 16 x 16 unless you say otherwise. We train one object for 1,200 steps. This takes about three minutes on two CPU cores with
+# AVX-512, and seven with AVX2 alone. Each row shows one prompt in the course of training:
 
 # %%
 model = limner.train("scenes-one", overrides=["generator.attention=multi-head"], quiet=True)

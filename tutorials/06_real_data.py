@@ -502,8 +502,8 @@ assert raw_bert.max() < whitened.min()
 #
 # ## Your own training
 #
-# Now the whole way once, live: the files, BERT, whitening, 900 steps. (Allow two minutes on two cores with AVX-512, and
-# four with AVX2 alone.)
+# Now the whole way once, live: the files, BERT, whitening, 900 steps. (Allow three minutes on two cores with AVX-512, and
+# six with AVX2 alone.)
 
 # %%
 here = [f"data={{name='folder', root='{folder}'}}", f"encoder={{name='pretrained', model='{root / 'bert'}'}}"]

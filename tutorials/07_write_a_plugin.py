@@ -116,8 +116,8 @@ list(limner.host().components("loss"))
 # %% [markdown]
 # ## Train without it and with it
 #
-# From now on a recipe can name the loss. Both trainings have the same seed and the same 700 steps, which take a little more
-# than a minute each on two CPU cores with AVX-512, and about three with AVX2 alone.
+# From now on a recipe can name the loss. Both trainings have the same seed and the same 700 steps, which take less than
+# two minutes each on two CPU cores with AVX-512, and about four with AVX2 alone.
 
 # %%
 steps = ["training.steps=700"]
